@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import pyomo.environ as pyo
 
 from models.problem import Problem
@@ -150,6 +151,18 @@ def constrain(model: pyo.ConcreteModel, name: str, index: pyo.Set | None, rule: 
 def at_most(terms: list[object], limit: float) -> object:
     """``sum(terms) <= limit``, skipped where there are no terms."""
     return sum(terms) <= limit if terms else pyo.Constraint.Skip
+
+
+def last_delivered(problem: Problem, award: int) -> int:
+    """Last period in which any future can see a bed of the award or of its extensions; -1 where none does."""
+    which = problem.awards[award]
+    there = np.zeros(len(problem.periods), dtype=bool)
+    for scenario in problem.scenarios:
+        there |= scenario.lot_delivered[which.lot, which.period] > 0
+        for extension in problem.extensions_of(award=award):
+            there |= scenario.extension_delivered[extension] > 0
+    periods = np.flatnonzero(there)
+    return int(periods[-1]) if len(periods) else -1
 
 
 # homes
@@ -300,7 +313,7 @@ def add_homes_have_managers(model: pyo.ConcreteModel, problem: Problem) -> None:
         closed = [
             model.homes_closed[index]
             for home in range(len(problem.homes))
-            if problem.home_council_run[home]
+            if problem.needs_manager[home].any()
             for index in closed_on(problem, path, home)
             if index[2] <= period
         ]
@@ -451,14 +464,27 @@ def add_contract_has_its_home_begun(model: pyo.ConcreteModel, problem: Problem) 
     sum beds_in_tier + sum optional_beds over awards up to period <= home_beds * sum homes_begun up to period
     for all lots with a building, leaves, periods of award   [beds]
 
-    The beds placed are held to what is open by ``contract_has_its_home`` in the second stage.
+    Contracts that have ended in every future no longer count. The beds placed are held to what is open by ``contract_has_its_home`` in the second stage.
     """
+
+    last = {
+        position: last_delivered(problem, position)
+        for lot in range(len(problem.lots))
+        if problem.lot_building[lot] >= 0
+        for position in problem.awards_of(lot)
+    }
 
     def rule(model: pyo.ConcreteModel, lot: int, leaf: int, period: int) -> object:
         path = problem.path_to(leaf)
         building = int(problem.lot_building[lot])
         sharing = [other for other in range(len(problem.lots)) if problem.lot_building[other] == building]
-        awards = [index for other in sharing for index in awarded_on(problem, path, other) if index[2] <= period]
+        awards = [
+            (award.lot, award.node, award.period)
+            for other in sharing
+            for position in problem.awards_of(other)
+            for award in [problem.awards[position]]
+            if award.node in path and award.period <= period <= max(last[position], award.period)
+        ]
         if not awards:
             return pyo.Constraint.Skip
         contracted = sum(

@@ -153,7 +153,7 @@ def committed(
 def layer_price(problem: Problem, scenario: Scenario, layer: int) -> Floats:
     """Price of a bed-week in a priced layer of a lot, [period], nominal £.
 
-    In the period in which a term ends and an extension begins, the two prices count by their shares of the period.
+    In a period shared by a term and its extension the term's price stands; the extension's from the next.
     """
     kind, position, tier = problem.lot_layers[layer]
     award = problem.awards[position]
@@ -163,15 +163,13 @@ def layer_price(problem: Problem, scenario: Scenario, layer: int) -> Floats:
         price = scenario.lot_price[award.lot, tier, award.period]
         if kind == "filled":
             price = price * (1 - problem.void_price_share[award.lot])
-    shares = [scenario.lot_delivered[award.lot, award.period]]
-    factors = [1.0]
+    factor = np.ones(len(problem.periods))
+    under_way = scenario.lot_delivered[award.lot, award.period] > 0
     for extension in problem.extensions_of(award=position):
         if problem.extensions[extension].node in scenario.path:
-            shares.append(scenario.extension_delivered[extension])
-            factors.append(float(scenario.extension_price[extension]))
-    total = np.sum(shares, axis=0)
-    weighted = np.sum([share * factor for share, factor in zip(shares, factors, strict=True)], axis=0)
-    factor = np.divide(weighted, total, out=np.ones_like(total), where=total > 0)
+            extended = scenario.extension_delivered[extension] > 0
+            factor[extended & ~under_way] = scenario.extension_price[extension]
+            under_way = under_way | extended
     result: Floats = price * factor
     return result
 

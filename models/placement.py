@@ -51,8 +51,7 @@ def add_placements(future: pyo.Block, problem: Problem, scenario: Scenario) -> N
             for cohort in cohorts
             for source in sources[:-1]
             for period in periods
-            if present_before(problem, cohort, source, period)
-            and (loses[source, period] or not problem.allowed[cohort, source, period])
+            if may_end(problem, scenario, loses, cohort, source, period)
         ],
         dimen=3,
     )
@@ -102,7 +101,7 @@ def add_placements(future: pyo.Block, problem: Problem, scenario: Scenario) -> N
 
     future.layer_used = pyo.Var(future.LAYERS, bounds=layer_bounds, doc="Beds bought in the price layer [beds]")
     future.SOLD = pyo.Set(
-        initialize=[(source, period) for source in sources for period in periods if problem.sold_maximum[source, period] > 0],
+        initialize=[(r, period) for r in sources[:-1] for period in periods if problem.sold_maximum[r, period] > 0],
         dimen=2,
     )
     future.beds_sold = pyo.Var(
@@ -120,6 +119,22 @@ def present_before(problem: Problem, cohort: int, source: int, period: int) -> b
     if period == 0:
         return bool(problem.placed_at_start[cohort, source] > 0)
     return bool(problem.allowed[cohort, source, period - 1])
+
+
+def may_end(
+    problem: Problem, scenario: Scenario, loses: np.ndarray, cohort: int, source: int, period: int
+) -> bool:
+    """Whether placements of the cohort can end there because the bed goes: children were there, or step into it there."""
+    there = present_before(problem, cohort, source, period)
+    if not problem.allowed[cohort, source, period]:
+        return there
+    stepped = any(
+        destination == cohort
+        and scenario.step[step, source, period] > 0
+        and present_before(problem, origin, source, period)
+        for step, (origin, destination) in enumerate(problem.steps)
+    )
+    return bool(loses[source, period]) and (there or stepped)
 
 
 def before(future: pyo.Block, problem: Problem, cohort: int, source: int, period: int) -> object:
@@ -316,16 +331,30 @@ def beds_lost(
     if kind == "supply":
         supply = source - problem.supply_source
         lost = lost_by_itself(problem, problem.supply_source, scenario.supply_beds)[supply, period]
-        terms: Terms = []
-        if period > 0:
-            for extension in problem.extensions_of(supply=supply):
-                if problem.extensions[extension].node in scenario.path:
-                    beds_then, beds_now = scenario.supply_extension_beds[extension, period - 1 : period + 1]
-                    if beds_then != beds_now:
-                        terms.append((float(beds_then - beds_now), model.extension_taken[extension]))
+        terms: Terms = [
+            (share, model.extension_taken[extension])
+            for extension, share in supply_extensions_lost(problem, scenario, supply, period, float(lost))
+            if share
+        ]
         return float(lost), terms
     spot = source - problem.spot_source
     return float(lost_by_itself(problem, problem.spot_source, spot_beds(scenario))[spot, period]), []
+
+
+def supply_extensions_lost(
+    problem: Problem, scenario: Scenario, supply: int, period: int, lost: float
+) -> list[tuple[int, float]]:
+    """Beds lost at the end of each extension of a supply; below zero where it takes on beds that would have been lost."""
+    shares = []
+    fall_before = lost
+    for extension in problem.extensions_of(supply=supply):
+        if problem.extensions[extension].node not in scenario.path:
+            continue
+        beds = scenario.supply_extension_beds[extension]
+        fall = float(beds[period - 1] - beds[period]) if period > 0 else -float(beds[period])
+        shares.append((extension, max(fall, -max(fall_before, 0.0))))
+        fall_before = fall
+    return shares
 
 
 def lot_beds(
@@ -344,35 +373,50 @@ def lot_beds(
     The beds lost when a term ends are those delivered before, less those that an extension takes on in the same period.
     """
 
-    def level(series: np.ndarray, extension: bool) -> float:
-        if not change:
-            return float(series[period])
-        if period == 0:
-            return 0.0
-        fall = float(series[period - 1] - series[period])
-        return fall if extension else max(fall, 0.0)
-
     terms: Terms = []
     for position in problem.awards_of(lot) if award is None else (award,):
         which = problem.awards[position]
         if which.node not in scenario.path:
             continue
         kinds = tuple(tiers) if tiers is not None else (*range(len(problem.lot_tiers[lot])), -1)
-        share = level(scenario.lot_delivered[lot, which.period], extension=False)
-        extended = [
-            (level(scenario.extension_delivered[extension], extension=True), extension)
-            for extension in problem.extensions_of(award=position)
-            if problem.extensions[extension].node in scenario.path
-        ]
+        kinds = tuple(kind for kind in kinds if kind != -1 or problem.call_off_maximum[lot] > 0)
+        shares = award_shares(problem, scenario, position, period, change=change)
         for kind in kinds:
-            if kind == -1 and problem.call_off_maximum[lot] == 0:
-                continue
-            if share:
-                index = lot, which.node, which.period
-                committed = model.optional_beds[index] if kind == -1 else model.beds_in_tier[lot, kind, which.node, which.period]
-                terms.append((share, committed))
-            terms += [(part, model.beds_extended[extension, kind]) for part, extension in extended if part]
+            index = lot, which.node, which.period
+            committed = model.optional_beds[index] if kind == -1 else model.beds_in_tier[lot, kind, which.node, which.period]
+            terms += [
+                (share, committed if extension is None else model.beds_extended[extension, kind])
+                for extension, share in shares
+                if share
+            ]
     return terms
+
+
+def award_shares(
+    problem: Problem, scenario: Scenario, award: int, period: int, *, change: bool
+) -> list[tuple[int | None, float]]:
+    """Share of an award's beds delivered in its term (None) and under each extension; with ``change`` the share lost.
+
+    What an extension takes on is credited up to what is lost by the one it extends.
+    """
+    which = problem.awards[award]
+    series: list[tuple[int | None, np.ndarray]] = [(None, scenario.lot_delivered[which.lot, which.period])]
+    series += [
+        (extension, scenario.extension_delivered[extension])
+        for extension in problem.extensions_of(award=award)
+        if problem.extensions[extension].node in scenario.path
+    ]
+    if not change:
+        return [(extension, float(level[period])) for extension, level in series]
+    if period == 0:
+        return []
+    lost: list[tuple[int | None, float]] = []
+    fall_before = 0.0
+    for extension, level in series:
+        change_here = float(level[period - 1] - level[period])
+        lost.append((extension, max(change_here, -max(fall_before, 0.0)) if extension is not None else max(change_here, 0.0)))
+        fall_before = change_here
+    return lost
 
 
 def add_placed_within_capacity(
@@ -489,7 +533,7 @@ def add_contract_has_its_home(
 ) -> None:
     """Children in beds that a provider runs in a council building fit in the buildings refurbished and open.
 
-    sum placed over lots run from the building <= open beds of the building   for all buildings, t in PERIODS   [beds]
+    sum placed and sold over lots run from the building <= open beds of the building   for all buildings, t in PERIODS   [beds]
     """
 
     def rule(future: pyo.Block, building: int, period: int) -> object:
@@ -497,10 +541,13 @@ def add_contract_has_its_home(
             problem.lot_source + lot for lot in range(len(problem.lots)) if problem.lot_building[lot] == building
         ]
         placed = [
-            future.placed[cohort, source, period]
-            for source in sources
-            for cohort in range(len(problem.cohorts))
-            if problem.allowed[cohort, source, period]
+            *(
+                future.placed[cohort, source, period]
+                for source in sources
+                for cohort in range(len(problem.cohorts))
+                if problem.allowed[cohort, source, period]
+            ),
+            *(future.beds_sold[source, period] for source in sources if (source, period) in future.SOLD),
         ]
         if not placed:
             return pyo.Constraint.Skip

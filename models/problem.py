@@ -447,6 +447,33 @@ class Problem:
             found.append(f"the probabilities of the scenarios add up to {total:.6f}, not 1")
         if len(self.lot_tiers) != len(self.lots):
             found.append("lot_tiers does not have one entry per lot")
+        if found:
+            return found
+        for scenario in self.scenarios:
+            unlimited = np.isinf(scenario.spot_layer_beds)
+            if (unlimited.any(axis=2) != unlimited.all(axis=2)).any():
+                found.append(f"{scenario.name}: a spot layer is unlimited in some periods only")
+            if (scenario.stay[:, -1] < scenario.stay[:, :-1].max(axis=1, initial=0.0) - 1e-9).any():
+                found.append(f"{scenario.name}: some source is stayed with longer than no registered home found")
+        provider_run = np.flatnonzero(~self.home_council_run)
+        if self.allowed[:, provider_run].any() or self.sold_maximum[provider_run].any():
+            found.append("children are allowed, or beds sold, in a provider-run building itself and not under its contract")
+        if self.sold_maximum[-1].any():
+            found.append("beds are sold where no registered home is found")
+        if (np.abs(self.cost_share.sum(axis=1) - 1) > 1e-9).any():
+            found.append("the shares in which authorities bear a source's fixed cost do not add up to 1")
+        grouped = {home for group in self.home_groups for home in group.members}
+        found += [f"{name} is in no group of homes" for home, name in enumerate(self.homes) if home not in grouped]
+        found += [
+            f"{envelope.name} does not have one limit per financial year"
+            for envelope in self.envelopes
+            if envelope.by_year is not None and len(envelope.by_year) != len(self.financial_years)
+        ]
+        found += [
+            f"{name} is run by a provider under a contract and cannot be closed by the plan"
+            for name, closable, council in zip(self.homes, self.closable, self.home_council_run, strict=True)
+            if closable and not council
+        ]
         return found
 
 
