@@ -36,7 +36,9 @@ VARIABLES = (
     Symbol("layer_used", "source, layer, period", "beds", "beds bought in each price layer"),
     Symbol("beds_sold", "source, period", "beds", "idle beds sold to others"),
     Symbol("local_budget", "limit, scenario", "child-weeks", "a scenario's own shortfall from the local share; signed"),
-    Symbol("unregistered_budget", "limit, scenario", "child-weeks", "what a scenario may have without a registered home"),
+    Symbol(
+        "unregistered_budget", "limit, scenario", "child-weeks", "what a scenario may have without a registered home"
+    ),
     Symbol("any_unregistered", "limit, year, scenario", "yes or no", "a year with a child-week or more without one"),
     Symbol("value_at_risk", "", "present real £", "cost exceeded in the tail only"),
     Symbol("excess", "scenario", "present real £", "cost beyond the value at risk"),
@@ -44,7 +46,9 @@ VARIABLES = (
 
 RULES = (
     Symbol("homes_available", "group, leaf", "homes", "homes to be had by type, locality and property", "6"),
-    Symbol("only_certainly_open_homes_closed", "home, leaf, period", "homes", "closures among homes certainly open", "1"),
+    Symbol(
+        "only_certainly_open_homes_closed", "home, leaf, period", "homes", "closures among homes certainly open", "1"
+    ),
     Symbol("capital_within_envelope", "envelope, leaf, year", "£", "capital begun within the envelope", "3"),
     Symbol("registrations_in_hand", "leaf, period", "homes", "homes between start and planned registration", "4"),
     Symbol("homes_have_managers", "node, period", "homes", "a manager for every home open or registering", "5"),
@@ -61,8 +65,12 @@ RULES = (
     Symbol("extension_needs_the_one_before", "extension", "yes or no", "extensions in order", "8"),
     Symbol("contract_has_its_home_begun", "lot, leaf, period", "beds", "a building begun for beds run in one", "9"),
     Symbol("every_child_placed", "cohort, period", "children", "every child in care lives somewhere", "11"),
-    Symbol("placements_last", "cohort, source, period", "children", "a placement lasts until it ends for a reason", "11"),
-    Symbol("planned_moves_within_mobility", "cohort, source, period", "children", "planned moves within the rate", "11"),
+    Symbol(
+        "placements_last", "cohort, source, period", "children", "a placement lasts until it ends for a reason", "11"
+    ),
+    Symbol(
+        "planned_moves_within_mobility", "cohort, source, period", "children", "planned moves within the rate", "11"
+    ),
     Symbol("moves_at_closure_within_beds_lost", "source, period", "beds", "placements end only where beds go", "11"),
     Symbol("placed_within_capacity", "source, period", "beds", "children placed within usable beds", "1, 2, 8"),
     Symbol("layers_within_award", "source, layer, period", "beds", "priced layers within the award", "2"),

@@ -56,6 +56,8 @@ def add_decisions(model: pyo.ConcreteModel, problem: Problem) -> None:
         dimen=2,
     )
 
+    most_managers = [] if problem.managers is None else problem.managers.recruitable
+
     def most_homes(model: pyo.ConcreteModel, home: int, node: int, period: int) -> tuple[int, int]:
         return 0, most_of_home(problem, home)
 
@@ -89,7 +91,7 @@ def add_decisions(model: pyo.ConcreteModel, problem: Problem) -> None:
     model.managers = pyo.Var(
         model.MANAGED,
         domain=pyo.NonNegativeIntegers,
-        bounds=lambda model, node, period: (0, int(problem.managers.recruitable[period])),
+        bounds=lambda model, node, period: (0, int(most_managers[period])),
         doc="Registered managers in post [managers]",
     )
 

@@ -88,7 +88,9 @@ def managers(model: pyo.ConcreteModel, problem: Problem, scenario: Scenario) -> 
     if problem.managers is None:
         return 0.0
     worth = problem.managers.cost * problem.present_value
-    return sum(float(worth[period]) * model.managers[node, period] for node, period in model.MANAGED if node in scenario.path)
+    return sum(
+        float(worth[period]) * model.managers[node, period] for node, period in model.MANAGED if node in scenario.path
+    )
 
 
 def variable(future: pyo.Block, problem: Problem, scenario: Scenario) -> object:

@@ -121,9 +121,7 @@ def present_before(problem: Problem, cohort: int, source: int, period: int) -> b
     return bool(problem.allowed[cohort, source, period - 1])
 
 
-def may_end(
-    problem: Problem, scenario: Scenario, loses: np.ndarray, cohort: int, source: int, period: int
-) -> bool:
+def may_end(problem: Problem, scenario: Scenario, loses: np.ndarray, cohort: int, source: int, period: int) -> bool:
     """Whether placements of the cohort can end there because the bed goes: children were there, or step into it there."""
     there = present_before(problem, cohort, source, period)
     if not problem.allowed[cohort, source, period]:
@@ -180,19 +178,19 @@ def beds_may_be_lost(problem: Problem, scenario: Scenario) -> np.ndarray:
         else:
             assert extension.supply is not None
             lost[problem.supply_source + extension.supply] |= fallen(scenario.supply_extension_beds[position]) > 0
-    lost[problem.supply_source : problem.spot_source] |= lost_by_itself(
-        problem, problem.supply_source, scenario.supply_beds
-    ) > 0
-    lost[problem.spot_source : problem.unregistered] |= lost_by_itself(
-        problem, problem.spot_source, spot_beds(scenario)
-    ) > 0
+    lost[problem.supply_source : problem.spot_source] |= (
+        lost_by_itself(problem, problem.supply_source, scenario.supply_beds) > 0
+    )
+    lost[problem.spot_source : problem.unregistered] |= (
+        lost_by_itself(problem, problem.spot_source, spot_beds(scenario)) > 0
+    )
     return lost
 
 
 def lost_by_itself(problem: Problem, first: int, beds: np.ndarray) -> np.ndarray:
     """Beds lost in supplies or spot markets whatever is decided, and those short on the first day, [·, period]."""
     with np.errstate(invalid="ignore"):
-        drop = np.nan_to_num(fallen(beds), nan=0.0, posinf=0.0)
+        drop: np.ndarray = np.nan_to_num(fallen(beds), nan=0.0, posinf=0.0)
     if beds.shape[1]:
         start = problem.placed_at_start[:, first : first + len(beds)].sum(axis=0)
         drop[:, 0] = np.maximum(start - beds[:, 0], 0.0)
@@ -232,9 +230,7 @@ def add_every_child_placed(future: pyo.Block, problem: Problem, scenario: Scenar
     )
 
 
-def add_placements_last(
-    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: Scenario
-) -> None:
+def add_placements_last(future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: Scenario) -> None:
     """A child stays where he or she lives until leaving, breakdown, a planned move, or the bed goes.
 
     placed[c, r, t] >= (stay - breakdown)[c, r, t] * placed[c, r, t-1] + stepped across within r
@@ -310,7 +306,10 @@ def add_moves_at_closure_within_beds_lost(
         return sum(moves) - sum(share * variable for share, variable in terms) <= constant
 
     future.moves_at_closure_within_beds_lost = pyo.Constraint(
-        range(problem.unregistered), range(len(problem.periods)), rule=rule, doc="Moves at closure within beds lost [beds]"
+        range(problem.unregistered),
+        range(len(problem.periods)),
+        rule=rule,
+        doc="Moves at closure within beds lost [beds]",
     )
 
 
@@ -383,7 +382,9 @@ def lot_beds(
         shares = award_shares(problem, scenario, position, period, change=change)
         for kind in kinds:
             index = lot, which.node, which.period
-            committed = model.optional_beds[index] if kind == -1 else model.beds_in_tier[lot, kind, which.node, which.period]
+            committed = (
+                model.optional_beds[index] if kind == -1 else model.beds_in_tier[lot, kind, which.node, which.period]
+            )
             terms += [
                 (share, committed if extension is None else model.beds_extended[extension, kind])
                 for extension, share in shares
@@ -414,7 +415,9 @@ def award_shares(
     fall_before = 0.0
     for extension, level in series:
         change_here = float(level[period - 1] - level[period])
-        lost.append((extension, max(change_here, -max(fall_before, 0.0)) if extension is not None else max(change_here, 0.0)))
+        lost.append(
+            (extension, max(change_here, -max(fall_before, 0.0)) if extension is not None else max(change_here, 0.0))
+        )
         fall_before = change_here
     return lost
 
@@ -484,9 +487,7 @@ def usable_beds(
     return 0.0, []
 
 
-def open_beds(
-    model: pyo.ConcreteModel, problem: Problem, scenario: Scenario, home: int, period: int
-) -> Terms:
+def open_beds(model: pyo.ConcreteModel, problem: Problem, scenario: Scenario, home: int, period: int) -> Terms:
     """Beds of a home type that are registered, ramped up and matched, less those of homes closed."""
     beds = float(problem.home_beds[home] * problem.home_occupancy[home])
     return [
@@ -503,9 +504,7 @@ def open_beds(
     ]
 
 
-def add_layers_within_award(
-    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: Scenario
-) -> None:
+def add_layers_within_award(future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: Scenario) -> None:
     """Beds bought in a priced layer of a lot are beds that the award holds.
 
     layer_used[r, l, t] <= share of a bed that the layer holds * delivered beds of its award and tier

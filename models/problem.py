@@ -457,7 +457,9 @@ class Problem:
                 found.append(f"{scenario.name}: some source is stayed with longer than no registered home found")
         provider_run = np.flatnonzero(~self.home_council_run)
         if self.allowed[:, provider_run].any() or self.sold_maximum[provider_run].any():
-            found.append("children are allowed, or beds sold, in a provider-run building itself and not under its contract")
+            found.append(
+                "children are allowed, or beds sold, in a provider-run building itself and not under its contract"
+            )
         if self.sold_maximum[-1].any():
             found.append("beds are sold where no registered home is found")
         if (np.abs(self.cost_share.sum(axis=1) - 1) > 1e-9).any():
@@ -557,7 +559,9 @@ def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, tuple[V, ...]]:
 def _wrong_shape(name: str, array: Any, index: tuple[str | None, ...], sizes: dict[str, int]) -> list[str]:
     wanted = tuple(None if word is None else sizes[word] for word in index)
     actual = np.shape(array)
-    fits = len(actual) == len(wanted) and all(size in (None, length) for size, length in zip(wanted, actual, strict=True))
+    fits = len(actual) == len(wanted) and all(
+        size in (None, length) for size, length in zip(wanted, actual, strict=True)
+    )
     if not fits:
         return [f"{name} has shape {actual}, not {wanted} for [{', '.join(word or 'any' for word in index)}]"]
     if np.asarray(array).dtype.kind == "f" and np.isnan(array).any():

@@ -30,7 +30,9 @@ def add_scenario_cost(model: pyo.ConcreteModel, problem: Problem) -> None:
     )
 
 
-def unregistered_child_weeks(model: pyo.ConcreteModel, problem: Problem, scenario: int, authorities: tuple[int, ...]) -> dict[int, object]:
+def unregistered_child_weeks(
+    model: pyo.ConcreteModel, problem: Problem, scenario: int, authorities: tuple[int, ...]
+) -> dict[int, object]:
     """Child-weeks with no registered home found, by financial year, for some authorities together."""
     future = model.future[scenario]
     by_year: dict[int, list[object]] = {year: [] for year in range(len(problem.financial_years))}
@@ -57,7 +59,8 @@ def add_local_enough(model: pyo.ConcreteModel, problem: Problem) -> None:
         which, future = problem.local_limits[limit], model.future[scenario]
         short = sum(
             float(
-                (which.minimum - (0.0 if source == problem.unregistered else which.share[source])) * problem.weeks[period]
+                (which.minimum - (0.0 if source == problem.unregistered else which.share[source]))
+                * problem.weeks[period]
             )
             * future.placed[cohort, source, period]
             for cohort, source, period in future.PLACEABLE
@@ -74,7 +77,9 @@ def add_local_enough(model: pyo.ConcreteModel, problem: Problem) -> None:
             <= 0
         )
 
-    model.local_within_budget = pyo.Constraint(limits, model.SCENARIOS, rule=within_budget, doc="Own shortfall [child-weeks]")
+    model.local_within_budget = pyo.Constraint(
+        limits, model.SCENARIOS, rule=within_budget, doc="Own shortfall [child-weeks]"
+    )
     model.local_enough = pyo.Constraint(limits, rule=in_expectation, doc="Expected local share [child-weeks]")
 
 

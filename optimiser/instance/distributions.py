@@ -98,7 +98,9 @@ class Distribution:
         if self.kind == "fixed":
             return f"{self.values[0]:g}"
         if self.kind == "discrete":
-            return " ".join(f"{value:g}:{share:g}" for value, share in zip(self.values, self.probabilities, strict=True))
+            return " ".join(
+                f"{value:g}:{share:g}" for value, share in zip(self.values, self.probabilities, strict=True)
+            )
         return f"{self.kind}({', '.join(f'{value:g}' for value in self.values)})"
 
     @property

@@ -1,0 +1,442 @@
+"""One plan, from instance to document: solved, verified, compared, and told how good it is."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from models.problem import COST_TERMS
+from optimiser.analysis.appraisal import (
+    DO_NOTHING,
+    OPTIMISED,
+    Appraised,
+    appraise_options,
+    best_plan,
+    budget_columns,
+    comparison,
+    cost_by_year,
+    published_results,
+)
+from optimiser.analysis.limits import Worth, limits_of, worths
+from optimiser.analysis.sensitivity import Swing, swings
+from optimiser.assemble import assemble
+from optimiser.demand.scenarios import make_scenarios
+from optimiser.errors import InstanceError
+from optimiser.instance.checks import check_chance
+from optimiser.instance.distributions import Distribution
+from optimiser.instance.register import evidence_for
+from optimiser.instance.schema import Capital, Instance
+from optimiser.plan import Plan, Row, break_even, decisions_table, titles_of
+from optimiser.solve.engine import Engine, gap_between, stopped_by_hand
+from optimiser.solve.twostage import Round, Settings
+from optimiser.verify import idle_while_unregistered
+
+#: A limit's worth is sought for as long as the plan itself took, and at least so many seconds.
+LEAST_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks of a plan; None takes the instance's own."""
+
+    scenarios: int | None = None
+    seed: int | None = None
+    gap: float = 1e-3
+    time_limit: float | None = None
+    capital: float | None = None
+    risk_weight: float | None = None
+    method: str = "auto"
+
+
+@dataclass(frozen=True)
+class Told:
+    """Whom to tell how far things are: words for steps, and the search's own progress."""
+
+    step: Callable[[str], None] = field(default=lambda words: None)
+    search: Callable[[Round], None] | None = None
+
+
+def with_capital(instance: Instance, capital: float) -> Instance:
+    """The instance with another capital envelope in total."""
+    names = list(dict.fromkeys(row.envelope for row in instance.capital)) or ["capital"]
+    rows = [row for row in instance.capital if not (row.envelope == names[0] and row.year == "total")]
+    old = next((row for row in instance.capital if row.envelope == names[0]), None)
+    authority = None if old is None else old.authority
+    carry = True if old is None else old.carry_forward
+    total = Capital(envelope=names[0], year="total", limit_gbp=capital, authority=authority, carry_forward=carry)
+    return instance.model_copy(update={"capital": (total, *rows)})
+
+
+def prepare(instance: Instance, asked: Asked) -> tuple[Instance, Engine]:
+    """The instance as asked for, and its problem compiled.
+
+    Raises
+    ------
+    InstanceError
+        Where a probability limit asks for more futures than are drawn.
+    """
+    if asked.capital is not None:
+        instance = with_capital(instance, asked.capital)
+    futures = make_scenarios(instance, asked.scenarios, asked.seed)
+    faults = check_chance(instance, len(futures.names))
+    if faults:
+        raise InstanceError(faults, instance.settings.name)
+    return instance, Engine(assemble(instance, futures, risk_weight=asked.risk_weight))
+
+
+def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tuple[Plan, Row]:
+    """Best plan of an instance and its document.
+
+    Raises
+    ------
+    InfeasibleError, NoPlanError, SolverError, InstanceError
+        As ``best_plan`` and ``prepare`` say.
+    """
+    told = told or Told()
+    began = time.perf_counter()
+    timings: dict[str, float] = {}
+
+    def timed(name: str, since: float) -> float:
+        now = time.perf_counter()
+        timings[f"{name}_seconds"] = now - since
+        return now
+
+    told.step("drawing futures and building the model")
+    instance, engine = prepare(instance, asked)
+    at = timed("build", began)
+    with stopped_by_hand() as stop:
+        settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
+        told.step("searching for the best plan")
+        plan = best_plan(instance, engine, settings, told.search, asked.method)
+        at = timed("search", at)
+        extra = replace(settings, time_limit=max(LEAST_SECONDS, timings["search_seconds"]))
+        compared: list[Appraised] = []
+        worth: list[Worth] = []
+        ranked: list[Swing] | None = None
+        if not stop.is_set():
+            names = tuple(row.option for row in instance.options if row.paper or row.option == DO_NOTHING)
+            compared = appraise_options(instance, engine, extra, names, told.step)
+            at = timed("options", at)
+        limits = limits_of(plan.problem, plan.decisions, plan.verified.unregistered_child_weeks)
+        if not stop.is_set():
+            worth = worths(engine, plan, limits, extra, told.step)
+            at = timed("limits", at)
+        if not stop.is_set():
+            ranked = swings(instance, plan, asked.seed, told.step)[0]
+            at = timed("sensitivity", at)
+    document = plan_document(plan, compared, worth, ranked, asked)
+    timings["total_seconds"] = time.perf_counter() - began
+    document["timings"] = timings
+    return plan, document
+
+
+def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -> tuple[list[Appraised], Row]:
+    """Every option of an instance and the optimised plan on the same futures, and the document."""
+    told = told or Told()
+    began = time.perf_counter()
+    told.step("drawing futures and building the model")
+    instance, engine = prepare(instance, asked)
+    with stopped_by_hand() as stop:
+        settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
+        told.step("searching for the best plan")
+        plan = best_plan(instance, engine, settings, told.search, asked.method)
+        options = appraise_options(instance, engine, settings, None, told.step)
+    options.append(Appraised(OPTIMISED, "Optimised plan", False, plan, ()))
+    document = {
+        "document": "appraisal/1",
+        "instance": _instance_row(instance),
+        **_run_rows(plan, asked),
+        "rounding_gbp": rounding(plan.verified.expected_cost),
+        "options": comparison(options),
+        "years": cost_by_year(options),
+        "budget": budget_columns(options, instance),
+        "published": published_results(instance, options),
+        "timings": {"total_seconds": time.perf_counter() - began},
+    }
+    return options, document
+
+
+# the document
+
+
+def plan_document(
+    plan: Plan, compared: list[Appraised], worth: list[Worth], ranked: list[Swing] | None, asked: Asked
+) -> Row:
+    """Everything there is to tell of a plan, as one JSON document; ``docs`` in the README says what each key holds."""
+    verified, problem = plan.verified, plan.problem
+    pounds = plan.scenario_pounds
+    base = next((option.plan for option in compared if option.name == DO_NOTHING and option.plan is not None), None)
+    terms = plan.nominal.sum(axis=1) @ problem.present_value
+    return {
+        "document": "plan/1",
+        "instance": _instance_row(plan.instance),
+        **_run_rows(plan, asked),
+        "expected_cost_gbp": verified.expected_cost,
+        "deterrent_gbp": verified.objective - _objective_in_pounds(plan),
+        "p90_gbp": plan.quantile(pounds, 0.9),
+        "cvar_gbp": tail_mean_of(plan, pounds),
+        "cvar_level": problem.cvar_level,
+        "risk_weight": problem.risk_weight,
+        "residual_gbp": float(-terms[COST_TERMS.index("residual")]),
+        "expected_cost_without_residual_gbp": verified.expected_cost - float(terms[COST_TERMS.index("residual")]),
+        "saving_gbp": None if base is None else base.verified.expected_cost - verified.expected_cost,
+        "rounding_gbp": rounding(verified.expected_cost),
+        "titles": titles_of(plan.instance),
+        "unregistered": _unregistered(plan),
+        "decisions": decisions_table(problem, plan.decisions, plan),
+        "against_paper": _against_paper(plan, compared),
+        "quarters": plan.children_table(),
+        "spot_words": _spot_words(plan),
+        "years": plan.money_by_year(),
+        "capital": plan.capital_by_year(),
+        "voids": plan.voids_by_year(),
+        "break_even": break_even(plan),
+        "limits": [_worth_row(plan, row) for row in worth],
+        "evidence": _evidence(plan.instance, ranked),
+        "warnings": _warnings(plan),
+        "beyond_horizon": _beyond_horizon(plan),
+        "versions": versions(),
+    }
+
+
+def rounding(cost: float) -> float:
+    """Pounds to which figures are shown: what inputs with ranges of a tenth and more bear."""
+    return 100_000.0 if abs(cost) >= 2e8 else (10_000.0 if abs(cost) >= 1e6 else 1_000.0)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computed it."""
+    named = {name: version(name) for name in ("highspy", "pyomo", "numpy", "scipy")}
+    return {"optimiser": version("block-capacity-optimiser"), "python": platform.python_version(), **named}
+
+
+def fingerprint(instance: Instance) -> str:
+    """SHA-256 of everything an instance says, whatever the order of its files."""
+    return hashlib.sha256(instance.model_dump_json().encode()).hexdigest()
+
+
+def tail_mean_of(plan: Plan, amounts: np.ndarray) -> float:
+    """Mean of the worst futures, (1 - level) of the probability."""
+    order = np.argsort(-amounts, kind="stable")
+    left, total = 1 - plan.problem.cvar_level, 0.0
+    for place in order:
+        taken = min(left, float(plan.probability[place]))
+        total += taken * float(amounts[place])
+        left -= taken
+        if left <= 1e-15:
+            break
+    return total / (1 - plan.problem.cvar_level)
+
+
+def _objective_in_pounds(plan: Plan) -> float:
+    """The objective without the deterrent."""
+    weight = plan.problem.risk_weight
+    return (1 - weight) * plan.verified.expected_cost + weight * tail_mean_of(plan, plan.scenario_pounds)
+
+
+def _instance_row(instance: Instance) -> Row:
+    settings = instance.settings
+    return {
+        "name": settings.name,
+        "title": settings.title,
+        "question": settings.question,
+        "as_at": settings.as_at,
+        "price_base": settings.price_base,
+        "weeks_per_year": settings.weeks_per_year,
+        "fingerprint": fingerprint(instance),
+    }
+
+
+def _run_rows(plan: Plan, asked: Asked) -> Row:
+    solution = plan.solution
+    gap = gap_between(plan.verified.objective, solution.bound)
+    return {
+        "status": solution.status,
+        "objective_gbp": plan.verified.objective,
+        "bound_gbp": solution.bound if np.isfinite(solution.bound) else None,
+        "gap": gap if np.isfinite(gap) else None,
+        "futures": len(plan.problem.scenarios),
+        "seed": plan.instance.settings.seed if asked.seed is None else asked.seed,
+        "method": {"lshaped": "L-shaped decomposition", "extensive": "extensive form"}.get(
+            solution.method, solution.method
+        ),
+    }
+
+
+def _unregistered(plan: Plan) -> Row:
+    children = plan.children_by_kind["unregistered"]
+    names, by_quarter = plan.by_quarter(children)
+    expected = plan.probability @ by_quarter
+    bad = np.array([plan.quantile(by_quarter[:, place], 0.9) for place in range(len(names))])
+    worst = int(np.lexsort((expected, bad))[-1])
+    weeks = plan.unregistered_child_weeks
+    return {
+        "name": plan.problem.unregistered_name,
+        "expected_child_weeks": plan.mean(weeks),
+        "p90_child_weeks": plan.quantile(weeks, 0.9),
+        "probability_any": plan.mean((weeks >= 1).astype(float)),
+        "worst_quarter": names[worst],
+        "worst_quarter_expected": float(expected[worst]),
+        "worst_quarter_p90": float(bad[worst]),
+        "idle_bed_child_weeks": plan.mean(_idle(plan)),
+        "real_price_gbp_per_week": float(
+            plan.probability @ np.array([scenario.unregistered_price[0] for scenario in plan.problem.scenarios])
+        ),
+        "deterrent_gbp_per_week": float(
+            plan.probability @ np.array([scenario.deterrent[0] for scenario in plan.problem.scenarios])
+        ),
+    }
+
+
+def _idle(plan: Plan) -> np.ndarray:
+    return idle_while_unregistered(plan.problem, plan.decisions, plan.solution.placements)
+
+
+def _spot_words(plan: Plan) -> list[str]:
+    names, spot = plan.by_quarter(plan.children_by_kind["spot"])
+    _, children = plan.by_quarter(np.sum(list(plan.children_by_kind.values()), axis=0))
+    expected, total = plan.probability @ spot, plan.probability @ children
+    if expected.max(initial=0.0) < 0.05:
+        return ["Nothing is bought on the spot market."]
+    peak = int(np.argmax(expected))
+    share = expected / np.maximum(total, 1e-9)
+    from optimiser.report.terminal import number, quarter
+    from optimiser.report.terminal import share as percent
+
+    words = [
+        f"Spot purchase peaks in {quarter(names[peak])} at {number(expected[peak])} children ({percent(share[peak])} of all) "
+        f"and stands at {number(expected[-1])} ({percent(share[-1])}) in {quarter(names[-1])}."
+    ]
+    return words
+
+
+def _against_paper(plan: Plan, compared: list[Appraised]) -> list[str]:
+    paper = next((option for option in compared if option.paper), None)
+    if paper is None or paper.plan is None:
+        return []
+    from optimiser.report.terminal import month, pounds
+
+    titles = titles_of(plan.instance)
+
+    def summary(rows: list[Row]) -> str:
+        parts = [
+            f"{row['number']} × {titles[row['item']]} from {month(row['month'])}"
+            if row["action"] == "begin"
+            else f"{titles[row['item']]} {row['beds']} beds from {month(row['month'])}"
+            for row in rows
+            if row["action"] in ("begin", "award") and not row["branch"]
+        ]
+        parts += sorted({f"extension {r['number']} of {titles[r['item']]}" for r in rows if r["action"] == "extend"})
+        return "; ".join(parts) or "nothing begun or awarded today"
+
+    saving = paper.plan.verified.expected_cost - plan.verified.expected_cost
+    weeks = paper.plan.mean(paper.plan.unregistered_child_weeks) - plan.mean(plan.unregistered_child_weeks)
+    step = rounding(plan.verified.expected_cost)
+    money = f"saves {pounds(saving, step)}" if saving >= 0 else f"costs {pounds(-saving, step)} more"
+    fewer = f"has {abs(weeks):,.1f} {'fewer' if weeks >= 0 else 'more'} child-weeks without a registered place"
+    kept = f" The paper's option does not keep: {paper.broken[0]}." if paper.broken else ""
+    theirs = summary(decisions_table(paper.plan.problem, paper.plan.decisions))
+    return [f"Against the paper's option ({theirs}), this plan {money} and {fewer} (expected, present real £).{kept}"]
+
+
+def _worth_row(plan: Plan, worth: Worth) -> Row:
+    limit = worth.limit
+    return {
+        "name": limit.name,
+        "words": limit.words,
+        "unit": limit.unit,
+        "used": float(limit.used),
+        "limit": float(limit.limit),
+        "step": float(limit.step),
+        "step_words": limit.step_words,
+        "worth_least_gbp": worth.least,
+        "worth_most_gbp": worth.most,
+        "saving_gbp": worth.pounds,
+        "child_weeks_avoided": worth.child_weeks,
+        # nothing below what the search left open can be told from nothing
+        "resolution_gbp": max(plan.verified.objective - plan.solution.bound, 0.0),
+    }
+
+
+def _evidence(instance: Instance, ranked: list[Swing] | None) -> Row:
+    register = []
+    for key, value in instance.figure_values().items():
+        evidence = evidence_for(instance, key)
+        register.append(
+            {
+                "figure": key,
+                "value": str(value) if isinstance(value, (Distribution, tuple)) else value,
+                "evidence": evidence.evidence,
+                "document": evidence.document,
+                "place": evidence.place,
+                "low": evidence.low,
+                "high": evidence.high,
+                "derived_from": evidence.derived_from,
+                "note": evidence.note,
+            }
+        )
+    classes = ("published", "derived", "calibrated", "assumption")
+    return {
+        "counts": {name: sum(row["evidence"] == name for row in register) for name in classes},
+        "matter_most": [
+            {
+                "figure": swing.figure,
+                "low": swing.low,
+                "high": swing.high,
+                "cost_at_low_gbp": swing.cost_at_low,
+                "cost_at_high_gbp": swing.cost_at_high,
+                "child_weeks_at_low": swing.child_weeks_at_low,
+                "child_weeks_at_high": swing.child_weeks_at_high,
+            }
+            for swing in (ranked or [])[:10]
+        ],
+        "register": register,
+    }
+
+
+def _warnings(plan: Plan) -> list[str]:
+    found = []
+    idle = plan.mean(_idle(plan))
+    if idle > 0.5:
+        found.append(
+            f"{idle:,.1f} child-weeks without a registered place fall while an allowed bed is free: the deterrent is too low."
+        )
+    thin = [
+        node.branch
+        for place, node in enumerate(plan.problem.nodes)
+        if node.parent is not None and sum(place in s.path for s in plan.problem.scenarios) < 100
+    ]
+    if thin:
+        found.append(
+            f"fewer than 100 futures on {len(thin)} branches of a review: their cost is flattered; use more futures."
+        )
+    return found
+
+
+def _beyond_horizon(plan: Plan) -> list[Row]:
+    """Commitments that go on after the horizon: awarded beds whose term has not ended by then."""
+    problem = plan.problem
+    rows = []
+    for place, award in enumerate(problem.awards):
+        if not plan.decisions.lot_awarded[place]:
+            continue
+        lot = plan.instance.lots[award.lot]
+        there = [s.lot_delivered[award.lot, award.period] for s in problem.scenarios if award.node in s.path]
+        still = float(np.mean([delivered[-1] for delivered in there])) if there else 0.0
+        served = float(np.mean([(delivered * problem.period_months).sum() for delivered in there])) if there else 0.0
+        if still > 0:
+            rows.append(
+                {
+                    "item": lot.lot,
+                    "beds": int(plan.decisions.beds_in_tier[place].sum()),
+                    "months_left": round(max(lot.term_months - served, 0.0), 1),
+                }
+            )
+    return rows

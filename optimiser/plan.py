@@ -1,0 +1,489 @@
+"""Solution → Plan: what is decided, where children live, what it costs, as tidy tables and one document.
+
+Tables are lists of rows with the same keys, ready for CSV, JSON and the terminal. Children and beds are averages over a
+period; pounds are as the row says: nominal, real (price base) or present (real and discounted).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.decisions import Decisions
+from models.problem import COST_TERMS, Problem
+from optimiser.finance import month_name, month_number
+from optimiser.instance.schema import Instance
+from optimiser.solve.engine import Found
+from optimiser.verify import Verified
+
+Floats = NDArray[np.float64]
+Row = dict[str, Any]
+
+#: Kinds of source in the order in which they are shown.
+KINDS = ("in_house", "block", "existing", "spot", "unregistered")
+KIND_OF = {"home": "in_house", "lot": "block", "supply": "existing", "spot": "spot", "unregistered": "unregistered"}
+
+#: Cost terms that are shown together in a table by financial year.
+COST_GROUPS = {
+    "in_house": ("running", "managers", "variable", "waiting", "lifecycle"),
+    "capital_less_residual": ("capital", "residual"),
+    "block": ("block", "call_off", "procurement"),
+    "existing": ("existing",),
+    "spot": ("spot",),
+    "unregistered": ("unregistered",),
+    "moves_and_closures": ("closures", "planned_moves"),
+    "income": ("income",),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A verified plan of an instance on its futures."""
+
+    instance: Instance
+    problem: Problem
+    solution: Found
+    verified: Verified
+
+    @property
+    def decisions(self) -> Decisions:
+        """What is decided."""
+        return self.solution.decisions
+
+    @cached_property
+    def probability(self) -> Floats:
+        """Probability of each future, [scenario]."""
+        return np.array([scenario.probability for scenario in self.problem.scenarios])
+
+    # children
+
+    @cached_property
+    def placed(self) -> Floats:
+        """Children living there, [scenario, cohort, source, period]."""
+        return np.array([placements.placed for placements in self.solution.placements])
+
+    @cached_property
+    def quarters(self) -> list[str]:
+        """Quarter of each period, by its first month: ``2025-04`` for April to June 2025, [period]."""
+        first = month_number(self.problem.periods[0])
+        quarter = [(first + int(start)) // 3 * 3 for start in self.problem.period_start]
+        return [month_name(month) for month in quarter]
+
+    def by_quarter(self, amounts: Floats) -> tuple[list[str], Floats]:
+        """Weeks-weighted mean of something [..., period] over the periods of each quarter."""
+        names = list(dict.fromkeys(self.quarters))
+        weights = np.array(
+            [[w if q == n else 0.0 for w, q in zip(self.problem.weeks, self.quarters, strict=True)] for n in names]
+        )
+        return names, amounts @ (weights / weights.sum(axis=1, keepdims=True)).T
+
+    @cached_property
+    def children_by_kind(self) -> dict[str, Floats]:
+        """Children by kind of source, each [scenario, period]."""
+        by_source = self.placed.sum(axis=1)
+        kinds = [KIND_OF[self.problem.source_kind(source)] for source in range(len(self.problem.sources))]
+        return {kind: by_source[:, [k == kind for k in kinds]].sum(axis=1) for kind in KINDS}
+
+    @cached_property
+    def unregistered_child_weeks(self) -> Floats:
+        """Child-weeks without a registered place, [scenario]."""
+        weeks: Floats = self.children_by_kind["unregistered"] @ self.problem.weeks
+        return weeks
+
+    @cached_property
+    def moves(self) -> Floats:
+        """Placements that end while the child stays in care, at least, [scenario, period].
+
+        What lasted before and stayed in care, less what is there now: admissions to the same source in the same period
+        hide a move, so this is a lower bound.
+        """
+        result = np.zeros((len(self.problem.scenarios), len(self.problem.periods)))
+        for number, scenario in enumerate(self.problem.scenarios):
+            before = np.concatenate([self.problem.placed_at_start[:, :, None], self.placed[number, :, :, :-1]], axis=2)
+            staying = scenario.stay * before
+            for step, (origin, destination) in enumerate(self.problem.steps):
+                staying[destination] += scenario.step[step] * before[origin]
+            ended = np.maximum(staying - self.placed[number], 0.0)
+            result[number] = ended[:, :-1].sum(axis=(0, 1))
+        return result
+
+    @cached_property
+    def in_area_share(self) -> Floats | None:
+        """Part of each source's places in the area, [source]; None where the instance has no band ``in-area``."""
+        bands = {row.source: row.share for row in self.instance.bands if row.band == "in-area"}
+        if not bands:
+            return None
+        return np.array([bands.get(name, 0.0) for name in self.problem.sources])
+
+    def children_table(self) -> list[Row]:
+        """By quarter: children by kind of source (expected, P10, P90), moves, and children placed out of area."""
+        rows: list[Row] = []
+        names, _ = self.by_quarter(np.zeros(len(self.problem.periods)))
+        table = {kind: self.by_quarter(children)[1] for kind, children in self.children_by_kind.items()}
+        months = self.by_quarter(self.moves / self.problem.period_months)[1] * 3
+        out_of_area = None
+        if self.in_area_share is not None:
+            share = self.in_area_share
+            out_of_area = self.by_quarter(np.einsum("scrt,r->st", self.placed[:, :, :-1], 1 - share[:-1]))[1]
+        for place, name in enumerate(names):
+            row: Row = {"quarter": name}
+            for kind in KINDS:
+                column = table[kind][:, place]
+                row[f"{kind}_expected"] = self.mean(column)
+                row[f"{kind}_p10"], row[f"{kind}_p90"] = self.quantile(column, 0.1), self.quantile(column, 0.9)
+            row["moves_at_least"] = self.mean(months[:, place])
+            if out_of_area is not None:
+                row["out_of_area_expected"] = self.mean(out_of_area[:, place])
+            rows.append(row)
+        return rows
+
+    # money
+
+    def mean(self, amounts: Floats) -> float:
+        """Expected value of something by future."""
+        return float(self.probability @ amounts)
+
+    def quantile(self, amounts: Floats, level: float) -> float:
+        """Smallest value that is not exceeded with the probability given."""
+        order = np.argsort(amounts, kind="stable")
+        reached = np.cumsum(self.probability[order]) >= level - 1e-12
+        return float(amounts[order][np.argmax(reached)])
+
+    @cached_property
+    def nominal(self) -> Floats:
+        """Expected cost, nominal £, [term, authority, period]."""
+        expected: Floats = np.einsum("s,skat->kat", self.probability, self.verified.ledger.nominal)
+        return expected
+
+    @cached_property
+    def scenario_pounds(self) -> Floats:
+        """Cost of each future without the deterrent, present real £, [scenario]."""
+        return self.verified.scenario_pounds
+
+    def money_by_year(self, authority: int | None = None) -> list[Row]:
+        """By financial year: expected cost by group of terms, nominal, with totals nominal, real and present."""
+        problem = self.problem
+        amounts = self.nominal.sum(axis=1) if authority is None else self.nominal[:, authority]
+        rows = []
+        for year, label in enumerate(problem.financial_years):
+            inside = problem.period_year == year
+            row: Row = {"year": label}
+            for group, terms in COST_GROUPS.items():
+                row[f"{group}_gbp"] = float(sum(amounts[COST_TERMS.index(term)][inside].sum() for term in terms))
+            total = amounts.sum(axis=0)
+            row["nominal_gbp"] = float(total[inside].sum())
+            row["real_gbp"] = float((total * problem.deflator)[inside].sum())
+            row["present_gbp"] = float((total * problem.present_value)[inside].sum())
+            rows.append(row)
+        return rows
+
+    def terms_table(self) -> list[Row]:
+        """Expected cost by financial year, authority and term, nominal, real and present £."""
+        problem = self.problem
+        return [
+            {
+                "year": label,
+                "authority": name,
+                "term": term,
+                "nominal_gbp": float(self.nominal[place, authority][inside].sum()),
+                "real_gbp": float((self.nominal[place, authority] * problem.deflator)[inside].sum()),
+                "present_gbp": float((self.nominal[place, authority] * problem.present_value)[inside].sum()),
+            }
+            for year, label in enumerate(problem.financial_years)
+            for inside in [problem.period_year == year]
+            for authority, name in enumerate(problem.authorities)
+            for place, term in enumerate(COST_TERMS)
+        ]
+
+    def capital_by_year(self) -> list[Row]:
+        """Capital begun by financial year and path against the envelopes, planning prices, nominal £."""
+        problem = self.problem
+        rows = []
+        for envelope in problem.envelopes:
+            for leaf in problem.leaves:
+                path = problem.path_to(leaf)
+                used = np.zeros(len(problem.financial_years))
+                for place, begin in enumerate(problem.begins):
+                    if begin.node in path and begin.home in envelope.homes:
+                        amount = problem.planning_capital[begin.home, begin.period] * self.decisions.homes_begun[place]
+                        used[problem.period_year[begin.period]] += amount
+                for year, label in enumerate(problem.financial_years):
+                    rows.append(
+                        {
+                            "envelope": envelope.name,
+                            "path": problem.nodes[leaf].branch or "all futures",
+                            "year": label,
+                            "begun_gbp": float(used[year]),
+                            "cumulative_gbp": float(used[: year + 1].sum()),
+                            "year_limit_gbp": None if envelope.by_year is None else float(envelope.by_year[year]),
+                            "total_limit_gbp": envelope.total,
+                        }
+                    )
+        return rows
+
+    def voids_by_year(self) -> list[Row]:
+        """Beds paid for and not filled, by financial year: bed-weeks and what they cost, expected, nominal £.
+
+        An open home's empty bed costs its part of the home's fixed running cost; an empty guaranteed bed of a lot its price.
+        """
+        problem = self.problem
+        empty = np.zeros((2, len(problem.periods)))
+        cost = np.zeros((2, len(problem.periods)))
+        for number, scenario in enumerate(problem.scenarios):
+            placed = self.placed[number].sum(axis=0)
+            for home in range(len(problem.homes)):
+                opened = self._homes_open(number, home)
+                beds = problem.home_beds[home] * opened
+                void = np.maximum(beds - placed[home], 0.0) if problem.home_council_run[home] else np.zeros_like(beds)
+                running = sum(
+                    self.decisions.homes_begun[place] * scenario.home_running[home, begin.period]
+                    for place, begin in enumerate(problem.begins)
+                    if begin.home == home and begin.node in scenario.path
+                )
+                share = np.divide(void, beds, out=np.zeros_like(void), where=beds > 0)
+                empty[0] += self.probability[number] * void * problem.weeks
+                cost[0] += self.probability[number] * share * running
+            for lot in range(len(problem.lots)):
+                paid, price = self._guaranteed(number, lot)
+                void = np.maximum(paid - placed[problem.lot_source + lot], 0.0)
+                empty[1] += self.probability[number] * void * problem.weeks
+                cost[1] += self.probability[number] * void * price * problem.weeks
+        return [
+            {
+                "year": label,
+                "in_house_bed_weeks": float(empty[0][inside].sum()),
+                "in_house_gbp": float(cost[0][inside].sum()),
+                "block_bed_weeks": float(empty[1][inside].sum()),
+                "block_gbp": float(cost[1][inside].sum()),
+            }
+            for year, label in enumerate(problem.financial_years)
+            for inside in [problem.period_year == year]
+        ]
+
+    def _homes_open(self, number: int, home: int) -> Floats:
+        """Homes of a type open in one future, opening profile included, less those closed, [period]."""
+        scenario = self.problem.scenarios[number]
+        opened = np.zeros(len(self.problem.periods))
+        for place, begin in enumerate(self.problem.begins):
+            if begin.home == home and begin.node in scenario.path:
+                opened += self.decisions.homes_begun[place] * scenario.home_open[home, begin.period]
+        for place, (closed_home, node, period) in enumerate(self.problem.closures):
+            if closed_home == home and node in scenario.path:
+                opened[period:] -= self.decisions.homes_closed[place]
+        return opened
+
+    def _guaranteed(self, number: int, lot: int) -> tuple[Floats, Floats]:
+        """Guaranteed beds of a lot delivered in one future and what an empty one costs a week, both [period]."""
+        problem, scenario = self.problem, self.problem.scenarios[number]
+        paid, price = np.zeros(len(problem.periods)), np.zeros(len(problem.periods))
+        for position in problem.awards_of(lot):
+            award = problem.awards[position]
+            if award.node not in scenario.path:
+                continue
+            for tier in range(len(problem.lot_tiers[lot])):
+                streams = [
+                    (self.decisions.beds_in_tier[position, tier], scenario.lot_delivered[lot, award.period], 1.0)
+                ]
+                streams += [
+                    (
+                        self.decisions.beds_extended[e, tier],
+                        scenario.extension_delivered[e],
+                        scenario.extension_price[e],
+                    )
+                    for e in problem.extensions_of(award=position)
+                    if problem.extensions[e].node in scenario.path
+                ]
+                for beds, delivered, factor in streams:
+                    here = problem.guaranteed_share[lot] * beds * delivered
+                    paid += here
+                    price = np.where(here > 0, scenario.lot_price[lot, tier, award.period] * factor, price)
+        return paid, price * problem.void_price_share[lot]
+
+    # decisions
+
+    def opening(self, begin: int, level: float) -> str | None:
+        """Month by which a home begun there is open in the given share of its futures; None beyond the horizon."""
+        at = self.problem.begins[begin]
+        months = self._first_months(
+            [(s.home_open[at.home, at.period], at.node in s.path) for s in self.problem.scenarios]
+        )
+        return self._month_at(months, level)
+
+    def delivery(self, award: int, level: float) -> str | None:
+        """Month by which an award's first bed is there in the given share of its futures; None beyond the horizon."""
+        at = self.problem.awards[award]
+        months = self._first_months(
+            [(s.lot_delivered[at.lot, at.period], at.node in s.path) for s in self.problem.scenarios]
+        )
+        return self._month_at(months, level)
+
+    def _first_months(self, series: Sequence[tuple[Floats, bool]]) -> list[tuple[float, float]]:
+        """(month, probability) of the first positive period, among the futures concerned."""
+        found = []
+        for (values, concerned), probability in zip(series, self.probability, strict=True):
+            if concerned:
+                there = np.flatnonzero(values > 0)
+                found.append((float(self.problem.period_start[there[0]]) if len(there) else np.inf, float(probability)))
+        return sorted(found)
+
+    def _month_at(self, months: list[tuple[float, float]], level: float) -> str | None:
+        total, reached = sum(share for _, share in months), 0.0
+        for month, share in months:
+            reached += share
+            if reached >= level * total - 1e-12:
+                return month_name(month_number(self.problem.periods[0]) + int(month)) if np.isfinite(month) else None
+        return None
+
+
+def decisions_table(problem: Problem, decisions: Decisions, plan: Plan | None = None) -> list[Row]:
+    """What is decided, one row a decision, in the order in which it falls due.
+
+    With ``plan`` the rows also say when the first child can move in, in half and in nine tenths of the futures.
+    """
+    rows: list[Row] = []
+
+    def row(action: str, item: str, period: int, number: int, node: int, **more: Any) -> None:
+        branch = problem.nodes[node].branch
+        base = {
+            "action": action,
+            "item": item,
+            "month": problem.periods[period],
+            "number": int(number),
+            "branch": branch,
+        }
+        empty = {"beds": None, "tier": None, "call_off": None, "first_child_p50": None, "first_child_p90": None}
+        rows.append({**base, **empty, **more})
+
+    for place, begin in enumerate(problem.begins):
+        if decisions.homes_begun[place]:
+            beds = int(decisions.homes_begun[place] * problem.home_beds[begin.home])
+            more: Row = {"beds": beds}
+            if plan is not None:
+                more |= {"first_child_p50": plan.opening(place, 0.5), "first_child_p90": plan.opening(place, 0.9)}
+            row("begin", problem.homes[begin.home], begin.period, decisions.homes_begun[place], begin.node, **more)
+    for place, (home, node, period) in enumerate(problem.closures):
+        if decisions.homes_closed[place]:
+            row("close", problem.homes[home], period, decisions.homes_closed[place], node)
+    for place, award in enumerate(problem.awards):
+        if decisions.lot_awarded[place]:
+            beds = int(decisions.beds_in_tier[place].sum())
+            tier = int(np.argmax(decisions.tier_chosen[place])) + 1
+            more = {"beds": beds, "tier": tier, "call_off": int(decisions.optional_beds[place])}
+            if plan is not None:
+                more |= {"first_child_p50": plan.delivery(place, 0.5), "first_child_p90": plan.delivery(place, 0.9)}
+            row("award", problem.lots[award.lot], award.period, 1, award.node, **more)
+    for place, extension in enumerate(problem.extensions):
+        if decisions.extension_taken[place]:
+            if extension.award is not None:
+                item = problem.lots[problem.awards[extension.award].lot]
+            else:
+                assert extension.supply is not None
+                item = problem.supplies[extension.supply]
+            kept = int(decisions.beds_extended[place].sum()) if extension.award is not None else None
+            row("extend", item, extension.notice_period, extension.option, extension.node, beds=kept)
+    for node in range(len(problem.nodes)):
+        before = 0
+        parent = problem.nodes[node].parent
+        if parent is not None:
+            before = int(decisions.managers[parent, problem.nodes[parent].end_period - 1])
+        for period in range(problem.nodes[node].first_period, problem.nodes[node].end_period):
+            now = int(decisions.managers[node, period])
+            if now > before:
+                row("recruit", "registered manager", period, now - before, node)
+            before = now
+    return sorted(rows, key=lambda found: found["month"])
+
+
+def break_even(plan: Plan) -> list[Row]:
+    """Occupancy at which each home type and lot costs what spot purchase would, whether the plan takes it or not.
+
+    Present cost of one home (capital less residual, waiting, running, lifecycle) over the present spot price of its bed-weeks,
+    less what each child costs; for a lot, the present price of a committed bed over the present spot price of the same weeks.
+    Begun or awarded at the plan's first date for it, else at the first possible; mean over the futures.
+    """
+    rows = []
+    titles = titles_of(plan.instance)
+    problem = plan.problem
+    for home, name in enumerate(problem.homes):
+        if problem.home_council_run[home]:
+            rows.append({"item": name, "title": titles[name], "occupancy": _home_break_even(plan, home)})
+    for lot, name in enumerate(problem.lots):
+        rows.append({"item": name, "title": titles[name], "occupancy": _lot_break_even(plan, lot)})
+    return rows
+
+
+def titles_of(instance: Instance) -> dict[str, str]:
+    """What each home, lot, existing contract and spot market is called, in words."""
+    return {
+        **{row.home: row.title for row in instance.homes},
+        **{row.lot: row.title for row in instance.lots},
+        **{row.supply: row.title for row in instance.existing},
+        **{row.spot: row.title for row in instance.spots},
+    }
+
+
+def _home_break_even(plan: Plan, home: int) -> float | None:
+    problem = plan.problem
+    begun = [place for place, begin in enumerate(problem.begins) if begin.home == home]
+    if not begun:
+        return None
+    taken = [place for place in begun if plan.decisions.homes_begun[place]]
+    period = problem.begins[(taken or begun)[0]].period
+    worth = problem.present_value
+    cost = earned = 0.0
+    for share, scenario in zip(plan.probability, problem.scenarios, strict=True):
+        price = _spot_price(problem, number_of(problem, scenario.name), home)
+        if price is None:
+            return None
+        streams = scenario.home_running[home, period] + scenario.home_waiting[home, period]
+        streams = streams + scenario.home_lifecycle[home, period]
+        outlay = (
+            scenario.capital_outlay[home, period] * worth[period] - scenario.residual_value[home, period] * worth[-1]
+        )
+        cost += share * (float(streams @ worth) + outlay + scenario.abortive_cost[home, period] * worth[period])
+        weeks = problem.home_beds[home] * scenario.home_open[home, period] * problem.weeks
+        earned += share * float((weeks * (price - scenario.variable_price[home]) * worth).sum())
+    return cost / earned if earned > 0 else None
+
+
+def _lot_break_even(plan: Plan, lot: int) -> float | None:
+    problem = plan.problem
+    positions = problem.awards_of(lot)
+    if not positions:
+        return None
+    taken = [place for place in positions if plan.decisions.lot_awarded[place]]
+    position = (taken or list(positions))[0]
+    period = problem.awards[position].period
+    tier = int(np.argmax(plan.decisions.tier_chosen[position])) if taken else 0
+    cost = earned = 0.0
+    for share, scenario in zip(plan.probability, problem.scenarios, strict=True):
+        price = _spot_price(problem, number_of(problem, scenario.name), problem.lot_source + lot)
+        if price is None:
+            return None
+        weeks = scenario.lot_delivered[lot, period] * problem.weeks * problem.present_value
+        cost += share * float((weeks * scenario.lot_price[lot, tier, period]).sum())
+        earned += share * float((weeks * price).sum())
+    return cost / earned if earned > 0 else None
+
+
+def number_of(problem: Problem, scenario: str) -> int:
+    """Position of a future by its name."""
+    return next(place for place, other in enumerate(problem.scenarios) if other.name == scenario)
+
+
+def _spot_price(problem: Problem, number: int, source: int) -> Floats | None:
+    """Cheapest spot price open to a cohort that the source takes, £ a week, [period]; None without a market."""
+    scenario = problem.scenarios[number]
+    takes = problem.allowed[:, source].any(axis=1)
+    if problem.source_kind(source) == "home" and not takes.any():
+        takes = np.ones(len(problem.cohorts), dtype=bool)
+    open_to = [spot for spot in range(len(problem.spots)) if problem.allowed[takes, problem.spot_source + spot].any()]
+    if not open_to:
+        return None
+    prices: Floats = np.min([scenario.spot_layer_price[spot, 0] for spot in open_to], axis=0)
+    return prices

@@ -1,0 +1,98 @@
+"""Plan → files: tidy CSV tables, results by future as Parquet, and the whole document; all of it or nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from models.problem import COST_TERMS
+from optimiser.errors import Fault, InstanceError
+from optimiser.plan import Plan
+
+Row = dict[str, Any]
+
+DOCUMENT = "plan.json"
+#: Tables of the document that are written as CSV.
+TABLES = ("decisions", "quarters", "years", "capital", "voids", "break_even", "limits", "beyond_horizon")
+
+
+def refuse_unless_writable(folder: Path) -> None:
+    """Say so before a long search where its result could not be written.
+
+    Raises
+    ------
+    InstanceError
+        If the folder holds something that is not an earlier run, or cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / DOCUMENT).exists())):
+        fix = "Name a new folder, or one that an earlier run has written."
+        raise InstanceError([Fault(str(folder), None, "--out", "", "holds other files", fix)], "the command")
+    parent = folder.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not os.access(parent, os.W_OK):
+        fix = "Name a folder that can be written."
+        raise InstanceError([Fault(str(folder), None, "--out", "", "cannot be written", fix)], "the command")
+
+
+def write_plan(plan: Plan, document: Row, folder: Path) -> None:
+    """Write a plan to a folder. An earlier run there is replaced, once everything new has been written beside it."""
+    refuse_unless_writable(folder)
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        _write_everything(plan, document, fresh)
+        fresh.chmod(0o755)
+        old = None
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent)) / folder.name
+            folder.rename(old)
+        fresh.rename(folder)
+        if old is not None:
+            shutil.rmtree(old.parent)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+def _write_everything(plan: Plan, document: Row, folder: Path) -> None:
+    for name in TABLES:
+        write_table(document[name], folder / f"{name}.csv")
+    write_table(document["evidence"]["register"], folder / "evidence.csv")
+    write_table(plan.terms_table(), folder / "costs.csv")
+    _write_futures(plan, folder)
+    (folder / DOCUMENT).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_table(rows: list[Row], path: Path) -> None:
+    """One CSV table; an empty one has no columns to name."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        if rows:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def _write_futures(plan: Plan, folder: Path) -> None:
+    """Costs by future, term and financial year; children by future, cohort, source and period."""
+    import numpy as np
+    import pandas as pd
+
+    problem = plan.problem
+    names = [scenario.name for scenario in problem.scenarios]
+    by_year = plan.verified.ledger.by_year(problem).sum(axis=2)
+    index = pd.MultiIndex.from_product([names, COST_TERMS, problem.financial_years], names=["future", "term", "year"])
+    costs = pd.DataFrame({"nominal_gbp": by_year.reshape(-1)}, index=index).reset_index()
+    costs["probability"] = np.repeat(plan.probability, len(COST_TERMS) * len(problem.financial_years))
+    costs.to_parquet(folder / "futures-costs.parquet", index=False)
+    index = pd.MultiIndex.from_product(
+        [names, problem.cohorts, problem.sources, problem.periods], names=["future", "cohort", "source", "period"]
+    )
+    children = pd.DataFrame({"children": plan.placed.reshape(-1)}, index=index).reset_index()
+    children[children["children"] > 0].to_parquet(folder / "futures-children.parquet", index=False)

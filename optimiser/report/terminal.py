@@ -1,0 +1,441 @@
+"""Plan → terminal: the decision first, then children, money, limits, and how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from optimiser.finance import month_number
+
+Row = dict[str, Any]
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+WIDTH = 110
+
+
+# figures as people write them
+
+
+def pounds(amount: float | None, step: float = 10_000) -> str:
+    """``£3.81m``, ``£640k``, ``£4,557``: no closer than the step that the inputs bear."""
+    if amount is None:
+        return "–"
+    rounded = round(amount / step) * step if step else amount
+    sign, size = ("−" if rounded < 0 else ""), abs(rounded)
+    if size >= 1e6:
+        places = 2 if step <= 10_000 else 1
+        return f"{sign}£{size / 1e6:,.{places}f}m"
+    if size >= 10_000:
+        return f"{sign}£{size / 1e3:,.0f}k"
+    return f"{sign}£{size:,.0f}"
+
+
+def exact(amount: float | None, unit: str = "£") -> str:
+    """A figure to the pound, or to two places where it is not money."""
+    if amount is None:
+        return "–"
+    if unit.startswith("£"):
+        return f"{'−' if amount < -0.5 else ''}£{abs(amount):,.0f}"
+    return f"{amount:,.0f}" if abs(amount - round(amount)) < 1e-9 else f"{amount:,.2f}"
+
+
+def month(name: str | None) -> str:
+    """``Apr 2025`` for ``2025-04``; *beyond the horizon* for none."""
+    if name is None:
+        return "beyond the horizon"
+    return f"{MONTHS[month_number(name) % 12]} {name[:4]}"
+
+
+def quarter(name: str) -> str:
+    """``Apr–Jun 25`` for ``2025-04``."""
+    start = month_number(name) % 12
+    return f"{MONTHS[start]}–{MONTHS[(start + 2) % 12]} {name[2:4]}"
+
+
+def share(value: float | None, places: int = 0) -> str:
+    """A percentage."""
+    return "–" if value is None else f"{100 * value:.{places}f}%"
+
+
+def number(value: float | None, places: int = 1) -> str:
+    """A number of children or beds, which are averages."""
+    return "–" if value is None else f"{value:,.{places}f}"
+
+
+def gap_words(document: Row) -> str:
+    """What can be said of how good the plan is: *optimal* only with its bound."""
+    gap = document["gap"]
+    if gap is None:
+        return "no bound is known"
+    if document["status"] == "optimal":
+        return f"optimal to within {share(gap, 2)} of the best possible"
+    return f"the search was stopped: within {share(gap, 1)} of the best possible"
+
+
+# the plan
+
+
+def show_plan(document: Row, console: Console) -> None:
+    """Print a plan document: one screen and a half."""
+    console.print(Text(document["instance"]["title"], style="bold"), highlight=False)
+    console.print(document["instance"]["question"], style="italic", highlight=False)
+    for part in (_decision, _children, _money, _limits, _quality):
+        console.print()
+        console.print(part(document), highlight=False)
+
+
+def _heading(words: str) -> Text:
+    return Text(words, style="bold")
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="left" if place < left else "right", no_wrap=place > 0)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _decision(document: Row) -> Group:
+    worst = document["unregistered"]
+    name = worst["name"]
+    lines: list[Any] = [_heading("1  What to decide")]
+    if worst["expected_child_weeks"] < 0.05 and worst["p90_child_weeks"] < 0.05:
+        lines.append(f"No child is expected to be {_as_state(name)} in nine futures of ten.")
+    else:
+        lines.append(
+            f"Children, {name}: {number(worst['expected_child_weeks'])} child-weeks expected over the horizon "
+            f"(one future in ten above {number(worst['p90_child_weeks'])}); worst quarter {quarter(worst['worst_quarter'])}: "
+            f"{number(worst['worst_quarter_expected'], 2)} children expected, {number(worst['worst_quarter_p90'], 2)} in a bad case."
+        )
+    rows = [row for row in document["decisions"] if row["action"] != "recruit"]
+    recruits = [row for row in document["decisions"] if row["action"] == "recruit"]
+    lines += [f"• {decision_words(row, document['titles'])}" for row in rows]
+    if not rows:
+        lines.append("• Begin no home, award no lot, extend nothing: buy each place as it is needed.")
+    if recruits:
+        when = ", ".join(f"{row['number']} by {month(row['month'])}" + _on_branch(row) for row in recruits)
+        lines.append(f"• Recruit registered managers: {when}.")
+    for difference in document["against_paper"]:
+        lines.append(f"  {difference}")
+    return Group(*lines)
+
+
+def _as_state(name: str) -> str:
+    return name if name.startswith("without") else f"in a place that is not registered ({name})"
+
+
+def _on_branch(row: Row) -> str:
+    return f" if {row['branch']}" if row["branch"] else ""
+
+
+def decision_words(row: Row, titles: dict[str, str]) -> str:
+    """One decision as a sentence."""
+    title = titles.get(row["item"], row["item"])
+    when = f"{month(row['month'])}{_on_branch(row)}"
+    if row["action"] == "begin":
+        return (
+            f"By {when}: begin {row['number']} × {title} ({row['beds']} beds); first child in by "
+            f"{month(row['first_child_p50'])} in half the futures, {month(row['first_child_p90'])} in nine of ten."
+        )
+    if row["action"] == "award":
+        option = f" with {row['call_off']} call-off" if row["call_off"] else ""
+        return (
+            f"By {when}: award {title}, {row['beds']} committed beds (volume tier {row['tier']}){option}; first child in by "
+            f"{month(row['first_child_p50'])} in half the futures, {month(row['first_child_p90'])} in nine of ten."
+        )
+    if row["action"] == "extend":
+        return f"By {when}: take extension {row['number']} of {title}."
+    if row["action"] == "close":
+        return f"In {when}: close {row['number']} × {title}."
+    return f"By {when}: recruit {row['number']} {title}."
+
+
+def _children(document: Row) -> Group:
+    rows = []
+    columns = ["Quarter", "In-house", "Block", "Existing", "Spot", "Unregistered", "Moves"]
+    kinds = ["in_house", "block", "existing", "spot", "unregistered"]
+    table = document["quarters"]
+    shown = [
+        (column, kind)
+        for column, kind in zip(columns[1:-1], kinds, strict=True)
+        if any(row[f"{kind}_p90"] > 0.005 for row in table)
+    ]
+    area = "out_of_area_expected" in (table[0] if table else {})
+    for row in thinned(table):
+        cells = [quarter(row["quarter"])]
+        for _, kind in shown:
+            low, high = number(row[f"{kind}_p10"]), number(row[f"{kind}_p90"])
+            cells.append(f"{number(row[f'{kind}_expected'])} ({low}–{high})")
+        cells.append(number(row["moves_at_least"]))
+        if area:
+            cells.append(number(row["out_of_area_expected"]))
+        rows.append(cells)
+    heads = ["Quarter", *(column for column, _ in shown), "Moves", *(["Out of area"] if area else [])]
+    return Group(
+        _heading("2  When to spot purchase: children by where they live, expected (P10–P90)"),
+        _table(heads, rows),
+        *document["spot_words"],
+    )
+
+
+def thinned(rows: list[Row]) -> list[Row]:
+    """Every quarter of the first two years, then one a year, so that the table stays within a screen."""
+    return [row for place, row in enumerate(rows) if place < 8 or place % 4 == 3 or place == len(rows) - 1]
+
+
+def _money(document: Row) -> Group:
+    step = document["rounding_gbp"]
+    groups = [key for key in document["years"][0] if key.endswith("_gbp") and key not in ("real_gbp", "present_gbp")]
+    shown = [
+        key for key in groups if key == "nominal_gbp" or any(abs(row[key]) >= step / 2 for row in document["years"])
+    ]
+    heads = {
+        "in_house_gbp": "In-house",
+        "capital_less_residual_gbp": "Capital*",
+        "block_gbp": "Block",
+        "existing_gbp": "Existing",
+        "spot_gbp": "Spot",
+        "unregistered_gbp": "Unregistered",
+        "moves_and_closures_gbp": "Moves",
+        "income_gbp": "Income",
+        "nominal_gbp": "Nominal",
+    }
+    rows = [
+        [row["year"], *(pounds(row[key], step) for key in shown), pounds(row["real_gbp"], step)]
+        for row in document["years"]
+    ]
+    lines: list[Any] = [
+        _heading("3  Money: expected cost by financial year"),
+        _table(["Year", *(heads[key] for key in shown), "Real"], rows),
+        f"Net present cost {pounds(document['expected_cost_gbp'], step)} (P90 {pounds(document['p90_gbp'], step)}, "
+        f"mean of the worst {share(1 - document['cvar_level'])} {pounds(document['cvar_gbp'], step)}); "
+        + _saving_words(document, step),
+    ]
+    if "capital_less_residual_gbp" in shown:
+        lines.append(f"* Capital outlay less {pounds(document['residual_gbp'], step)} residual value at the horizon.")
+    lines += [capital_words(document, step), void_words(document, step)]
+    if document["break_even"]:
+        parts = [
+            f"{row['title']} {share(row['occupancy'])}"
+            for row in document["break_even"]
+            if row["occupancy"] is not None
+        ]
+        lines.append("Break-even occupancy against spot: " + "; ".join(parts) + ".")
+    return Group(*(line for line in lines if line))
+
+
+def _saving_words(document: Row, step: float) -> str:
+    saving = document["saving_gbp"]
+    if saving is None:
+        return "no comparison with doing nothing."
+    words = "saves" if saving >= 0 else "costs"
+    more = "" if saving >= 0 else " more"
+    return f"{words} {pounds(abs(saving), step)}{more} against doing nothing (present real £)."
+
+
+def capital_words(document: Row, step: float) -> str:
+    """Capital begun by year against its envelope, in one line an envelope."""
+    lines = []
+    for name in dict.fromkeys(row["envelope"] for row in document["capital"]):
+        rows = [row for row in document["capital"] if row["envelope"] == name]
+        paths = list(dict.fromkeys(row["path"] for row in rows))
+        most = max(paths, key=lambda path: sum(row["begun_gbp"] for row in rows if row["path"] == path))
+        begun = [row for row in rows if row["path"] == most and row["begun_gbp"] > 0]
+        total = rows[0]["total_limit_gbp"]
+        years = ", ".join(f"{row['year']} {pounds(row['begun_gbp'], step)}" for row in begun) or "none begun"
+        of = f" of {pounds(total, step)}" if total is not None else ""
+        lines.append(f"Capital ({name}): {years}; {pounds(sum(row['begun_gbp'] for row in begun), step)}{of} used.")
+    return "\n".join(lines)
+
+
+def void_words(document: Row, step: float) -> str:
+    """What voids are paid for over the horizon."""
+    homes = sum(row["in_house_gbp"] for row in document["voids"])
+    block = sum(row["block_gbp"] for row in document["voids"])
+    if max(homes, block) < step / 2:
+        return "Voids paid for: none worth naming."
+    weeks = sum(row["in_house_bed_weeks"] + row["block_bed_weeks"] for row in document["voids"])
+    return (
+        f"Voids paid for: {pounds(homes, step)} in own homes, {pounds(block, step)} in block beds "
+        f"({number(weeks, 0)} bed-weeks, nominal)."
+    )
+
+
+def _limits(document: Row) -> Group:
+    lines: list[Any] = [_heading("4  What holds it back, and what one unit more is worth")]
+    if not document["limits"]:
+        lines.append("No limit binds: more capital, registrations, managers or block beds would change nothing.")
+    for row in document["limits"]:
+        lines.append(f"• {limit_words(row, document['rounding_gbp'])}")
+    return Group(*lines)
+
+
+def limit_words(row: Row, step: float) -> str:
+    """One binding limit as a sentence."""
+    used = (
+        f"{pounds(row['used'], step)} of {pounds(row['limit'], step)}"
+        if row["unit"] == "£"
+        else (f"{number(row['used'], 0)} of {number(row['limit'], 0)} {row['unit']}")
+    )
+    head = f"{row['words'][0].upper()}{row['words'][1:]} ({used}): {row['step_words']} "
+    if row["worth_least_gbp"] is None:
+        return head + "was not computed in the time."
+    if row["worth_most_gbp"] < step / 2:
+        return head + "is worth nothing."
+    if row["worth_least_gbp"] <= row["resolution_gbp"]:
+        return head + f"is worth at most {pounds(row['worth_most_gbp'], step)}, which the gap cannot tell from nothing."
+    weeks = row["child_weeks_avoided"]
+    avoided = f" and avoids {number(weeks)} child-weeks without a registered place" if weeks > 0.05 else ""
+    cost = row["saving_gbp"]
+    money = f"saves {pounds(cost, step)}" if cost >= 0 else f"costs {pounds(-cost, step)} more"
+    return head + f"{money}{avoided} (present real £)."
+
+
+def _quality(document: Row) -> Group:
+    evidence = document["evidence"]
+    counts = ", ".join(f"{count} {name}" for name, count in evidence["counts"].items() if count)
+    lines: list[Any] = [
+        _heading("5  How good this is"),
+        f"Inputs: {counts}. " + matter_words(evidence, document["rounding_gbp"]),
+        f"Objective {exact(document['objective_gbp'])} (with a deterrent of {exact(document['deterrent_gbp'])} on having no "
+        f"registered place, a value judgement), bound {exact(document['bound_gbp'])}: {gap_words(document)}.",
+        f"{document['futures']} futures, seed {document['seed']}, {document['method']}, "
+        f"{document['timings']['total_seconds']:.0f} s. As at {month(document['instance']['as_at'])}. "
+        "Accepted by an independent recomputation.",
+    ]
+    if document["warnings"]:
+        lines += [Text(f"Note: {warning}", style="yellow") for warning in document["warnings"]]
+    return Group(*lines)
+
+
+def matter_words(evidence: Row, step: float) -> str:
+    """The three assumed inputs that matter most."""
+    top = evidence["matter_most"]
+    if not top:
+        return "Which assumptions matter most was not computed."
+    parts = [
+        f"{row['figure']} ({exact(row['low'], '')} to {exact(row['high'], '')}: cost {pounds(row['cost_at_low_gbp'], step)} to "
+        f"{pounds(row['cost_at_high_gbp'], step)})"
+        for row in top[:3]
+    ]
+    return "Of the assumed, these matter most: " + "; ".join(parts) + "."
+
+
+# the appraisal
+
+
+def show_appraisal(document: Row, console: Console) -> None:
+    """Print an appraisal document."""
+    step = document["rounding_gbp"]
+    console.print(Text(document["instance"]["title"], style="bold"), highlight=False)
+    console.print(document["instance"]["question"], style="italic", highlight=False)
+    rows = []
+    for row in document["options"]:
+        title = row["title"] + (" (the paper's)" if row["paper"] else "")
+        if row["expected_cost_gbp"] is None:
+            rows.append([title, "; ".join(row["broken"]), *[""] * 6])
+            continue
+        weeks = f"{number(row['unregistered_child_weeks'])} ({number(row['unregistered_p90_child_weeks'])})"
+        rows.append(
+            [
+                title + ("*" if row["broken"] else ""),
+                pounds(row["expected_cost_gbp"], step),
+                pounds(row["saving_gbp"], step),
+                pounds(row["capital_gbp"], step),
+                f"{row['homes']} / {row['block_beds']}",
+                weeks,
+                share(row["probability_cheapest"]),
+                share(row["probability_below_doing_nothing"]),
+            ]
+        )
+    heads = ["Option", "Cost", "Saving", "Capital", "Homes / block beds", "Unregistered", "Cheapest", "Below nothing"]
+    console.print()
+    console.print(
+        _heading("Options on the same futures (present real £; child-weeks without a registered place: expected, P90)")
+    )
+    console.print(_table(heads, rows), highlight=False)
+    for row in document["options"]:
+        if row["broken"] and row["expected_cost_gbp"] is not None:
+            console.print(
+                f"* {row['title']} does not keep: {row['broken'][0]}" + _and_more(row["broken"]), highlight=False
+            )
+    _show_years(document, console, step)
+    _show_budget(document, console, step)
+    _show_published(document, console)
+    console.print()
+    console.print(
+        f"{document['futures']} futures, seed {document['seed']}; optimised plan: {gap_words(document)}. "
+        "Every option accepted or its broken limits named by an independent recomputation.",
+        highlight=False,
+    )
+
+
+def _and_more(broken: list[str]) -> str:
+    return f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+
+
+def _show_years(document: Row, console: Console, step: float) -> None:
+    years = list(dict.fromkeys(row["year"] for row in document["years"]))
+    rows = []
+    for option in dict.fromkeys(row["option"] for row in document["years"]):
+        own = [row for row in document["years"] if row["option"] == option]
+        rows.append([option, *(pounds(row["nominal_gbp"], step) for row in own)])
+    console.print()
+    console.print(_heading("Expected cost by financial year, nominal"))
+    console.print(_table(["Option", *years], rows), highlight=False)
+
+
+def _show_budget(document: Row, console: Console, step: float) -> None:
+    if not document["budget"]:
+        return
+    keys = ("already_in_budget_gbp", "cashable_gbp", "cost_avoidance_gbp", "pressure_gbp", "net_saving_gbp")
+    rows = [[row["option"], *(pounds(row[key], step) for key in keys)] for row in document["budget"]]
+    console.print()
+    console.print(_heading("Against doing nothing, as the budget sees it (nominal, over the horizon)"))
+    heads = ["Option", "Already in budget", "Cashable", "Cost avoidance", "Pressure", "Net saving"]
+    console.print(_table(heads, rows), highlight=False)
+
+
+def _show_published(document: Row, console: Console) -> None:
+    if not document["published"]:
+        console.print()
+        console.print("No price, volume or saving is published for this question: none is claimed.", highlight=False)
+        return
+    console.print()
+    console.print(_heading("Published figures beside ours"))
+    rows = [
+        [
+            row["title"],
+            exact(row["published"], row["unit"]),
+            exact(row["ours"], row["unit"]),
+            exact(row["difference"], row["unit"]),
+            row["match"],
+        ]
+        for row in document["published"]
+    ]
+    console.print(_table(["Result", "Published", "Ours", "Difference", "How"], rows), highlight=False)
+    for row in document["published"]:
+        for move in row["moves"]:
+            console.print(
+                f"  {row['title']}: {exact(move['at_low'], row['unit'])} to {exact(move['at_high'], row['unit'])} as "
+                f"{move['figure']} goes from {exact(move['low'], '')} to {exact(move['high'], '')}",
+                highlight=False,
+            )
+        if row["note"]:
+            console.print(f"  Note, {row['title']}: {row['note']}", highlight=False)
+
+
+def progress_words(found: Any) -> str:
+    """Where the search stands: round, incumbent, bound, gap and time."""
+    known = found.incumbent < float("inf")
+    incumbent = pounds(found.incumbent, 1_000) if known else "none yet"
+    bound = pounds(found.bound, 1_000) if abs(found.bound) < float("inf") else "none yet"
+    gap = share(found.gap, 2) if known and abs(found.bound) < float("inf") else "–"
+    return f"round {found.round}: best plan {incumbent}, bound {bound}, gap {gap}, {found.seconds:.0f} s"

@@ -1,0 +1,414 @@
+"""HiGHS, through arrays: the only module that knows it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from optimiser.errors import SolverError
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+#: Versions known to return wrong answers, with what is known.
+EXCLUDED_VERSIONS = {"1.14.0": "it returns wrong optima on some models"}
+
+#: A point counts as feasible and whole to this much.
+FEASIBILITY = 1e-7
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """min cost·x + offset  s.t.  row_lower <= matrix @ x <= row_upper,  lower <= x <= upper,  some x whole."""
+
+    cost: Floats  # [column]
+    offset: float
+    matrix: sparse.csr_matrix  # [row, column]
+    row_lower: Floats  # [row]
+    row_upper: Floats  # [row]
+    lower: Floats  # [column]
+    upper: Floats  # [column]
+    integer: Bools  # [column]
+
+    def with_columns_fixed(self, columns: NDArray[np.int64], values: Floats) -> Program:
+        """The same program with some columns held at values, and nothing left that must be whole among them."""
+        lower, upper, integer = self.lower.copy(), self.upper.copy(), self.integer.copy()
+        lower[columns], upper[columns], integer[columns] = values, values, False
+        return replace(self, lower=lower, upper=upper, integer=integer)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search stands. ``incumbent`` is infinite until there is a plan."""
+
+    seconds: float
+    incumbent: float
+    bound: float
+
+    @property
+    def gap(self) -> float:
+        """Relative gap between incumbent and bound."""
+        return relative_gap(self.incumbent, self.bound)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What HiGHS found. ``status`` is optimal, stopped, infeasible or unbounded; ``x`` is None without a solution."""
+
+    status: str
+    x: Floats | None
+    objective: float
+    bound: float
+    row_dual: Floats | None
+    seconds: float
+
+
+def relative_gap(objective: float, bound: float) -> float:
+    """(objective - bound) / |objective|; 0 where they agree, infinite without a solution."""
+    if not np.isfinite(objective) or not np.isfinite(bound):
+        return float("inf")
+    return max(objective - bound, 0.0) / max(abs(objective), 1e-9)
+
+
+def check_version() -> str:
+    """Version of HiGHS in use.
+
+    Raises
+    ------
+    SolverError
+        If it is a version known to return wrong answers.
+    """
+    found = version("highspy")
+    if found in EXCLUDED_VERSIONS:
+        raise SolverError(
+            f"highspy {found} is installed, and {EXCLUDED_VERSIONS[found]}: no plan is made with it. "
+            "Install another with: pip install 'highspy!=" + found + "'"
+        )
+    return found
+
+
+def solve(
+    program: Program,
+    *,
+    gap: float = 1e-3,
+    time_limit: float | None = None,
+    start: Floats | None = None,
+    presolve: bool = True,
+    progress: Callable[[Progress], None] | None = None,
+    interruptible: bool = False,
+    stop: threading.Event | None = None,
+) -> Outcome:
+    """Solve a program to a relative gap.
+
+    Parameters
+    ----------
+    time_limit
+        Seconds after which the best found so far is returned, status ``stopped``.
+    start
+        A feasible point to start from, [column].
+    interruptible
+        Whether Ctrl-C stops the search and returns the best found so far; only in the main thread.
+    stop
+        Ends the search when set from another thread.
+    """
+    check_version()
+    began = time.perf_counter()
+    highs = _load(program, gap=gap, time_limit=time_limit, presolve=presolve)
+    if start is not None and program.integer.any():
+        _start_from(highs, start)
+    stop = threading.Event() if stop is None else stop
+    _listen(highs, stop, progress, began)
+    _run(highs, stop, interruptible=interruptible)
+    return _outcome(highs, program, time.perf_counter() - began)
+
+
+class Chain:
+    """Solves linear programs one after the other, each from the basis of the last where their shapes agree."""
+
+    def __init__(self) -> None:
+        self._shape: tuple[int, ...] | None = None
+        self._basis: Any = None
+
+    def solve(self, program: Program) -> Outcome:
+        """Solve one linear program."""
+        began = time.perf_counter()
+        warm = self._shape == program.matrix.shape
+        highs = _load(program, gap=0.0, time_limit=None, presolve=not warm)
+        if warm:
+            highs.setBasis(self._basis)
+        highs.run()
+        outcome = _outcome(highs, program, time.perf_counter() - began)
+        if outcome.status == "optimal":
+            self._shape, self._basis = program.matrix.shape, highs.getBasis()
+        return outcome
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """An optimum of a linear program with what a next solve starts from. ``basis`` fits programs of the same shape."""
+
+    status: str  # optimal, infeasible or unbounded
+    x: Floats  # [column], empty unless optimal
+    dual: Floats  # [row], the same
+    objective: float
+    basis: Any
+
+
+class Warm:
+    """Solves many small linear programs in one HiGHS object, each from a basis that is handed in.
+
+    The model is passed anew every time: it costs little, and what is found does not depend on what was solved before.
+    """
+
+    def __init__(self) -> None:
+        self._highs = _quiet(0.0, None, presolve=False)
+        self._quick(True)
+
+    def solve(self, program: Program, basis: Any = None) -> Point:
+        """Solve a linear program from a basis, or cold."""
+        highs = self._highs
+        _pass(highs, program)
+        if basis is not None:
+            highs.setBasis(basis)
+        highs.run()
+        status = _status(highs)
+        if status not in ("optimal", "infeasible", "unbounded"):
+            # numerical trouble from this basis: once more, cold, and with every device HiGHS has
+            highs.clearSolver()
+            self._quick(False)
+            highs.run()
+            status = _status(highs)
+            self._quick(True)
+        if status != "optimal":
+            return Point(status, np.empty(0), np.empty(0), float("nan"), None)
+        solution = highs.getSolution()
+        return Point(
+            status,
+            np.array(solution.col_value, dtype=float),
+            np.array(solution.row_dual, dtype=float),
+            float(highs.getInfo().objective_function_value),
+            highs.getBasis(),
+        )
+
+    def _quick(self, quick: bool) -> None:
+        """Devex without perturbed costs: from a good basis, steepest edge takes twice as long, perturbing a tenth more."""
+        self._highs.setOptionValue("presolve", "off" if quick else "choose")
+        self._highs.setOptionValue("simplex_dual_edge_weight_strategy", 1 if quick else -1)
+        self._highs.setOptionValue("dual_simplex_cost_perturbation_multiplier", 0.0 if quick else 1.0)
+
+
+class Growing:
+    """A linear program that gains rows between solves and is solved from where it stood."""
+
+    def __init__(self, program: Program) -> None:
+        self._highs = _quiet(0.0, None, presolve=False)
+        _pass(self._highs, program)
+
+    def add_rows(self, matrix: sparse.csr_matrix, lower: Floats, upper: Floats) -> None:
+        """Add rows lower <= matrix @ x <= upper."""
+        starts = np.asarray(matrix.indptr[:-1], dtype=np.int32)
+        indices = np.asarray(matrix.indices, dtype=np.int32)
+        self._highs.addRows(matrix.shape[0], lower, upper, len(indices), starts, indices, matrix.data)
+
+    def solve(self, *, time_limit: float | None = None, stop: threading.Event | None = None) -> Point:
+        """Solve what there is now. The status may also be ``stopped``."""
+        highs = self._highs
+        highs.setOptionValue("time_limit", highs.getRunTime() + time_limit if time_limit is not None else float("inf"))
+        highs.run()
+        status = _status(highs)
+        if status == "unknown":
+            highs.clearSolver()
+            highs.setOptionValue("presolve", "choose")
+            highs.run()
+            status = _status(highs)
+            highs.setOptionValue("presolve", "off")
+        if status != "optimal":
+            return Point(status, np.empty(0), np.empty(0), float("nan"), None)
+        solution = highs.getSolution()
+        objective = float(highs.getInfo().objective_function_value)
+        return Point(
+            status,
+            np.array(solution.col_value, dtype=float),
+            np.array(solution.row_dual, dtype=float),
+            objective,
+            None,
+        )
+
+
+def _quiet(gap: float, time_limit: float | None, *, presolve: bool) -> Any:
+    import highspy
+
+    highs = highspy.Highs()
+    options = {
+        "output_flag": False,
+        "threads": 1,  # the same bytes on any machine
+        "random_seed": 0,
+        "mip_rel_gap": gap,
+        "mip_abs_gap": 1e-6,
+        "primal_feasibility_tolerance": FEASIBILITY,
+        "dual_feasibility_tolerance": FEASIBILITY,
+        "mip_feasibility_tolerance": FEASIBILITY,
+        "presolve": "choose" if presolve else "off",
+    }
+    if time_limit is not None:
+        options["time_limit"] = float(time_limit)
+    for name, value in options.items():
+        highs.setOptionValue(name, value)
+    return highs
+
+
+def _load(program: Program, *, gap: float, time_limit: float | None, presolve: bool) -> Any:
+    highs = _quiet(gap, time_limit, presolve=presolve)
+    _pass(highs, program)
+    return highs
+
+
+def _pass(highs: Any, program: Program) -> None:
+    """Hand over a program."""
+    import highspy
+
+    model = highspy.HighsLp()
+    rows, columns = program.matrix.shape
+    model.num_col_, model.num_row_ = columns, rows
+    model.col_cost_, model.offset_ = program.cost, program.offset
+    model.col_lower_, model.col_upper_ = program.lower, program.upper
+    model.row_lower_, model.row_upper_ = program.row_lower, program.row_upper
+    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    model.a_matrix_.start_ = program.matrix.indptr
+    model.a_matrix_.index_ = program.matrix.indices
+    model.a_matrix_.value_ = program.matrix.data
+    if program.integer.any():
+        kinds = highspy.HighsVarType
+        model.integrality_ = [kinds.kInteger if whole else kinds.kContinuous for whole in program.integer]
+    highs.passModel(model)
+
+
+def _status(highs: Any) -> str:
+    """How the last solve of a linear program ended: optimal, infeasible, unbounded, stopped or unknown."""
+    import highspy
+
+    statuses = highspy.HighsModelStatus
+    status = highs.getModelStatus()
+    if status == statuses.kUnboundedOrInfeasible:
+        highs.setOptionValue("presolve", "off")
+        highs.run()
+        status = highs.getModelStatus()
+    named = {
+        statuses.kOptimal: "optimal",
+        statuses.kInfeasible: "infeasible",
+        statuses.kUnbounded: "unbounded",
+        statuses.kTimeLimit: "stopped",
+        statuses.kInterrupt: "stopped",
+        statuses.kModelEmpty: "optimal",
+    }
+    return named.get(status, "unknown")
+
+
+def _start_from(highs: Any, start: Floats) -> None:
+    import highspy
+
+    solution = highspy.HighsSolution()
+    solution.col_value = list(start)
+    highs.setSolution(solution)
+
+
+def _listen(highs: Any, stop: threading.Event, progress: Callable[[Progress], None] | None, began: float) -> None:
+    """Stop when asked, and tell how far the search is."""
+
+    def interrupt(event: Any) -> None:
+        if stop.is_set():
+            event.interrupt()
+
+    highs.cbMipInterrupt.subscribe(interrupt)
+    highs.cbSimplexInterrupt.subscribe(interrupt)
+    if progress is not None:
+
+        def tell(event: Any) -> None:
+            data = event.data_out
+            progress(Progress(time.perf_counter() - began, float(data.mip_primal_bound), float(data.mip_dual_bound)))
+
+        highs.cbMipLogging.subscribe(tell)
+        highs.cbMipImprovingSolution.subscribe(tell)
+
+
+def _run(highs: Any, stop: threading.Event, *, interruptible: bool) -> None:
+    """Run in a thread of its own, so that the first Ctrl-C stops the search and not the program."""
+    if not interruptible or threading.current_thread() is not threading.main_thread():
+        highs.run()
+        return
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            highs.run()
+        except BaseException as error:  # handed on to the main thread
+            failure.append(error)
+
+    previous = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    try:
+        worker = threading.Thread(target=work, daemon=True)
+        worker.start()
+        while worker.is_alive():
+            worker.join(0.1)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if failure:
+        raise failure[0]
+
+
+def _outcome(highs: Any, program: Program, seconds: float) -> Outcome:
+    import highspy
+
+    statuses = highspy.HighsModelStatus
+    status = highs.getModelStatus()
+    info = highs.getInfo()
+    if status == statuses.kUnboundedOrInfeasible:
+        # presolve cannot tell the two apart: ask again without it
+        highs.setOptionValue("presolve", "off")
+        highs.run()
+        status, info = highs.getModelStatus(), highs.getInfo()
+    if status == statuses.kUnboundedOrInfeasible:
+        # without costs nothing is unbounded
+        highs.changeColsCost(
+            len(program.cost), np.arange(len(program.cost), dtype=np.int32), np.zeros(len(program.cost))
+        )
+        highs.run()
+        status = statuses.kInfeasible if highs.getModelStatus() == statuses.kInfeasible else statuses.kUnbounded
+    if status == statuses.kInfeasible:
+        return Outcome("infeasible", None, float("inf"), float("inf"), None, seconds)
+    if status == statuses.kUnbounded:
+        return Outcome("unbounded", None, -float("inf"), -float("inf"), None, seconds)
+    known = {
+        statuses.kOptimal: "optimal",
+        statuses.kTimeLimit: "stopped",
+        statuses.kInterrupt: "stopped",
+        statuses.kIterationLimit: "stopped",
+        statuses.kSolutionLimit: "stopped",
+    }
+    if status not in known:
+        raise SolverError(f"HiGHS stopped with the status {highs.modelStatusToString(status)}")
+    feasible = info.primal_solution_status == int(highspy.SolutionStatus.kSolutionStatusFeasible)
+    mip = bool(program.integer.any())
+    bound = float(info.mip_dual_bound) if mip else (float(info.objective_function_value) if feasible else -float("inf"))
+    if known[status] == "stopped" and not mip:
+        feasible, bound = False, -float("inf")
+    if not feasible:
+        return Outcome("stopped", None, float("inf"), bound, None, seconds)
+    solution = highs.getSolution()
+    return Outcome(
+        known[status],
+        np.array(solution.col_value, dtype=float),
+        float(info.objective_function_value),
+        bound,
+        None if mip else np.array(solution.row_dual, dtype=float),
+        seconds,
+    )

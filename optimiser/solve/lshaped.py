@@ -1,0 +1,954 @@
+"""L-shaped decomposition of a two-stage program: a master over the first stage, one linear program per scenario, cuts between.
+
+The order of work: a centre from a few scenarios; the linear relaxation by in-out cuts; whole-number points from a small
+master over clusters of scenarios; a proof on that master, to which violated cuts of the pool come back. Every cut is
+computed from duals by the dual objective, never from an optimal value, so that rounding errors cannot make it cut too deep.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from optimiser.errors import SolverError
+from optimiser.solve import highs
+from optimiser.solve.extensive import solve_extensive
+from optimiser.solve.highs import Growing, Point, Program, Warm
+from optimiser.solve.twostage import (
+    Bools,
+    Cuts,
+    Floats,
+    Ints,
+    Round,
+    Scenario,
+    Settings,
+    Stage,
+    TwoStageProblem,
+    TwoStageSolution,
+    gap_between,
+    tail_mean,
+    total_cost,
+)
+
+#: Scenarios solved one after the other in one thread, each from the basis of the one before it. A constant, so that what
+#: is found does not depend on the number of threads.
+CHUNK = 8
+#: Share of the master's point in the point at which cuts are made; the rest is the best point so far.
+OUTWARD = 0.3
+#: Wrong signs of reduced costs up to this much, relative to costs, are rounding errors and paid for in the cut.
+NOISE = 1e-6
+#: A whole-number column within this of a whole number is one.
+WHOLE = 1e-6
+#: Scenarios whose extensive form gives the first centre.
+FIRST_SAMPLE = 6
+#: Scenarios beyond which a sample is solved first, and about how many that takes.
+SAMPLE_BEYOND, SAMPLE = 150, 60
+#: Groups of scenarios in the master that proves.
+CLUSTERS = 40
+#: Artificial bounds on first-stage columns that have none, tried in this order.
+BOXES = (1e4, 1e7, 1e10)
+
+
+# one scenario
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What one recourse problem says at a first-stage point: recourse cost >= constant - slope·x for every x.
+
+    ``ray`` marks a proof of infeasibility instead: no x with constant - slope·x > 0 is feasible.
+    """
+
+    value: float  # infinite where infeasible, minus infinite where unbounded
+    ray: bool
+    constant: float
+    slope: Floats  # [first-stage column]
+    dual: Floats  # [row]
+    y: Floats  # [recourse column]
+    basis: Any
+    elastic_basis: Any
+
+
+class Recourse:
+    """The recourse problem of one scenario, ready to be solved at many first-stage points."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        stage = scenario.recourse
+        self.stage = stage
+        self.technology = sparse.csr_matrix(scenario.technology)
+        self.matrix = sparse.csr_matrix(stage.matrix)
+        self.across = sparse.csr_matrix(stage.matrix.T)
+        self.back = sparse.csr_matrix(scenario.technology.T)
+        self.whole = np.zeros(len(stage.cost), dtype=bool)
+        self._elastic: Program | None = None
+
+    def program(self, x: Floats, relaxed: float = 0.0) -> Program:
+        """The recourse problem at x; its rows may be relaxed by a tolerance."""
+        taken, stage = self.technology @ x, self.stage
+        return Program(
+            cost=stage.cost,
+            offset=0.0,
+            matrix=self.matrix,
+            row_lower=stage.row_lower - taken - relaxed,
+            row_upper=stage.row_upper - taken + relaxed,
+            lower=stage.lower,
+            upper=stage.upper,
+            integer=self.whole,
+        )
+
+    def elastic(self, x: Floats) -> Program:
+        """Least sum of what rows miss at x."""
+        if self._elastic is None:
+            rows, columns = self.matrix.shape
+            short = np.flatnonzero(np.isfinite(self.stage.row_lower))
+            over = np.flatnonzero(np.isfinite(self.stage.row_upper))
+            slack = sparse.csr_matrix(
+                (
+                    np.concatenate([np.ones(len(short)), -np.ones(len(over))]),
+                    (np.concatenate([short, over]), np.arange(len(short) + len(over))),
+                ),
+                shape=(rows, len(short) + len(over)),
+            )
+            extra = slack.shape[1]
+            self._elastic = Program(
+                cost=np.concatenate([np.zeros(columns), np.ones(extra)]),
+                offset=0.0,
+                matrix=sparse.hstack([self.matrix, slack], format="csr"),
+                row_lower=self.stage.row_lower,
+                row_upper=self.stage.row_upper,
+                lower=np.concatenate([self.stage.lower, np.zeros(extra)]),
+                upper=np.concatenate([self.stage.upper, np.full(extra, np.inf)]),
+                integer=np.zeros(columns + extra, dtype=bool),
+            )
+        taken = self.technology @ x
+        return replace(self._elastic, row_lower=self.stage.row_lower - taken, row_upper=self.stage.row_upper - taken)
+
+    def floor(self, dual: Floats, *, ray: bool = False, size: float = 1.0) -> tuple[float, Floats] | None:
+        """Constant and slope of the cut that a dual vector gives; None if its signs do not fit the bounds.
+
+        Any vector whose signs fit gives a valid cut, by weak duality: for every feasible y,
+        q·y = dual·W y + (q - W' dual)·y, and each product is at least its value at the bound that its sign points to.
+        Reduced costs of the wrong sign, by rounding errors only, are charged at ten times the largest value ``size`` seen.
+        """
+        stage = self.stage
+        cost = np.zeros(len(stage.cost)) if ray else stage.cost
+        rows = np.where(dual > 0, stage.row_lower, stage.row_upper)
+        dual = np.where(np.isfinite(rows), dual, 0.0)
+        reduced = cost - self.across @ dual
+        columns = np.where(reduced > 0, stage.lower, stage.upper)
+        held = np.isfinite(columns)
+        wrong = np.abs(reduced[~held])
+        if (wrong > NOISE * (1.0 + np.abs(cost[~held]) + np.abs(dual).max(initial=0.0))).any():
+            return None
+        used = dual != 0
+        constant = dual[used] @ rows[used] + reduced[held] @ columns[held] - 10.0 * (1.0 + size) * wrong.sum()
+        return float(constant), self.back @ dual
+
+    def answer(self, warm: Warm, x: Floats, basis: Any, elastic_basis: Any) -> Answer:
+        """Solve at x, from stored bases where there are any."""
+        found = warm.solve(self.program(x), basis)
+        if found.status == "infeasible":
+            missed = warm.solve(self.elastic(x), elastic_basis)
+            scale = 1.0 + float(np.abs(x).max(initial=0.0))
+            if missed.status != "optimal":
+                raise SolverError("the feasibility problem of a scenario could not be solved")
+            if missed.objective > 1e-6 * scale:
+                cut = self.floor(missed.dual, ray=True, size=float(np.abs(missed.x).max(initial=0.0)))
+                if cut is None:
+                    raise SolverError("HiGHS gave no usable proof that a scenario is infeasible")
+                return Answer(np.inf, True, *cut, missed.dual, np.empty(0), basis, missed.basis)
+            # infeasible by a rounding error only
+            found = warm.solve(self.program(x, relaxed=2e-6 * scale), None)
+        if found.status == "unbounded":
+            return Answer(-np.inf, False, -np.inf, np.zeros(len(x)), np.empty(0), np.empty(0), None, elastic_basis)
+        size = float(np.abs(found.x).max(initial=0.0))
+        cut = self.floor(found.dual, size=size) if found.status == "optimal" else None
+        if cut is None:
+            found = warm.solve(self.program(x), None)
+            cut = self.floor(found.dual, size=size) if found.status == "optimal" else None
+        if cut is None:
+            raise SolverError("HiGHS gave no usable duals for a scenario")
+        return Answer(found.objective, False, *cut, found.dual, found.x, found.basis, elastic_basis)
+
+
+_own = threading.local()
+
+
+def _solve_chunk(
+    chunk: Sequence[Recourse],
+    x: Floats,
+    bases: Sequence[Any],
+    elastic_bases: Sequence[Any],
+    stopped: Callable[[], bool],
+) -> list[Answer] | None:
+    """Answers of some scenarios, one after the other; a scenario not solved before starts where the one before it ended."""
+    if stopped():
+        return None
+    if not hasattr(_own, "warm"):
+        _own.warm = Warm()
+    answers: list[Answer] = []
+    for recourse, basis, elastic_basis in zip(chunk, bases, elastic_bases, strict=True):
+        if basis is None and answers and chunk[len(answers) - 1].matrix.shape == recourse.matrix.shape:
+            basis = answers[-1].basis
+        answers.append(recourse.answer(_own.warm, x, basis, elastic_basis))
+    return answers
+
+
+# all scenarios
+
+
+class Stopped(Exception):
+    """The time is over, or someone asked to stop."""
+
+
+class Infeasible(Exception):
+    """No first-stage point is feasible."""
+
+
+class Unbounded(Exception):
+    """Cost falls for ever, if anything is feasible."""
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxed:
+    """How the linear relaxation ended: the master's point, the best point, its cost, and the master's."""
+
+    x: Floats
+    centre: Floats
+    best: float
+    bound: float
+
+
+class Pool:
+    """Every cut there is. A cut bounds the whole cost of its scenario: cost >= constant + slope·x.
+
+    Kept in layers of at most one cut per scenario; a scenario without a cut in a layer has the constant minus infinity.
+    """
+
+    def __init__(self, scenarios: int, columns: int) -> None:
+        self.constant = np.empty((0, scenarios))  # [layer, scenario]
+        self.slope = np.empty((0, scenarios, columns))  # [layer, scenario, column]
+        self.ray_constant = np.empty(0)  # [ray]; constant + slope·x <= 0 must hold
+        self.ray_slope = np.empty((0, columns))  # [ray, column]
+        self.kept: list[tuple[int, bool, Floats]] = []  # scenario, ray, dual
+
+    def add(self, constant: Floats, slope: Floats) -> None:
+        """Add a layer."""
+        self.constant = np.concatenate([self.constant, constant[None]])
+        self.slope = np.concatenate([self.slope, slope[None]])
+
+    def add_ray(self, constant: float, slope: Floats) -> None:
+        """Add a feasibility cut."""
+        self.ray_constant = np.append(self.ray_constant, constant)
+        self.ray_slope = np.concatenate([self.ray_slope, slope[None]])
+
+    @property
+    def complete(self) -> bool:
+        """Whether every scenario has a cut, so that the master is bounded in the scenario costs."""
+        return bool(np.isfinite(self.constant).any(axis=0).all()) if len(self.constant) else False
+
+    def at(self, x: Floats) -> tuple[Floats, Ints]:
+        """Cost of every scenario by the cuts at x, and the layer of the cut that says so, [scenario]."""
+        values = self.constant + self.slope @ x
+        best = np.argmax(values, axis=0)
+        return values[best, np.arange(values.shape[1])], best
+
+
+class Search:
+    """One solve: what is known of the problem so far, and the ways to know more."""
+
+    def __init__(
+        self,
+        problem: TwoStageProblem,
+        settings: Settings,
+        executor: Executor,
+        progress: Callable[[Round], None] | None,
+        began: float,
+    ) -> None:
+        self.problem, self.settings, self.executor, self.progress = problem, settings, executor, progress
+        self.began = began
+        self.first = problem.first
+        self.columns = len(problem.first.cost)
+        self.count = len(problem.scenarios)
+        self.probability = problem.probability
+        self.recourse = [Recourse(scenario) for scenario in problem.scenarios]
+        self.chunks = [range(i, min(i + CHUNK, self.count)) for i in range(0, self.count, CHUNK)]
+        self.bases: list[Any] = [None] * self.count
+        self.elastic_bases: list[Any] = [None] * self.count
+        own = [np.zeros(self.columns) if s.first_stage_cost is None else s.first_stage_cost for s in problem.scenarios]
+        self.first_cost = problem.first.cost + np.array(own)  # [scenario, column]
+        self.offset = np.array([s.offset for s in problem.scenarios], dtype=float)
+        self.pool = Pool(self.count, self.columns)
+        self.rounds = 0
+        self.x: Floats | None = None
+        self.costs: Floats | None = None
+        self.objective = np.inf
+        self.bound = -np.inf
+        self.unit = 1.0
+        self.box = BOXES[0]
+
+    # time
+
+    def left(self) -> float | None:
+        """Seconds left, None for no limit."""
+        if self.settings.time_limit is None:
+            return None
+        return max(self.settings.time_limit - (time.perf_counter() - self.began), 0.0)
+
+    def stopped(self) -> bool:
+        """Whether to stop."""
+        left = self.left()
+        return (left is not None and left <= 0) or (self.settings.stop is not None and self.settings.stop.is_set())
+
+    def check(self) -> None:
+        """Stop if it is time to."""
+        if self.stopped():
+            raise Stopped
+
+    # points
+
+    def evaluate(self, x: Floats) -> float:
+        """Cost of a first-stage point, infinite where a scenario or the limit on the tail forbids it; keeps its cuts.
+
+        A point that is whole where it must be, and obeys the first stage, may become the incumbent.
+        """
+        self.rounds += 1
+        work = [
+            self.executor.submit(
+                _solve_chunk,
+                [self.recourse[s] for s in chunk],
+                x,
+                [self.bases[s] for s in chunk],
+                [self.elastic_bases[s] for s in chunk],
+                self.stopped,
+            )
+            for chunk in self.chunks
+        ]
+        found = [task.result() for task in work]
+        answers = [answer for part in found if part is not None for answer in part]
+        if len(answers) < self.count:
+            raise Stopped
+        constant, slope = np.full(self.count, -np.inf), np.zeros((self.count, self.columns))
+        for number, answer in enumerate(answers):
+            self.bases[number], self.elastic_bases[number] = answer.basis, answer.elastic_basis
+            if answer.value == -np.inf:
+                raise Unbounded
+            self.pool.kept.append((number, answer.ray, answer.dual))
+            if answer.ray:
+                self.pool.add_ray(answer.constant, -answer.slope)
+            else:
+                constant[number] = answer.constant + self.offset[number]
+                slope[number] = self.first_cost[number] - answer.slope
+        self.pool.add(constant, slope)
+        value = np.array([answer.value for answer in answers])
+        if not np.isfinite(value).all():
+            return np.inf
+        costs = self.first_cost @ x + self.offset + value
+        if not self.tail_within_limit(costs):
+            return np.inf
+        objective = total_cost(self.problem, costs)
+        if objective < self.objective and self.allowed(x):
+            self.x, self.costs, self.objective = x.copy(), costs, objective
+        self.tell()
+        return objective
+
+    def tail_within_limit(self, costs: Floats) -> bool:
+        """Whether the tail mean keeps its limit, up to rounding errors."""
+        limit = self.problem.cvar_limit
+        return limit is None or tail_mean(self.problem, costs)[0] <= limit + 1e-7 * max(1.0, abs(limit))
+
+    def allowed(self, x: Floats) -> bool:
+        """Whether a point obeys the first stage, up to rounding errors."""
+        first, slack = self.first, 1e-6
+        row = first.matrix @ x
+        size = 1.0 + abs(first.matrix) @ np.abs(x)
+        return bool(
+            (np.abs(x - np.round(x))[first.integer] <= WHOLE).all()
+            and (x >= first.lower - slack).all()
+            and (x <= first.upper + slack).all()
+            and (row >= first.row_lower - slack * size).all()
+            and (row <= first.row_upper + slack * size).all()
+        )
+
+    def modelled(self, x: Floats) -> float:
+        """Cost of a point by the cuts: never above its true cost."""
+        return total_cost(self.problem, self.pool.at(x)[0])
+
+    def whole(self, x: Floats) -> Floats:
+        """The point with whole numbers where they must be, within its bounds."""
+        x = np.clip(x, self.first.lower, self.first.upper)
+        x[self.first.integer] = np.round(x[self.first.integer])
+        return x
+
+    def begin(self) -> Floats:
+        """A point to begin from: best for a few scenarios together, or cheapest by first-stage costs."""
+        step = max(self.count // FIRST_SAMPLE, 1)
+        chosen = range(step // 2, self.count, step)
+        share = self.probability[list(chosen)]
+        share = share / share.sum() if share.sum() > 0 else np.full(len(share), 1 / len(share))
+        few = replace(
+            self.problem,
+            first=replace(self.first, integer=np.zeros(self.columns, dtype=bool)),
+            scenarios=tuple(
+                replace(self.problem.scenarios[s], probability=p) for s, p in zip(chosen, share, strict=True)
+            ),
+            cvar_limit=None,
+        )
+        found = solve_extensive(few, replace(self.settings, time_limit=self.left()))
+        if found.status == "infeasible":
+            raise Infeasible
+        if found.x is not None:
+            return found.x
+        nothing = Program(
+            np.zeros(self.columns),
+            0.0,
+            self.first.matrix,
+            self.first.row_lower,
+            self.first.row_upper,
+            self.first.lower,
+            self.first.upper,
+            np.zeros(self.columns, dtype=bool),
+        )
+        x = Warm().solve(nothing).x
+        if len(x) != self.columns:
+            raise Infeasible
+        return x
+
+    def feasible(self) -> bool:
+        """Whether any point is feasible, whatever it costs."""
+        return solve_extensive(_without_costs(self.problem), self.settings).status != "infeasible"
+
+    def kept(self) -> Cuts:
+        """Every dual vector found."""
+        kept = self.pool.kept
+        return Cuts(
+            np.array([scenario for scenario, _, _ in kept], dtype=np.int64),
+            np.array([ray for _, ray, _ in kept], dtype=bool),
+            tuple(dual for _, _, dual in kept),
+        )
+
+    def reuse(self, cuts: Cuts) -> None:
+        """Cuts from dual vectors kept from another solve; those that do not fit are left out."""
+        layers: list[tuple[Floats, Floats]] = []
+        depth = np.zeros(self.count, dtype=np.int64)
+        for scenario, ray, dual in zip(cuts.scenario, cuts.ray, cuts.dual, strict=True):
+            if scenario >= self.count or len(dual) != self.recourse[scenario].matrix.shape[0]:
+                continue
+            cut = self.recourse[scenario].floor(dual, ray=bool(ray))
+            if cut is None:
+                continue
+            constant, slope = cut
+            self.pool.kept.append((int(scenario), bool(ray), dual))
+            if ray:
+                self.pool.add_ray(constant, -slope)
+                continue
+            if depth[scenario] == len(layers):
+                layers.append((np.full(self.count, -np.inf), np.zeros((self.count, self.columns))))
+            layers[depth[scenario]][0][scenario] = constant + self.offset[scenario]
+            layers[depth[scenario]][1][scenario] = self.first_cost[scenario] - slope
+            depth[scenario] += 1
+        for own_constant, own_slope in layers:
+            self.pool.add(own_constant, own_slope)
+
+    def raise_bound(self, bound: float) -> None:
+        """Take a bound; never above the incumbent, beyond which there is nothing to say."""
+        self.bound = max(self.bound, min(bound, self.objective))
+
+    @property
+    def gap(self) -> float:
+        return gap_between(self.objective, self.bound)
+
+    @property
+    def done(self) -> bool:
+        return self.gap <= self.settings.gap
+
+    def tell(self) -> None:
+        if self.progress is not None:
+            seconds = time.perf_counter() - self.began
+            self.progress(Round(self.rounds, self.objective, self.bound, self.gap, seconds))
+
+    # the linear relaxation
+
+    def relax(self, point: Floats, gap: float, most_rounds: int) -> Relaxed:
+        """Solve the linear relaxation, cutting between the master's point and the best point so far.
+
+        Parameters
+        ----------
+        point : where the first cuts are made, [column]
+        gap : relative gap between the best point and the master at which to end
+        """
+        best, centre, bound, outward = np.inf, point, -np.inf, OUTWARD
+        x, settled = point, np.inf
+        master: Growing | None = None
+        complete, layers, rays = False, 0, 0
+        for _ in range(most_rounds):
+            objective = self.evaluate(point)
+            improved = objective < best
+            if improved:
+                best, centre = objective, point
+                if self.rescaled(best):
+                    master = None
+            if master is None or complete != self.pool.complete:
+                complete, layers, rays = self.pool.complete, 0, 0
+                master = Growing(self.master(self.box))
+            self.extend(master, layers, rays)
+            layers, rays = len(self.pool.constant), len(self.pool.ray_constant)
+            found = master.solve(time_limit=self.left(), stop=self.settings.stop)
+            if found.status == "stopped":
+                raise Stopped
+            if found.status == "infeasible":
+                raise Infeasible
+            if found.status != "optimal":
+                raise SolverError(f"the master of the decomposition ended as {found.status}")
+            x, value = found.x[: self.columns], found.objective * self.unit
+            free = (x < 0.999 * self.box) | np.isfinite(self.first.upper)
+            inside = bool((free & ((x > -0.999 * self.box) | np.isfinite(self.first.lower))).all())
+            raised = False
+            if complete and inside:
+                raised = value > bound + 0.1 * (best - bound)
+                bound = max(bound, value)
+                self.raise_bound(value)
+            if complete and gap_between(best, value) <= gap:
+                # the least cost within a box is convex in its size: where a larger box gains nothing, none ever does
+                if inside or value >= settled - gap * max(abs(value), 1.0):
+                    self.raise_bound(value)
+                    break
+                settled = value
+                if self.recedes():
+                    raise Unbounded
+                if self.box == BOXES[-1]:
+                    raise SolverError("first-stage columns without bounds grow beyond 1e10: give them bounds")
+                self.box, master = BOXES[BOXES.index(self.box) + 1], None
+            outward = OUTWARD if improved or raised else min(2 * outward, 1.0)
+            point = outward * x + (1 - outward) * centre if np.isfinite(best) else x
+        return Relaxed(x, centre, best, bound)
+
+    def rescaled(self, cost: float) -> bool:
+        """Whether the unit of money had to change so that the master sees costs of about a hundred."""
+        unit = 2.0 ** round(np.log2(max(abs(cost), 1.0) / 100.0))
+        if 1 / 16 <= unit / self.unit <= 16:
+            return False
+        self.unit = unit
+        return True
+
+    def master(self, box: float) -> Program:
+        """The master without cuts: first stage, scenario costs and, where the tail counts, value at risk and excess.
+
+        Money is in units of ``unit``. Scenario costs without any cut are held at zero.
+        """
+        first, tail = self.first, self.problem.tail_counts
+        weight, extra = self.problem.risk_weight if tail else 0.0, self.count + 1 if tail else 0
+        beyond = self.probability / (1.0 - self.problem.risk_level)
+        free = np.where(np.isfinite(self.pool.constant).any(axis=0), np.inf, 0.0)
+        size = self.columns + self.count + extra
+        matrix = sparse.hstack(
+            [first.matrix, sparse.csr_matrix((first.matrix.shape[0], size - self.columns))], format="csr"
+        )
+        cost = [np.zeros(self.columns), (1.0 - weight) * self.probability]
+        lower, upper = [np.where(np.isfinite(first.lower), first.lower, -box), -free], [np.where(np.isfinite(first.upper), first.upper, box), free]
+        row_lower, row_upper = [first.row_lower], [first.row_upper]
+        if tail:
+            cost.append(np.concatenate([[weight], weight * beyond]))
+            lower.append(
+                np.concatenate(
+                    [[-np.inf if weight > 0 or self.problem.cvar_limit is not None else 0.0], np.zeros(self.count)]
+                )
+            )
+            upper.append(np.full(extra, np.inf))
+            ones = sparse.eye(self.count, format="csr")
+            left = sparse.csr_matrix((self.count, self.columns))
+            # excess >= cost of the scenario - value at risk
+            matrix = sparse.vstack(
+                [matrix, sparse.hstack([left, -ones, np.ones((self.count, 1)), ones], format="csr")], format="csr"
+            )
+            row_lower.append(np.zeros(self.count))
+            row_upper.append(np.full(self.count, np.inf))
+            if self.problem.cvar_limit is not None:
+                limit = np.concatenate([np.zeros(self.columns + self.count), [1.0], beyond])
+                matrix = sparse.vstack([matrix, sparse.csr_matrix(limit)], format="csr")
+                row_lower.append(np.array([-np.inf]))
+                row_upper.append(np.array([self.problem.cvar_limit / self.unit]))
+        return Program(
+            cost=np.concatenate(cost),
+            offset=0.0,
+            matrix=matrix,
+            row_lower=np.concatenate(row_lower),
+            row_upper=np.concatenate(row_upper),
+            lower=np.concatenate(lower),
+            upper=np.concatenate(upper),
+            integer=np.zeros(size, dtype=bool),
+        )
+
+    def extend(self, master: Growing, layers: int, rays: int) -> None:
+        """Add to the master what the pool has beyond so many layers and rays."""
+        size = self.columns + self.count + (self.count + 1 if self.problem.tail_counts else 0)
+        for layer in range(layers, len(self.pool.constant)):
+            have = np.flatnonzero(np.isfinite(self.pool.constant[layer]))
+            slope = sparse.csr_matrix(-self.pool.slope[layer, have] / self.unit)
+            own = sparse.csr_matrix(
+                (np.ones(len(have)), (np.arange(len(have)), have)), shape=(len(have), size - self.columns)
+            )
+            rows = sparse.hstack([slope, own], format="csr")
+            master.add_rows(rows, self.pool.constant[layer, have] / self.unit, np.full(len(have), np.inf))
+        if rays < len(self.pool.ray_constant):
+            rows, upper = self.ray_rows(size, rays)
+            master.add_rows(rows, np.full(len(upper), -np.inf), upper)
+
+    def ray_rows(self, size: int, since: int = 0) -> tuple[sparse.csr_matrix, Floats]:
+        """Feasibility cuts as rows, and their upper limits; each scaled to a largest coefficient of one."""
+        slope, constant = self.pool.ray_slope[since:], self.pool.ray_constant[since:]
+        largest = np.abs(slope).max(axis=1, initial=0.0)
+        scale = np.where(largest > 0, largest, 1.0)
+        empty = sparse.csr_matrix((len(slope), size - self.columns))
+        return sparse.hstack([sparse.csr_matrix(slope / scale[:, None]), empty], format="csr"), -constant / scale
+
+    def recedes(self) -> bool:
+        """Whether some direction lowers cost for ever: the same problem with every finite bound at zero, in a box."""
+
+        def cone(stage: Stage) -> Stage:
+            return replace(
+                stage,
+                lower=np.where(np.isfinite(stage.lower), 0.0, -1.0),
+                upper=np.where(np.isfinite(stage.upper), 0.0, 1.0),
+                row_lower=np.where(np.isfinite(stage.row_lower), 0.0, -np.inf),
+                row_upper=np.where(np.isfinite(stage.row_upper), 0.0, np.inf),
+                integer=np.zeros(len(stage.cost), dtype=bool),
+            )
+
+        limit = None if self.problem.cvar_limit is None else 0.0
+        scenarios = tuple(replace(s, recourse=cone(s.recourse), offset=0.0) for s in self.problem.scenarios)
+        directions = replace(self.problem, first=cone(self.first), scenarios=scenarios, cvar_limit=limit)
+        return solve_extensive(directions, replace(self.settings, time_limit=self.left())).objective < -1e-7
+
+    # whole numbers
+
+    def clusters(self, count: int, points: Sequence[Floats]) -> list[Ints]:
+        """Scenarios in groups that answer the first stage alike: by slope of their cuts at some points."""
+        if count >= self.count:
+            return [np.array([s]) for s in range(self.count)]
+        features = []
+        for point in points:
+            _, layer = self.pool.at(point)
+            features.append(self.pool.slope[layer, np.arange(self.count)])
+        table = np.concatenate(features, axis=1)
+        spread = table.std(axis=0)
+        table = table[:, spread > 0]
+        if not table.shape[1]:
+            return [np.array(part) for part in np.array_split(np.arange(self.count), count)]
+        return _alike(table * self._reach[np.tile(np.arange(self.columns), len(points))[spread > 0]], count)
+
+    @property
+    def _reach(self) -> Floats:
+        """How far each column can go: weights slopes by what they can do."""
+        span = self.first.upper - self.first.lower
+        return np.where(np.isfinite(span), np.minimum(span, 1e3), 1.0)
+
+    def improve(self, relaxed: Relaxed) -> None:
+        """Find whole-number points and prove the best of them."""
+        model = Clustered(self, self.clusters(CLUSTERS, [relaxed.x, relaxed.centre]))
+        for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x])):
+            model.cut_at(point)
+        model.close()
+        while not self.done:
+            self.check()
+            cutoff = self.objective - 0.999 * self.settings.gap * abs(self.objective) if self.x is not None else np.inf
+            found = model.solve(cutoff)
+            if found.status == "stopped":
+                self.raise_bound(min(found.bound * self.unit, cutoff))
+                raise Stopped
+            if found.status == "unbounded":
+                raise SolverError("first-stage columns without bounds can grow at no cost: give them bounds")
+            if found.x is None:
+                if self.x is None:
+                    raise Infeasible
+                self.raise_bound(cutoff)
+                break
+            self.raise_bound(min(found.bound * self.unit, cutoff))
+            point = self.whole(found.x[: self.columns])
+            added = model.cut_at(point)
+            if added and self.modelled(point) >= cutoff:
+                continue
+            self.evaluate(point)
+            model.cut_at(point)
+
+
+class Clustered:
+    """A master in which groups of scenarios share a cost variable: few rows, exact wherever cuts have been asked for.
+
+    Money is in the unit of the search.
+    """
+
+    def __init__(self, search: Search, groups: list[Ints]) -> None:
+        self.search, self.groups = search, groups
+        self.tail = search.problem.tail_counts
+        count = len(groups)
+        self.size = search.columns + count + (count + 1 if self.tail else 0)
+        weight = search.problem.risk_weight if self.tail else 0.0
+        beyond = 1.0 / (1.0 - search.problem.risk_level)
+        first = search.first
+        cost = [np.zeros(search.columns), np.full(count, 1.0 - weight)]
+        lower, upper = [first.lower, np.full(count, -np.inf)], [first.upper, np.full(count, np.inf)]
+        if self.tail:
+            cost.append(np.concatenate([[weight], np.full(count, weight * beyond)]))
+            lower.append(np.concatenate([[-np.inf], np.zeros(count)]))
+            upper.append(np.full(count + 1, np.inf))
+        self.cost, self.lower, self.upper = np.concatenate(cost), np.concatenate(lower), np.concatenate(upper)
+        self.integer = np.zeros(self.size, dtype=bool)
+        self.integer[: search.columns] = first.integer
+        empty = sparse.csr_matrix((first.matrix.shape[0], self.size - search.columns))
+        self.rows = [sparse.hstack([first.matrix, empty], format="csr")]
+        self.row_lower, self.row_upper = [first.row_lower], [first.row_upper]
+        self.rays = 0
+        self.growing: Growing | None = None
+        if self.tail:
+            # excess >= cost of the group - its probability times the value at risk
+            share = np.array([search.probability[group].sum() for group in groups]).reshape(-1, 1)
+            ones, left = sparse.eye(count), sparse.csr_matrix((count, search.columns))
+            self.add(sparse.hstack([left, -ones, share, ones]), np.zeros(count), np.full(count, np.inf))
+        if self.tail and search.problem.cvar_limit is not None:
+            limit = np.concatenate([np.zeros(search.columns + count), [1.0], np.full(count, beyond)])
+            self.add(limit[None], np.array([-np.inf]), np.array([search.problem.cvar_limit / search.unit]))
+
+    def add(self, rows: Floats | sparse.csr_matrix, lower: Floats, upper: Floats) -> None:
+        """Add rows."""
+        matrix = sparse.csr_matrix(rows)
+        self.rows.append(matrix)
+        self.row_lower.append(lower)
+        self.row_upper.append(upper)
+        if self.growing is not None:
+            self.growing.add_rows(matrix, lower, upper)
+
+    def cut_at(self, x: Floats, solution: Floats | None = None) -> bool:
+        """Add, for every group, the sum of the cuts that bind at x; with a solution only where that violates them."""
+        search, pool = self.search, self.search.pool
+        unit, columns, groups = search.unit, search.columns, len(self.groups)
+        added = False
+        if self.rays < len(pool.ray_constant):
+            rows, upper = search.ray_rows(self.size, self.rays)
+            self.add(rows, np.full(len(upper), -np.inf), upper)
+            self.rays, added = len(pool.ray_constant), True
+        costs, layer = pool.at(x)
+        if not np.isfinite(costs).all():
+            return added
+        every = np.arange(search.count)
+        constant = pool.constant[layer, every] / unit
+        slope = pool.slope[layer, every] / unit
+        at_risk = tail_mean(search.problem, costs)[1] / unit if self.tail else 0.0
+        rows, lower = [], []
+        for number, group in enumerate(self.groups):
+            share = search.probability[group]
+            value = float(share @ costs[group]) / unit
+            tolerance = 1e-6 * (1.0 + abs(value))
+            if solution is None or solution[columns + number] < value - tolerance:
+                row = np.zeros(self.size)
+                row[:columns], row[columns + number] = -(share @ slope[group]), 1.0
+                rows.append(row)
+                lower.append(float(share @ constant[group]))
+            if self.tail:
+                place = columns + groups
+                around = at_risk if solution is None else float(solution[place])
+                over = group[costs[group] / unit > around]
+                share = search.probability[over]
+                value = float(share @ (costs[over] / unit - around))
+                if len(over) and (solution is None or solution[place + 1 + number] < value - tolerance):
+                    row = np.zeros(self.size)
+                    row[:columns], row[place], row[place + 1 + number] = -(share @ slope[over]), share.sum(), 1.0
+                    rows.append(row)
+                    lower.append(float(share @ constant[over]))
+        if rows:
+            self.add(np.array(rows), np.array(lower), np.full(len(rows), np.inf))
+        return added or bool(rows)
+
+    def program(self, cutoff: float = np.inf) -> Program:
+        """What there is now, with cost at most ``cutoff`` pounds."""
+        rows, lower, upper = list(self.rows), list(self.row_lower), list(self.row_upper)
+        if np.isfinite(cutoff):
+            rows.append(sparse.csr_matrix(self.cost))
+            lower.append(np.array([-np.inf]))
+            upper.append(np.array([cutoff / self.search.unit]))
+        return Program(
+            cost=self.cost,
+            offset=0.0,
+            matrix=sparse.vstack(rows, format="csr"),
+            row_lower=np.concatenate(lower),
+            row_upper=np.concatenate(upper),
+            lower=self.lower,
+            upper=self.upper,
+            integer=self.integer,
+        )
+
+    def close(self, most_rounds: int = 100) -> None:
+        """Add cuts of the pool until the linear relaxation violates none."""
+        program = self.program()
+        # columns without bounds are held within a box until there are enough cuts to hold them
+        place, box = slice(0, self.search.columns), self.search.box
+        lower, upper = self.lower.copy(), self.upper.copy()
+        lower[place] = np.where(np.isfinite(lower[place]), lower[place], -box)
+        upper[place] = np.where(np.isfinite(upper[place]), upper[place], box)
+        whole = np.zeros(self.size, dtype=bool)
+        self.growing = Growing(replace(program, lower=lower, upper=upper, integer=whole))
+        for _ in range(most_rounds):
+            self.search.check()
+            found = self.growing.solve(time_limit=self.search.left(), stop=self.search.settings.stop)
+            if found.status != "optimal" or not self.cut_at(found.x[: self.search.columns], found.x):
+                break
+        self.growing = None
+
+    def solve(self, cutoff: float) -> highs.Outcome:
+        """Best whole-number point, of cost at most ``cutoff`` pounds."""
+        settings = self.search.settings
+        return highs.solve(
+            self.program(cutoff), gap=0.25 * settings.gap, time_limit=self.search.left(), stop=settings.stop
+        )
+
+
+def _without_costs(problem: TwoStageProblem) -> TwoStageProblem:
+    """The same problem at no cost: what is left is whether anything is feasible.
+
+    A limit on the tail is left out: where cost can fall for ever it can be met.
+    """
+
+    def free(stage: Stage) -> Stage:
+        return replace(stage, cost=np.zeros(len(stage.cost)))
+
+    scenarios = tuple(
+        replace(s, recourse=free(s.recourse), first_stage_cost=None, offset=0.0) for s in problem.scenarios
+    )
+    return replace(problem, first=free(problem.first), scenarios=scenarios, risk_weight=0.0, cvar_limit=None)
+
+
+def _alike(table: Floats, count: int) -> list[Ints]:
+    """Rows of a table in at most ``count`` groups of like ones: farthest points first, then a few rounds of means."""
+    centre = table.mean(axis=0)
+    distance = ((table - centre) ** 2).sum(axis=1)
+    chosen = [int(np.argmin(distance))]
+    nearest = ((table - table[chosen[0]]) ** 2).sum(axis=1)
+    while len(chosen) < count and nearest.max() > 0:
+        chosen.append(int(np.argmax(nearest)))
+        nearest = np.minimum(nearest, ((table - table[chosen[-1]]) ** 2).sum(axis=1))
+    means = table[chosen]
+    group = np.zeros(len(table), dtype=np.int64)
+    for _ in range(5):
+        squares = (table**2).sum(axis=1)[:, None] - 2 * table @ means.T + (means**2).sum(axis=1)
+        group = np.argmin(squares, axis=1)
+        means = np.array(
+            [table[group == k].mean(axis=0) if (group == k).any() else means[k] for k in range(len(means))]
+        )
+    return [np.flatnonzero(group == k) for k in range(len(means)) if (group == k).any()]
+
+
+# the solve
+
+
+def solve_lshaped(
+    problem: TwoStageProblem,
+    settings: Settings | None = None,
+    *,
+    start: Floats | None = None,
+    cuts: Cuts | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[Round], None] | None = None,
+) -> TwoStageSolution:
+    """Solve a two-stage problem by decomposition.
+
+    Parameters
+    ----------
+    start : a first-stage point to begin from, [column]; worth most where it is feasible
+    cuts : duals of an earlier solve with the same recourse costs and matrices, whatever else has changed
+    executor : where recourse problems are solved; threads of its own without one
+    progress : told of every pass over the scenarios
+
+    Raises
+    ------
+    SolverError
+        If HiGHS ends in numerical trouble, or columns without bounds grow beyond 1e10.
+
+    Notes
+    -----
+    A recourse problem whose cost falls for ever makes the whole problem ``unbounded``, also where only the tail weighs.
+    """
+    settings = Settings() if settings is None else settings
+    began = time.perf_counter()
+    highs.check_version()
+    own = ThreadPoolExecutor(settings.workers) if executor is None else None
+    try:
+        search = Search(problem, settings, executor if own is None else own, progress, began)
+        status = _run(search, start, cuts)
+    finally:
+        if own is not None:
+            own.shutdown()
+    seconds = time.perf_counter() - began
+    if status in ("infeasible", "unbounded"):
+        value = np.inf if status == "infeasible" else -np.inf
+        return TwoStageSolution(None, value, value, np.inf, status, None, search.rounds, None, seconds)
+    return TwoStageSolution(
+        search.x,
+        search.objective,
+        search.bound,
+        search.gap,
+        status,
+        search.costs,
+        search.rounds,
+        search.kept(),
+        seconds,
+    )
+
+
+def _run(search: Search, start: Floats | None, cuts: Cuts | None) -> str:
+    """Search until solved, stopped, or known to have no solution."""
+    try:
+        if cuts is not None:
+            search.reuse(cuts)
+        if start is not None:
+            start = search.whole(np.asarray(start, dtype=float))
+        whole = bool(search.first.integer.any())
+        gap = search.settings.gap * (0.3 if whole else 1.0)
+        centre = start if start is not None else search.begin()
+        relaxed = search.relax(centre, gap, 200 if whole else 10_000)
+        if whole and not search.done:
+            search.improve(relaxed)
+    except Stopped:
+        return "stopped"
+    except Infeasible:
+        return "infeasible"
+    except Unbounded:
+        return "unbounded" if search.feasible() else "infeasible"
+    return "optimal" if search.done else "stopped"
+
+
+def recourse_at(problem: TwoStageProblem, x: Floats, executor: Executor | None = None) -> tuple[Floats, ...]:
+    """Best recourse of every scenario at a feasible first-stage point: one array per scenario, [recourse column].
+
+    Raises
+    ------
+    SolverError
+        If a scenario has none.
+    """
+    own = ThreadPoolExecutor(2) if executor is None else None
+    pool = executor if own is None else own
+    assert pool is not None
+    try:
+        recourse = [Recourse(scenario) for scenario in problem.scenarios]
+        chunks = [recourse[i : i + CHUNK] for i in range(0, len(recourse), CHUNK)]
+        work = [
+            pool.submit(_solve_chunk, chunk, x, [None] * len(chunk), [None] * len(chunk), _never) for chunk in chunks
+        ]
+        answers = [answer for task in work for answer in task.result() or ()]
+    finally:
+        if own is not None:
+            own.shutdown()
+    for number, answer in enumerate(answers):
+        if not np.isfinite(answer.value):
+            raise SolverError(f"scenario {number} has no best recourse at this first-stage point")
+    return tuple(answer.y for answer in answers)
+
+
+def _never() -> bool:
+    return False

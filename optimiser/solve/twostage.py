@@ -1,0 +1,229 @@
+"""A two-stage stochastic program as arrays: what both solvers take and what both give. Knows nothing of children or beds.
+
+min cost·x + sum probability_s · Q_s(x), or with weight on the tail mean (CVaR) of a scenario's cost, where
+
+    Q_s(x) = offset_s + first_stage_cost_s·x + min { q·y : row_lower <= T x + W y <= row_upper, lower <= y <= upper }
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from optimiser.solve.highs import relative_gap
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """min cost·x  s.t.  row_lower <= matrix @ x <= row_upper,  lower <= x <= upper,  some x whole.
+
+    Parameters
+    ----------
+    cost, lower, upper : [column]
+    matrix : [row, column]
+    row_lower, row_upper : [row]
+    integer : [column], all False in a recourse problem
+    """
+
+    cost: Floats
+    lower: Floats
+    upper: Floats
+    matrix: sparse.csr_matrix
+    row_lower: Floats
+    row_upper: Floats
+    integer: Bools
+
+    def __post_init__(self) -> None:
+        rows, columns = self.matrix.shape
+        for name, size in (
+            ("cost", columns),
+            ("lower", columns),
+            ("upper", columns),
+            ("integer", columns),
+            ("row_lower", rows),
+            ("row_upper", rows),
+        ):
+            value = getattr(self, name)
+            if value.shape != (size,):
+                raise ValueError(f"{name} has shape {value.shape}, not ({size},) as the matrix asks")
+            if np.isnan(value).any():
+                raise ValueError(f"{name} holds a value that is not a number")
+        if not np.isfinite(self.cost).all() or not np.isfinite(self.matrix.data).all():
+            raise ValueError("costs and coefficients must be finite")
+
+
+@dataclass(frozen=True, eq=False)
+class Scenario:
+    """One future: its recourse problem, how the first stage enters it, and what it makes of first-stage costs.
+
+    Parameters
+    ----------
+    technology : [row of the recourse problem, first-stage column]
+    first_stage_cost : [first-stage column], cost of the first stage that depends on the scenario; None for none
+    offset : cost of the scenario whatever is decided
+    """
+
+    probability: float
+    technology: sparse.csr_matrix
+    recourse: Stage
+    first_stage_cost: Floats | None = None
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class TwoStageProblem:
+    """First stage, scenarios, and how the tail counts.
+
+    A scenario's cost is first.cost·x + first_stage_cost·x + offset + recourse; risk is taken of that sum.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, probabilities do not sum to 1, or a recourse problem has whole-number columns.
+    """
+
+    first: Stage
+    scenarios: Sequence[Scenario]
+    risk_weight: float = 0.0
+    risk_level: float = 0.95
+    cvar_limit: float | None = None
+
+    def __post_init__(self) -> None:
+        columns = self.first.matrix.shape[1]
+        if not self.scenarios:
+            raise ValueError("there is no scenario")
+        for number, scenario in enumerate(self.scenarios):
+            wanted = scenario.recourse.matrix.shape[0], columns
+            if scenario.technology.shape != wanted:
+                raise ValueError(f"scenario {number}: technology has shape {scenario.technology.shape}, not {wanted}")
+            own = scenario.first_stage_cost
+            if own is not None and (own.shape != (columns,) or not np.isfinite(own).all()):
+                raise ValueError(f"scenario {number}: first_stage_cost must hold {columns} finite numbers")
+            if scenario.recourse.integer.any():
+                raise ValueError(
+                    f"scenario {number}: recourse columns must not be whole numbers; nothing here solves that"
+                )
+            if not scenario.probability >= 0:
+                raise ValueError(f"scenario {number}: the probability {scenario.probability} is negative")
+        total = sum(scenario.probability for scenario in self.scenarios)
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"probabilities sum to {total:g}, not to 1")
+        if not 0 <= self.risk_weight <= 1 or not 0 <= self.risk_level < 1:
+            raise ValueError("risk_weight lies in [0, 1] and risk_level in [0, 1)")
+
+    @property
+    def tail_counts(self) -> bool:
+        """Whether the tail mean weighs or is limited."""
+        return self.risk_weight > 0 or self.cvar_limit is not None
+
+    @property
+    def probability(self) -> Floats:
+        """Probability, [scenario]."""
+        return np.array([scenario.probability for scenario in self.scenarios], dtype=float)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how exactly to solve.
+
+    Parameters
+    ----------
+    gap : relative gap at which a solution counts as optimal
+    time_limit : seconds, None for none
+    stop : set from another thread, ends the search with what was found
+    workers : threads; results do not depend on them
+    """
+
+    gap: float = 1e-3
+    time_limit: float | None = None
+    stop: threading.Event | None = None
+    workers: int = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Cuts:
+    """Dual vectors of recourse problems.
+
+    They stay valid while recourse costs do not fall and recourse matrices stand: right-hand sides, technology and the
+    whole first stage may change.
+
+    Parameters
+    ----------
+    scenario : [cut]
+    ray : [cut], whether the vector proves infeasibility, rather than bounding cost
+    dual : one array per cut, [row of the recourse problem]
+    """
+
+    scenario: Ints
+    ray: Bools
+    dual: tuple[Floats, ...]
+
+
+@dataclass(frozen=True)
+class Round:
+    """Where a search stands; ``incumbent`` is infinite until there is a plan."""
+
+    round: int
+    incumbent: float
+    bound: float
+    gap: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class TwoStageSolution:
+    """What a solver found: bound <= optimum <= objective.
+
+    Parameters
+    ----------
+    x : [first-stage column], None without a feasible point
+    status : optimal, stopped, infeasible or unbounded
+    scenario_costs : [scenario], None without a feasible point
+    rounds : passes over all scenarios
+    """
+
+    x: Floats | None
+    objective: float
+    bound: float
+    gap: float
+    status: str
+    scenario_costs: Floats | None
+    rounds: int
+    cuts: Cuts | None
+    seconds: float = field(default=0.0, compare=False)
+
+
+def total_cost(problem: TwoStageProblem, scenario_costs: Floats) -> float:
+    """(1 - risk_weight) · expected cost + risk_weight · tail mean of scenario costs [scenario]."""
+    expected = float(problem.probability @ scenario_costs)
+    if problem.risk_weight == 0:
+        return expected
+    return (1 - problem.risk_weight) * expected + problem.risk_weight * tail_mean(problem, scenario_costs)[0]
+
+
+def tail_mean(problem: TwoStageProblem, scenario_costs: Floats) -> tuple[float, float]:
+    """Tail mean (CVaR) of scenario costs [scenario], and the value at risk at which it is attained.
+
+    Rockafellar and Uryasev (2000): min over v of v + E[(cost - v)+] / (1 - level), attained at the quantile.
+    """
+    probability = problem.probability
+    order = np.argsort(scenario_costs, kind="stable")
+    reached = np.cumsum(probability[order])
+    place = int(np.searchsorted(reached, problem.risk_level * reached[-1] - 1e-12))
+    value_at_risk = float(scenario_costs[order[min(place, len(order) - 1)]])
+    beyond = float(probability @ np.maximum(scenario_costs - value_at_risk, 0.0))
+    return value_at_risk + beyond / (1 - problem.risk_level), value_at_risk
+
+
+def gap_between(objective: float, bound: float) -> float:
+    """Relative gap between what was found and what is proven."""
+    return relative_gap(objective, bound)
