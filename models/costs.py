@@ -10,7 +10,6 @@ import numpy as np
 import pyomo.environ as pyo
 
 from models.capacity import awarded_on, begun_on, closed_on
-from models.placement import lot_beds
 from models.problem import COST_TERMS, Floats, Problem, Scenario
 
 

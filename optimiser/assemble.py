@@ -58,9 +58,9 @@ def assemble(
         nodes, paths = like.nodes, tuple(scenario.path for scenario in like.scenarios)
         awards, extensions = like.awards, like.extensions
     worth = deflator(calendar, settings.inflation_per_year) * discount_factor(calendar, settings.discount_rate)
-    kept_at_most = _kept_at_most(instance, calendar, futures, names)
+    children = _children(instance, calendar, names)
     scenarios = tuple(
-        _scenario(instance, calendar, futures, number, names, paths[number], awards, extensions, worth, kept_at_most)
+        _scenario(instance, calendar, futures, number, names, paths[number], awards, extensions, worth, children)
         for number in range(len(futures.names))
     )
     certainly = np.min([scenario.home_open >= 1 for scenario in scenarios], axis=0)
@@ -87,7 +87,7 @@ def assemble(
         deflator=deflator(calendar, settings.inflation_per_year),
         discount=discount_factor(calendar, settings.discount_rate),
         cohort_authority=np.array([names.authority[row.authority] for row in instance.cohorts], dtype=np.int64),
-        **_children(instance, calendar, names),
+        **children,
         grant_income=_grant_income(instance, calendar, names),
         **_homes(instance, calendar, names, certainly),
         **_lots(instance, names),
@@ -302,16 +302,6 @@ def _grant_income(instance: Instance, calendar: Calendar, names: _Names) -> Floa
     return grant
 
 
-def _kept_at_most(instance: Instance, calendar: Calendar, futures: ScenarioSet, names: _Names) -> Floats:
-    """Largest share of registered placements that goes on from one period to the next, [scenario]."""
-    children = _children(instance, calendar, names)
-    registered = children["allowed"][:, :-1]
-    mobility = children["mobility"][:, None, :]
-    kept = np.maximum(futures.stay[:, :, :-1] - children["breakdown"][:, :-1] - mobility, 0.0)
-    result: Floats = np.where(registered, kept, 0.0).max(axis=(1, 2, 3), initial=0.0)
-    return result
-
-
 # homes
 
 
@@ -340,9 +330,6 @@ def _homes(instance: Instance, calendar: Calendar, names: _Names, certainly: Boo
     saving = np.array(
         [_yearly(calendar, row.fixed_gbp_per_year, row.cost_growth_per_year) for row in homes], dtype=float
     )
-    lifecycle = np.array(
-        [np.full(periods, row.lifecycle_gbp_per_year / 12) * calendar.length for row in homes], dtype=float
-    )
     return {
         "home_authority": np.array([names.authority[row.authority] for row in homes], dtype=np.int64),
         "home_beds": np.array([row.beds for row in homes], dtype=np.int64),
@@ -354,7 +341,7 @@ def _homes(instance: Instance, calendar: Calendar, names: _Names, certainly: Boo
         "closable": np.array([row.closable for row in homes], dtype=bool),
         "certainly_open": certainly_open,
         "closing_cost": np.array([row.closing_gbp for row in homes], dtype=float),
-        "closed_saving": (saving + lifecycle).reshape(len(homes), periods),
+        "closed_saving": saving.reshape(len(homes), periods),
         "home_groups": _home_groups(instance, names),
         "sold_price": sold_price,
         "sold_maximum": sold_maximum,
@@ -392,7 +379,7 @@ def _home_streams(
         calendar.mean_by_period(np.where(is_open, profile[since], 0.0)),
         calendar.sum_by_period(is_open * row.fixed_gbp_per_year / 12 * by_month),
         calendar.sum_by_period(waiting * row.waiting_gbp_per_month * (1 - row.redeployment_recovers) * by_month),
-        calendar.sum_by_period(np.where(month >= lead, row.lifecycle_gbp_per_year / 12, 0.0)),
+        calendar.sum_by_period((month >= lead) * row.lifecycle_gbp_per_year / 12 * by_month),
     )
 
 
@@ -489,7 +476,7 @@ def _scenario(
     awards: tuple[Award, ...],
     extensions: tuple[Extension, ...],
     worth: Floats,
-    kept_at_most: Floats,
+    children: dict[str, Any],
 ) -> Scenario:
     stay, step = futures.stay[number], futures.step[number]
     homes = _scenario_homes(instance, calendar, futures, number, worth)
@@ -503,12 +490,7 @@ def _scenario(
     for place, supply in enumerate(instance.existing):
         growth = (1 + supply.cost_growth_per_year) ** calendar.year
         variable[names.source[supply.supply]] = supply.child_gbp_per_week * growth
-    dearest = max(
-        float((prices * worth).max(initial=0.0))
-        for prices in (layer_price, lots["lot_price"], lots["call_off_price"], variable)
-    )
-    moves = max((row.planned_move_gbp + row.closure_move_gbp for row in instance.cohorts), default=0.0)
-    contribution = max((row.contribution_gbp_per_week for row in instance.cohorts), default=0.0)
+    dearest = _dearest(names, layer_price, lots, variable)
     return Scenario(
         name=futures.names[number],
         probability=float(futures.probability[number]),
@@ -523,33 +505,57 @@ def _scenario(
         spot_layer_beds=layer_beds,
         spot_layer_price=layer_price,
         unregistered_price=futures.unregistered_price[number],
-        deterrent=_deterrent(
-            instance,
-            calendar,
-            worth,
-            futures.unregistered_price[number],
-            dearest + contribution + moves / float(calendar.weeks.min()),
-            float(kept_at_most[number]),
-        ),
+        deterrent=_deterrent(instance, calendar, worth, stay, children, dearest, futures.unregistered_price[number]),
     )
 
 
+def _dearest(names: _Names, layer_price: Floats, lots: dict[str, Floats], variable: Floats) -> Floats:
+    """Dearest price of a child-week with each registered source, nominal £, [source, period]."""
+    dearest = variable.copy()
+    for place in names.lot.values():
+        prices = [lots["lot_price"][place].max(axis=(0, 1), initial=0.0), lots["call_off_price"][place].max(axis=0)]
+        dearest[len(names.home) + place] = np.max(prices, axis=0)
+    first = len(names.home) + len(names.lot) + len(names.supply)
+    for place in names.spot.values():
+        dearest[first + place] = layer_price[place].max(axis=0)
+    return dearest
+
+
 def _deterrent(
-    instance: Instance, calendar: Calendar, worth: Floats, really: Floats, dearest: float, kept: float
+    instance: Instance,
+    calendar: Calendar,
+    worth: Floats,
+    stay: Floats,
+    children: dict[str, Any],
+    dearest: Floats,
+    really: Floats,
 ) -> Floats:
     """What is charged on top of the real price of a week without a registered home, £ nominal, [period].
 
-    Placing a child today commits a bed for the length of the placement, so a price above today's bed is not enough to
-    keep a child from being left without a home until a cheaper bed opens: the price must be above the dearest bed for as
-    long as a placement can last. It falls slightly over the horizon, so that no bed is kept free for a later child.
+    Placing a child today commits a bed for as long as the placement lasts, so a price above today's bed is not enough to
+    keep a child from being left without a home until a cheaper bed opens. A week without one must cost more than the
+    dearest registered placement over all the weeks that it is expected to last in this future. It falls slightly over the
+    horizon, so that no bed is kept free today for a later child.
     """
     own = instance.settings.deterrent_gbp_per_week
     if own is not None:
         return np.asarray(own * worth[0] / worth, dtype=float)
+    lasting = np.maximum(stay - children["breakdown"], 0.0)
+    lasting = np.maximum(lasting - children["mobility"][:, None, :], 0.0)[:, :-1]
+    moves = (children["planned_move_price"] + children["closure_price"])[:, None]
+    weekly = (dearest[:-1] + children["contribution"][:, None, None]) * worth
     periods = len(calendar.length)
-    lasting = min(1 / max(1 - kept, 1 / periods), periods)
+    level = np.zeros(periods)
+    ahead = np.zeros(weekly.shape[:2])
+    for period in reversed(range(periods)):
+        following = lasting[:, :, period + 1] * ahead if period + 1 < periods else 0.0
+        ahead = weekly[:, :, period] * calendar.weeks[period] + moves * worth[period] + following
+        level[period] = (
+            np.where(children["allowed"][:, :-1, period], ahead, 0.0).max(initial=0.0) / calendar.weeks[period]
+        )
+    level = np.maximum.accumulate(level[::-1])[::-1]
     fall = 1 + DETERRENT_FALL * np.linspace(1, 0, periods)
-    return np.maximum(DETERRENT_MARGIN * dearest * lasting * fall / worth - really, 0.0)
+    return np.maximum(DETERRENT_MARGIN * level * fall / worth - really, 0.0)
 
 
 def _scenario_homes(
@@ -574,6 +580,9 @@ def _scenario_homes(
         own = 1 - row.grant_gbp / (row.capital_gbp * (1 + row.optimism_bias)) if row.capital_gbp > 0 else 0.0
         left = row.residual_share * price * max(own, 0.0) * worth[-1]
         residual[place] = np.minimum(left, outlay[place] * worth) / worth[-1]
+    if instance.settings.financing_in_running_cost:
+        # the running cost pays for the capital already: it counts against the envelope and is no cost of its own
+        outlay[:], residual[:] = 0.0, 0.0
     return {**stream, "capital_outlay": outlay, "residual_value": residual, "abortive_cost": abortive}
 
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import sparse
 
-from models import extensive as whole_model
-from models.problem import Problem
-from optimiser.solve.compile import compile_model, decisions_from, placements_from, two_stage, whole_vector
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.highs import solve
-from optimiser.solve.lshaped import recourse_at, solve_lshaped
+from optimiser.solve.lshaped import solve_lshaped
 from optimiser.solve.twostage import Scenario, Settings, Stage, TwoStageProblem, tail_mean, total_cost
-from tests.problems import small_problem
 
 INF = np.inf
 EXACT = Settings(gap=1e-7)

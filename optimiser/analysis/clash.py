@@ -57,7 +57,9 @@ def explain(instance: Instance, engine: Engine, settings: Settings) -> str:
         least = _least(engine, [], side, quick)
         if least is not None:
             found = True
-            lines.append(f"  • {side.words}: {_amount(side, _changed(side, least))} instead of {_amount(side, side.limit)}")
+            lines.append(
+                f"  • {side.words}: {_amount(side, _changed(side, least))} instead of {_amount(side, side.limit)}"
+            )
     if not found:
         lines.append("  • none alone: more than one of these limits must give way, or another clash stands behind it")
     return "\n".join(lines)
@@ -116,11 +118,18 @@ def sides_of(instance: Instance, engine: Engine) -> list[Side]:
     for position, envelope in enumerate(problem.envelopes):
         own_rows = rows.get("capital_within_envelope", {})
         if envelope.total is not None:
-            chosen = [place[int(r)] for index, found in own_rows.items() if index[0] == position and index[2] == -1 for r in found]
+            chosen = [
+                place[int(r)]
+                for index, found in own_rows.items()
+                if index[0] == position and index[2] == -1
+                for r in found
+            ]
             sides.append(Side(f"capital envelope ({envelope.name})", "£", envelope.total, tuple(chosen)))
         for year, label in enumerate(problem.financial_years):
             if envelope.by_year is not None:
-                chosen = [place[int(r)] for i, found in own_rows.items() if i[0] == position and i[2] == year for r in found]
+                chosen = [
+                    place[int(r)] for i, found in own_rows.items() if i[0] == position and i[2] == year for r in found
+                ]
                 if chosen:
                     limit = sum(envelope.by_year[: year + 1]) if envelope.carry_forward else envelope.by_year[year]
                     words = f"capital envelope ({envelope.name}) to the end of {label}"

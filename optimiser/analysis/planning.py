@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 
@@ -116,7 +115,7 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search, asked.method)
         at = timed("search", at)
-        extra = replace(settings, time_limit=max(LEAST_SECONDS, timings["search_seconds"]))
+        extra = replace(settings, gap=2 * asked.gap, time_limit=max(LEAST_SECONDS, timings["search_seconds"]))
         compared: list[Appraised] = []
         worth: list[Worth] = []
         ranked: list[Swing] | None = None
@@ -129,7 +128,7 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
             worth = worths(engine, plan, limits, extra, told.step)
             at = timed("limits", at)
         if not stop.is_set():
-            ranked = swings(instance, plan, asked.seed, told.step)[0]
+            ranked = swings(instance, plan, asked.seed, told.step)
             at = timed("sensitivity", at)
     document = plan_document(plan, compared, worth, ranked, asked)
     timings["total_seconds"] = time.perf_counter() - began

@@ -13,17 +13,18 @@ import numpy as np
 
 from models.problem import Problem
 from optimiser.assemble import assemble
-from optimiser.demand.scenarios import make_scenarios
+from optimiser.demand.scenarios import ScenarioSet, average_scenario, make_scenarios
 from optimiser.errors import OptimiserError
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for, range_of
 from optimiser.instance.schema import Instance
 from optimiser.plan import Plan
-from optimiser.solve.engine import Engine
+from optimiser.solve.engine import place_alone
 from optimiser.verify import verify
 
-#: Common futures on which inputs are ranked.
+#: Common futures on which inputs are measured, and how many inputs are.
 FUTURES = 8
+SCREENED = 8
 
 
 @dataclass(frozen=True)
@@ -67,25 +68,36 @@ def _moved(old: object, value: float) -> object:
 
 def swings(
     instance: Instance, plan: Plan, seed: int | None = None, progress: Callable[[str], None] | None = None
-) -> tuple[list[Swing], list[str]]:
-    """Assumed figures of the model by how far they move the plan's cost, widest first; and those that could not be moved.
+) -> list[Swing]:
+    """Assumed figures of the model by how far they move the plan's cost, widest first.
 
-    Figures that only published results use, and counts of beds and homes that the plan itself depends on, are left out.
+    All are screened on the average future; the widest are then measured on a few of the plan's own. Figures that only
+    published results use, and those that the shape of the decisions depends on, are left out.
     """
-    held = _Held(instance, plan, seed)
+    if progress is not None:
+        progress("which assumptions matter most")
+    screened = _ranked(instance, assumed_figures(instance), _Held(instance, _on_one_path(plan), plan, average_scenario))
+    count = min(FUTURES, len(plan.problem.scenarios))
+    held = _Held(instance, plan.problem, plan, lambda changed: make_scenarios(changed, count, seed))
+    return _ranked(instance, [swing.figure for swing in screened[:SCREENED]], held)
+
+
+def _on_one_path(plan: Plan) -> Problem:
+    """The plan's problem with one future, on the path that most futures take."""
+    paths = [scenario.path for scenario in plan.problem.scenarios]
+    likeliest = plan.problem.scenarios[paths.index(max(paths, key=paths.count))]
+    return replace(plan.problem, scenarios=(replace(likeliest, probability=1.0),))
+
+
+def _ranked(instance: Instance, keys: list[str], held: _Held) -> list[Swing]:
     values = instance.figure_values()
     found: list[Swing] = []
-    stuck: list[str] = []
-    for key in assumed_figures(instance):
-        if progress is not None:
-            progress(f"how much {key} matters")
+    for key in keys:
         low, high = range_of(evidence_for(instance, key), values[key])
         at_low, at_high = (held.cost(with_figure(instance, key, end)) for end in (low, high))
-        if at_low is None or at_high is None:
-            stuck.append(key)
-        else:
+        if at_low is not None and at_high is not None:
             found.append(Swing(key, low, high, at_low[0], at_high[0], at_low[1], at_high[1]))
-    return sorted(found, key=lambda swing: (-swing.width, swing.figure)), stuck
+    return sorted(found, key=lambda swing: (-swing.width, swing.figure))
 
 
 def assumed_figures(instance: Instance) -> list[str]:
@@ -143,34 +155,30 @@ CAPACITY_ARRAYS = (
     "home_occupancy",
     "lot_occupancy",
     "guaranteed_share",
+    "void_price_share",
 )
 
 
 class _Held:
-    """A plan held on the first few of its futures, to be priced under neighbouring instances."""
+    """A plan held on a few futures, to be priced under neighbouring instances."""
 
-    def __init__(self, instance: Instance, plan: Plan, seed: int | None) -> None:
-        count = min(FUTURES, len(plan.problem.scenarios))
-        self._futures = None if instance.scenarios else count
-        self._seed = seed
-        self._plan = plan
-        self._placements = plan.solution.placements
+    def __init__(self, instance: Instance, like: Problem, plan: Plan, draw: Callable[[Instance], ScenarioSet]) -> None:
+        self._like, self._draw, self._decisions = like, draw, plan.decisions
         self._problem = self._neighbour(instance)
-        self._placements = self._placements[: len(self._problem.scenarios)]
+        self._placements = place_alone(self._problem, plan.decisions)
 
     def _neighbour(self, instance: Instance) -> Problem:
-        futures = make_scenarios(instance, self._futures, self._seed)
-        problem = assemble(instance, futures, like=self._plan.problem)
+        problem = assemble(instance, self._draw(instance), like=self._like)
         return replace(problem, local_limits=(), unregistered_limits=(), cvar_limit=None)
 
     def cost(self, instance: Instance) -> tuple[float, float] | None:
         """Expected cost, present real £, and child-weeks without a registered place; None where it cannot be priced."""
-        decisions = self._plan.decisions
+        decisions = self._decisions
         try:
             problem = self._neighbour(instance)
             placements = self._placements
             if not _same_places(problem, self._problem):
-                placements = Engine(problem).place(decisions).placements
+                placements = place_alone(problem, decisions)
         except (ValueError, OptimiserError):
             return None
         checked = verify(problem, decisions, placements)
@@ -178,6 +186,8 @@ class _Held:
 
 
 def _same_places(one: Problem, other: Problem) -> bool:
+    if one.lot_layers != other.lot_layers:
+        return False
     return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in CAPACITY_ARRAYS) and all(
         np.array_equal(getattr(a, name), getattr(b, name))
         for a, b in zip(one.scenarios, other.scenarios, strict=True)

@@ -130,7 +130,7 @@ def _make(instance: Instance, draws: Draws, names: tuple[str, ...]) -> ScenarioS
         fallen_through=fallen,
         capital_bid=_each(draws, "capital bid", [(row.home, row.capital_bid_factor) for row in instance.homes]),
         delivery_months=_delivery(instance, calendar, draws),
-        lot_bid=_each(draws, "bid", [(row.lot, row.bid_factor) for row in instance.lots]),
+        lot_bid=_each(draws, "bid", [(row.alternatives or row.lot, row.bid_factor) for row in instance.lots]),
         indexation=_each(draws, "indexation", [(row.lot, row.indexation_per_year) for row in instance.lots]),
         lot_failure=_failures(draws, [(row.lot, row.failure_per_year) for row in instance.lots]),
         supply_failure=_failures(draws, [(row.supply, row.failure_per_year) for row in instance.existing]),
@@ -211,8 +211,10 @@ def _delivery(instance: Instance, calendar: Calendar, draws: Draws) -> Floats:
     """Months from award to first delivery, [scenario, lot, period awarded]."""
     months = np.zeros((draws.futures, len(instance.lots), len(calendar.length)))
     for position, row in enumerate(instance.lots):
-        months[:, position] = row.lead_months.quantile(draws.uniform(f"lot lead {row.lot}"))[:, None]
-        months[:, position] += row.mobilisation_delay_months.quantile(draws.uniform(f"mobilisation {row.lot}"))[:, None]
+        # alternatives draw alike, so that they are compared on the same bids and delays
+        name = row.alternatives or row.lot
+        months[:, position] = row.lead_months.quantile(draws.uniform(f"lot lead {name}"))[:, None]
+        months[:, position] += row.mobilisation_delay_months.quantile(draws.uniform(f"mobilisation {name}"))[:, None]
     return _whole_months(months)
 
 
@@ -308,7 +310,9 @@ def _arrivals(cohort: Cohort, mean: Floats, calendar: Calendar, draws: Draws) ->
         return _count(uniform, mean > 0, lambda u: special.pdtrik(u, mean), lambda k: special.pdtr(k, mean))
     size = cohort.arrivals_dispersion * calendar.length  # months add up: independent, the same dispersion each
     share = size / (size + mean)
-    return _count(uniform, mean > 0, lambda u: special.nbdtrik(u, size, share), lambda k: special.nbdtr(k, size, share))
+    return _count(
+        uniform, mean > 0, lambda u: special.nbdtrik(u, size, share), lambda k: special.betainc(size, k + 1, share)
+    )
 
 
 def _realised(
@@ -365,8 +369,14 @@ def _departures(there: Floats, share: Floats, uniform: Floats, median: bool) -> 
         return there * share
     inside = (there > 0) & (share > 0) & (share < 1)
     n, p = np.where(inside, there, 1.0), np.where(inside, share, 0.5)
-    drawn = _count(uniform, inside, lambda u: special.bdtrik(u, n, p), lambda k: special.bdtr(k, n, p))
+    drawn = _count(uniform, inside, lambda u: special.bdtrik(u, n, p), lambda k: _binomial(k, n, p))
     return np.where(share >= 1, there, np.minimum(drawn, there))
+
+
+def _binomial(k: Floats, n: Floats, p: Floats) -> Floats:
+    """Cumulative probability of a binomial; by the incomplete beta function, which takes n as it comes."""
+    result: Floats = np.where(k >= n, 1.0, special.betainc(np.maximum(n - k, 1e-9), k + 1, 1 - p))
+    return result
 
 
 def _count(

@@ -159,7 +159,7 @@ class Settings(Row):
     )
     financing_in_running_cost: YesOrNo = Field(
         default=False,
-        description="yes where published running costs already include financing, so that it is not added.",
+        description="yes where running costs already pay for the capital: it counts against the envelope and is no further cost.",
     )
     capital_note: str = Field(default="", description="What the published capital covers, in words.")
 
@@ -314,7 +314,8 @@ class Lot(Row):
     )
     bid_factor: UncertainFactor = Field(default=ONE, description="Bids as a multiple of the estimated price.")
     price_cap_gbp_per_week: Pounds | None = Field(
-        default=None, description="Bids above this are not awarded, £ a bed-week; blank for no cap."
+        default=None,
+        description="No award where the bid for the dearest tier is above this, £ a bed-week; blank for no cap.",
     )
     guaranteed_share: Share = Field(default=1.0, description="Share of committed beds paid whether filled or not.")
     void_price_share: Share = Field(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from models.decisions import Decisions, Placements
-from models.extensive import build_capacity
+from models.extensive import build_capacity, build_placement
 from models.problem import Problem
 from optimiser.errors import SolverError
 from optimiser.solve.compile import (
@@ -191,8 +191,10 @@ class Engine:
         column_of = np.full(small.program.matrix.shape[1], -1, dtype=np.int64)
         for name in DECISIONS:
             for index, column in small.columns[name].items():
-                own = place_column[self.compiled.columns[name][index]]
-                column_of[column] = own
+                whole = self.compiled.columns[name].get(index)
+                if whole is None:
+                    continue  # nothing in the whole model mentions it
+                own = column_of[column] = place_column[whole]
                 lower[own], upper[own] = small.program.lower[column], small.program.upper[column]
         for name in LIMITING:
             for index, rows in small.rows.get(name, {}).items():
@@ -255,6 +257,23 @@ class Engine:
                 for part, values in solved:
                     given[part.columns] = values
         return placements_from(self.compiled, self.problem, given)
+
+
+def place_alone(problem: Problem, decisions: Decisions) -> tuple[Placements, ...]:
+    """Best placements in every future under given decisions, limits across futures apart.
+
+    For a few futures that are looked at once: nothing is compiled but where children live.
+    """
+    compiled = compile_model(build_placement(problem, decisions))
+    x = np.zeros(len(compiled.column_future))
+    chain = Chain()
+    parts = parts_of(compiled)
+    for part, given in zip(parts, [part_given(compiled, part, x) for part in parts], strict=True):
+        outcome = chain.solve(given)
+        if outcome.x is None:
+            raise SolverError(f"no placement of children found under the decisions ({outcome.status})")
+        x[part.columns] = outcome.x
+    return placements_from(compiled, problem, x)
 
 
 @contextmanager

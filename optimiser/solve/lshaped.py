@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,9 +20,8 @@ from scipy import sparse
 from optimiser.errors import SolverError
 from optimiser.solve import highs
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.highs import Growing, Point, Program, Warm
+from optimiser.solve.highs import Growing, Program, Warm
 from optimiser.solve.twostage import (
-    Bools,
     Cuts,
     Floats,
     Ints,
@@ -49,9 +48,18 @@ WHOLE = 1e-6
 #: Scenarios whose extensive form gives the first centre.
 FIRST_SAMPLE = 6
 #: Scenarios beyond which a sample is solved first, and about how many that takes.
-SAMPLE_BEYOND, SAMPLE = 150, 60
+SAMPLE_BEYOND, SAMPLE = 400, 100
 #: Groups of scenarios in the master that proves.
-CLUSTERS = 40
+CLUSTERS = 10
+#: Relative gap of the master, as a share of the gap asked for.
+MIPGAP = 0.25
+#: Waves in which scenarios are solved where a point may turn out too dear before all are.
+WAVES = 4
+#: Most whole-number points tried near an incumbent, and how many yes-or-no columns may differ from it.
+POLISHING, NEAR = 8, 4
+EPS = 0.0
+EXACTPOLISH = 0
+PAPA = 0
 #: Artificial bounds on first-stage columns that have none, tried in this order.
 BOXES = (1e4, 1e7, 1e10)
 
@@ -279,7 +287,7 @@ class Search:
         self.count = len(problem.scenarios)
         self.probability = problem.probability
         self.recourse = [Recourse(scenario) for scenario in problem.scenarios]
-        self.chunks = [range(i, min(i + CHUNK, self.count)) for i in range(0, self.count, CHUNK)]
+        self.order(np.arange(self.count))
         self.bases: list[Any] = [None] * self.count
         self.elastic_bases: list[Any] = [None] * self.count
         own = [np.zeros(self.columns) if s.first_stage_cost is None else s.first_stage_cost for s in problem.scenarios]
@@ -293,6 +301,10 @@ class Search:
         self.bound = -np.inf
         self.unit = 1.0
         self.box = BOXES[0]
+
+    def order(self, scenarios: Ints) -> None:
+        """Solve scenarios in this order: those that tell most first, for points found too dear before all are solved."""
+        self.chunks = [scenarios[i : i + CHUNK] for i in range(0, self.count, CHUNK)]
 
     # time
 
@@ -314,12 +326,49 @@ class Search:
 
     # points
 
-    def evaluate(self, x: Floats) -> float:
+    def evaluate(self, x: Floats, reject: float = np.inf) -> float:
         """Cost of a first-stage point, infinite where a scenario or the limit on the tail forbids it; keeps its cuts.
 
+        Scenarios are solved in waves. Where those solved, with the cuts of the others, already cost ``reject`` or more,
+        the rest is left out and the cost known so far comes back: no more than the true one.
         A point that is whole where it must be, and obeys the first stage, may become the incumbent.
         """
         self.rounds += 1
+        value = np.full(self.count, np.nan)
+        constant, slope = np.full(self.count, -np.inf), np.zeros((self.count, self.columns))
+        modelled = self.pool.at(x)[0] if np.isfinite(reject) and self.pool.complete else None
+        size = max(-(-len(self.chunks) // WAVES), 1) if modelled is not None else len(self.chunks)
+        waves = [self.chunks[i : i + size] for i in range(0, len(self.chunks), size)]
+        partial = np.inf
+        for wave in waves:
+            for number, answer in self.answers(x, wave):
+                value[number] = answer.value
+                self.pool.kept.append((number, answer.ray, answer.dual))
+                if answer.ray:
+                    self.pool.add_ray(answer.constant, -answer.slope)
+                else:
+                    constant[number] = answer.constant + self.offset[number]
+                    slope[number] = self.first_cost[number] - answer.slope
+            if modelled is None:
+                continue
+            partial = total_cost(self.problem, np.maximum(modelled, constant + slope @ x))
+            if partial >= reject or np.isinf(value).any():
+                break
+        self.pool.add(constant, slope)
+        if np.isnan(value).any():
+            self.tell()
+            return np.inf if np.isinf(value).any() else partial
+        objective = np.inf
+        costs = self.first_cost @ x + self.offset + value
+        if np.isfinite(value).all() and self.tail_within_limit(costs):
+            objective = total_cost(self.problem, costs)
+        if objective < self.objective and self.allowed(x):
+            self.x, self.costs, self.objective = x.copy(), costs, objective
+        self.tell()
+        return objective
+
+    def answers(self, x: Floats, chunks: Sequence[Ints]) -> list[tuple[int, Answer]]:
+        """Scenarios of some chunks, and what each says at x."""
         work = [
             self.executor.submit(
                 _solve_chunk,
@@ -329,35 +378,19 @@ class Search:
                 [self.elastic_bases[s] for s in chunk],
                 self.stopped,
             )
-            for chunk in self.chunks
+            for chunk in chunks
         ]
-        found = [task.result() for task in work]
-        answers = [answer for part in found if part is not None for answer in part]
-        if len(answers) < self.count:
-            raise Stopped
-        constant, slope = np.full(self.count, -np.inf), np.zeros((self.count, self.columns))
-        for number, answer in enumerate(answers):
+        parts = [task.result() for task in work]
+        found: list[tuple[int, Answer]] = []
+        for chunk, part in zip(chunks, parts, strict=True):
+            if part is None:
+                raise Stopped
+            found += zip(chunk, part, strict=True)
+        for number, answer in found:
             self.bases[number], self.elastic_bases[number] = answer.basis, answer.elastic_basis
             if answer.value == -np.inf:
                 raise Unbounded
-            self.pool.kept.append((number, answer.ray, answer.dual))
-            if answer.ray:
-                self.pool.add_ray(answer.constant, -answer.slope)
-            else:
-                constant[number] = answer.constant + self.offset[number]
-                slope[number] = self.first_cost[number] - answer.slope
-        self.pool.add(constant, slope)
-        value = np.array([answer.value for answer in answers])
-        if not np.isfinite(value).all():
-            return np.inf
-        costs = self.first_cost @ x + self.offset + value
-        if not self.tail_within_limit(costs):
-            return np.inf
-        objective = total_cost(self.problem, costs)
-        if objective < self.objective and self.allowed(x):
-            self.x, self.costs, self.objective = x.copy(), costs, objective
-        self.tell()
-        return objective
+        return found
 
     def tail_within_limit(self, costs: Floats) -> bool:
         """Whether the tail mean keeps its limit, up to rounding errors."""
@@ -420,6 +453,39 @@ class Search:
         if len(x) != self.columns:
             raise Infeasible
         return x
+
+    def sample(self) -> Floats | None:
+        """Solve a spaced sample of the scenarios; keep its cuts, and try its best point; gives its centre."""
+        step = self.count // SAMPLE
+        chosen = np.arange(step // 2, self.count, step)
+        share = self.probability[chosen]
+        if share.sum() <= 0:
+            return None
+        scenarios = tuple(
+            replace(self.problem.scenarios[s], probability=float(p))
+            for s, p in zip(chosen, share / share.sum(), strict=True)
+        )
+        left = self.left()
+        settings = replace(self.settings, time_limit=None if left is None else 0.3 * left)
+        problem = replace(self.problem, scenarios=scenarios, cvar_limit=None)
+        part = Search(problem, settings, self.executor, None, time.perf_counter())
+        centre: Floats | None = None
+        try:
+            whole = bool(self.first.integer.any())
+            relaxed = part.relax(part.begin(), 0.3 * settings.gap, 200)
+            centre = relaxed.centre
+            if whole:
+                part.improve(relaxed)
+        except Stopped:
+            self.check()
+        except Unbounded:
+            return None
+        kept = part.kept()
+        self.reuse(replace(kept, scenario=chosen[kept.scenario]))
+        self.order(np.concatenate([np.setdiff1d(np.arange(self.count), chosen), chosen]))
+        if part.x is not None:
+            self.evaluate(part.x)
+        return centre
 
     def feasible(self) -> bool:
         """Whether any point is feasible, whatever it costs."""
@@ -552,7 +618,10 @@ class Search:
             [first.matrix, sparse.csr_matrix((first.matrix.shape[0], size - self.columns))], format="csr"
         )
         cost = [np.zeros(self.columns), (1.0 - weight) * self.probability]
-        lower, upper = [np.where(np.isfinite(first.lower), first.lower, -box), -free], [np.where(np.isfinite(first.upper), first.upper, box), free]
+        lower, upper = (
+            [np.where(np.isfinite(first.lower), first.lower, -box), -free],
+            [np.where(np.isfinite(first.upper), first.upper, box), free],
+        )
         row_lower, row_upper = [first.row_lower], [first.row_upper]
         if tail:
             cost.append(np.concatenate([[weight], weight * beyond]))
@@ -656,27 +725,73 @@ class Search:
         for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x])):
             model.cut_at(point)
         model.close()
+        polished = np.inf
         while not self.done:
             self.check()
-            cutoff = self.objective - 0.999 * self.settings.gap * abs(self.objective) if self.x is not None else np.inf
-            found = model.solve(cutoff)
-            if found.status == "stopped":
-                self.raise_bound(min(found.bound * self.unit, cutoff))
-                raise Stopped
-            if found.status == "unbounded":
-                raise SolverError("first-stage columns without bounds can grow at no cost: give them bounds")
-            if found.x is None:
-                if self.x is None:
-                    raise Infeasible
-                self.raise_bound(cutoff)
-                break
-            self.raise_bound(min(found.bound * self.unit, cutoff))
-            point = self.whole(found.x[: self.columns])
-            added = model.cut_at(point)
-            if added and self.modelled(point) >= cutoff:
+            if self.objective < polished - 0.5 * self.settings.gap * abs(self.objective):
+                self.polish(model, relaxed.centre)
+                polished = self.objective
                 continue
-            self.evaluate(point)
-            model.cut_at(point)
+            cutoff = self.cutoff(0.999)
+            found = model.solve(cutoff)
+            self.heed(found, cutoff)
+            if found.x is None:
+                break
+            point = self.whole(found.x[: self.columns])
+            if model.cut_at(point) and self.modelled(point) >= cutoff:
+                continue
+            self.explore(model, point, cutoff, relaxed.centre)
+
+    def explore(self, model, point, cutoff, core):
+        if PAPA:
+            self.core = core if not hasattr(self, "core") else self.core
+            core = self.core
+            self.core = 0.5 * core + 0.5 * point
+        if EPS:
+            inner = point + EPS * (core - point)
+            self.evaluate(inner)
+            model.cut_at(inner)
+            if self.modelled(point) >= cutoff:
+                model.cut_at(point)
+                return
+        self.evaluate(point, cutoff)
+        model.cut_at(point)
+
+    def cutoff(self, share: float) -> float:
+        """Cost below which a point improves on the incumbent by more than a share of the gap."""
+        return self.objective - share * self.settings.gap * abs(self.objective) if self.x is not None else np.inf
+
+    def heed(self, found: highs.Outcome, cutoff: float) -> None:
+        """Take what a search of the whole master below ``cutoff`` says of the bound."""
+        if found.status == "unbounded":
+            raise SolverError("first-stage columns without bounds can grow at no cost: give them bounds")
+        if found.status == "infeasible":
+            if self.x is None:
+                raise Infeasible
+            self.raise_bound(cutoff)
+            return
+        self.raise_bound(min(found.bound * self.unit, cutoff))
+        if found.status == "stopped":
+            raise Stopped
+
+    def polish(self, model: Clustered, core: Floats) -> None:
+        """Better whole-number points near the incumbent: few yes-or-no columns changed, all others free."""
+        for _ in range(POLISHING):
+            assert self.x is not None
+            cutoff = self.cutoff(0.2)
+            found = model.solve(cutoff, near=self.x)
+            if found.status == "stopped":
+                raise Stopped
+            if found.x is None:
+                return
+            point = self.whole(found.x[: self.columns])
+            if model.cut_at(point) and self.modelled(point) >= cutoff:
+                continue
+            if EXACTPOLISH:
+                self.evaluate(point, cutoff)
+                model.cut_at(point)
+            else:
+                self.explore(model, point, cutoff, core)
 
 
 class Clustered:
@@ -801,12 +916,25 @@ class Clustered:
                 break
         self.growing = None
 
-    def solve(self, cutoff: float) -> highs.Outcome:
-        """Best whole-number point, of cost at most ``cutoff`` pounds."""
-        settings = self.search.settings
-        return highs.solve(
-            self.program(cutoff), gap=0.25 * settings.gap, time_limit=self.search.left(), stop=settings.stop
-        )
+    def solve(self, cutoff: float, near: Floats | None = None) -> highs.Outcome:
+        """Best whole-number point of cost at most ``cutoff`` pounds; or the best near another point."""
+        search = self.search
+        program = self.program(cutoff)
+        if near is not None:
+            first = search.first
+            binary = np.flatnonzero(first.integer & (first.upper - first.lower == 1))
+            at_upper = near[binary] > first.lower[binary] + 0.5
+            row = np.zeros(self.size)
+            row[binary] = np.where(at_upper, -1.0, 1.0)
+            away = NEAR + row[binary] @ np.where(at_upper, first.upper[binary], first.lower[binary])
+            program = replace(
+                program,
+                matrix=sparse.vstack([program.matrix, sparse.csr_matrix(row)], format="csr"),
+                row_lower=np.append(program.row_lower, -np.inf),
+                row_upper=np.append(program.row_upper, away),
+            )
+        gap = MIPGAP * search.settings.gap
+        return highs.solve(program, gap=gap, time_limit=search.left(), stop=search.settings.stop)
 
 
 def _without_costs(problem: TwoStageProblem) -> TwoStageProblem:
@@ -910,8 +1038,12 @@ def _run(search: Search, start: Floats | None, cuts: Cuts | None) -> str:
             start = search.whole(np.asarray(start, dtype=float))
         whole = bool(search.first.integer.any())
         gap = search.settings.gap * (0.3 if whole else 1.0)
-        centre = start if start is not None else search.begin()
-        relaxed = search.relax(centre, gap, 200 if whole else 10_000)
+        centre = start
+        if search.count > SAMPLE_BEYOND and start is None and cuts is None:
+            centre = search.sample()
+        elif start is not None and whole:
+            search.evaluate(start)
+        relaxed = search.relax(search.begin() if centre is None else centre, gap, 200 if whole else 10_000)
         if whole and not search.done:
             search.improve(relaxed)
     except Stopped:
