@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -165,8 +166,9 @@ def _observed(
         return np.round(100 * change, 1), "spot prices have moved {}%"
     # what homes begun today meet is what other councils' homes meet: it can be known whether one begins any or not
     months = futures.registration_months[:, :, 0]
-    delay = months.mean(axis=1) if months.shape[1] else np.zeros(len(futures.names))
-    return np.minimum(delay, float(calendar.start[start])), "registration takes {} months"
+    seen = np.minimum(months, float(calendar.start[start]))  # by the review no more is known than that it takes so long
+    delay = seen.mean(axis=1) if months.shape[1] else np.zeros(len(futures.names))
+    return delay, "registration takes {} months"
 
 
 def _thresholds(values: Floats, branches: int) -> list[float]:
@@ -432,7 +434,7 @@ def _lot_streams(
     there = np.where(month >= first, profile[np.clip(month - first, 0, len(profile) - 1)], 0.0) * (month < failure)
     ends = np.cumsum([first + row.term_months, *extensions])
     in_term = there * (month < ends[0])
-    extended = [there * (month >= start) * (month < end) for start, end in zip(ends[:-1], ends[1:], strict=True)]
+    extended = [there * (month >= start) * (month < end) for start, end in pairwise(ends)]
     anniversaries = np.maximum(month - first, 0) // 12
     index = (1 + indexation) ** anniversaries
     paid = in_term + sum(extended, start=np.zeros(calendar.months))
@@ -455,7 +457,7 @@ def _supply_streams(
     until = calendar.months if row.until is None else calendar.month_of(row.until)
     there = (month >= start) & (month < failure)
     ends = np.cumsum([until, *(months for months, _ in extensions)])
-    extended = [there & (month >= a) & (month < b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    extended = [there & (month >= a) & (month < b) for a, b in pairwise(ends)]
     return (
         calendar.mean_by_period((there & (month < until)).astype(float)),
         [calendar.mean_by_period(part.astype(float)) for part in extended],
@@ -487,7 +489,7 @@ def _scenario(
     variable = np.zeros((len(names.source), len(calendar.length)))
     for place, home in enumerate(instance.homes):
         variable[place] = home.variable_gbp_per_week * (1 + home.cost_growth_per_year) ** calendar.year
-    for place, supply in enumerate(instance.existing):
+    for supply in instance.existing:
         growth = (1 + supply.cost_growth_per_year) ** calendar.year
         variable[names.source[supply.supply]] = supply.child_gbp_per_week * growth
     dearest = _dearest(names, layer_price, lots, variable)

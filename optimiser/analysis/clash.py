@@ -49,9 +49,14 @@ def explain(instance: Instance, engine: Engine, settings: Settings) -> str:
         without = [other for other in clash if other is not side]
         if _least(engine, [other for other in sides if other not in without], None, quick) is None:
             clash = without
-    lines = ["No plan keeps every limit. These cannot be kept together:"]
+    if len(clash) == 1:
+        lines = [
+            "No plan keeps this limit, whatever is changed about capital, registrations, managers and homes to be had:"
+        ]
+    else:
+        lines = ["No plan keeps every limit. These cannot be kept together:"]
     lines += [f"  • {side.words}: {_amount(side, side.limit)}" for side in clash]
-    lines.append("Any one of these would make a plan possible, everything else as it is:")
+    lines.append("The least change that makes a plan possible, everything else as it is:")
     found = False
     for side in clash:
         least = _least(engine, [], side, quick)

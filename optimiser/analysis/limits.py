@@ -7,14 +7,15 @@ what the first solve has learned. With whole homes and beds a dual price would b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.decisions import Decisions
-from models.problem import Problem, Tier
+from models.problem import Group, Problem, Tier
 from optimiser.plan import Plan
-from optimiser.solve.engine import Engine, Found
+from optimiser.solve.engine import WORKERS, Engine, Found
 from optimiser.solve.twostage import Settings
 from optimiser.verify import verify
 
@@ -74,16 +75,12 @@ def worths(
     engine: Engine, plan: Plan, limits: list[Limit], settings: Settings, progress: Callable[[str], None] | None = None
 ) -> list[Worth]:
     """Worth of one step more of every limit that binds."""
-    found = []
-    for limit in limits:
-        if not limit.binding:
-            continue
-        if progress is not None:
-            progress(f"what {limit.step_words} is worth")
-        result = _worth(engine, plan, limit, settings)
-        if result is not None:
-            found.append(result)
-    return found
+    binding = [limit for limit in limits if limit.binding]
+    if progress is not None and binding:
+        progress("what " + ", ".join(limit.step_words for limit in binding) + " is worth")
+    with ThreadPoolExecutor(WORKERS) as pool:
+        found = pool.map(lambda limit: _worth(engine, plan, limit, settings), binding)
+        return [result for result in found if result is not None]
 
 
 def _worth(engine: Engine, plan: Plan, limit: Limit, settings: Settings) -> Worth | None:
@@ -219,6 +216,8 @@ def _homes(problem: Problem, decisions: Decisions) -> Iterator[Limit]:
             used = max(used, begun)
         if group.limit == 0 or not any(begin.home in group.members for begin in problem.begins):
             continue
+        if any(_holds_closer(other, group) for place, other in enumerate(problem.home_groups) if place != position):
+            continue
 
         def raised(problem: Problem, step: float, position: int = position) -> Problem:
             members = problem.home_groups[position].members
@@ -234,6 +233,11 @@ def _homes(problem: Problem, decisions: Decisions) -> Iterator[Limit]:
         yield Limit(
             words, words, "homes", used, group.limit, 1, f"one more home of {group.name}", used >= group.limit, raised
         )
+
+
+def _holds_closer(other: Group, group: Group) -> bool:
+    """Whether another group holds the same homes, and more, to as few."""
+    return set(other.members) > set(group.members) and other.limit <= group.limit
 
 
 def _lots(problem: Problem, decisions: Decisions) -> Iterator[Limit]:

@@ -16,7 +16,7 @@ from optimiser.assemble import assemble
 from optimiser.demand.scenarios import ScenarioSet, average_scenario, make_scenarios
 from optimiser.errors import OptimiserError
 from optimiser.instance.distributions import Distribution
-from optimiser.instance.register import evidence_for, range_of
+from optimiser.instance.register import evidence_for, mean_of, range_of
 from optimiser.instance.schema import Instance
 from optimiser.plan import Plan
 from optimiser.solve.engine import place_alone
@@ -76,10 +76,24 @@ def swings(
     """
     if progress is not None:
         progress("which assumptions matter most")
-    screened = _ranked(instance, assumed_figures(instance), _Held(instance, _on_one_path(plan), plan, average_scenario))
+    likely = _screened(instance, _Held(instance, _on_one_path(plan), plan, average_scenario))
     count = min(FUTURES, len(plan.problem.scenarios))
     held = _Held(instance, plan.problem, plan, lambda changed: make_scenarios(changed, count, seed))
-    return _ranked(instance, [swing.figure for swing in screened[:SCREENED]], held)
+    return _ranked(instance, likely, held)
+
+
+def _screened(instance: Instance, held: _Held) -> list[str]:
+    """Figures that move the cost of the average future most, each moved to the end of its range that is further off."""
+    values = instance.figure_values()
+    base = held.cost(instance)
+    moved: list[tuple[float, str]] = []
+    for key in assumed_figures(instance):
+        ends = range_of(evidence_for(instance, key), values[key])
+        further = max(ends, key=lambda end: abs(end - mean_of(values[key])))
+        cost = held.cost(with_figure(instance, key, further))
+        if cost is not None and base is not None:
+            moved.append((-abs(cost[0] - base[0]), key))
+    return [key for _, key in sorted(moved)[:SCREENED]]
 
 
 def _on_one_path(plan: Plan) -> Problem:
@@ -116,23 +130,27 @@ def assumed_figures(instance: Instance) -> list[str]:
 def _shapes_the_plan(key: str) -> bool:
     """Figures on which the positions of the plan's decisions depend: moving them would need another plan."""
     table, column = key.partition(".")[0], key.rpartition(".")[2]
-    return column in {
-        "beds",
-        "available",
-        "from_beds",
-        "to_beds",
-        "minimum_beds",
-        "maximum_beds",
-        "call_off_beds",
-        "term_months",
-        "months",
-        "notice_months",
-        "registrations_limit",
-        "homes_per_manager",
-        "limit_gbp",
-        "asset_life_years",
-        "borrowing_rate",
-    } and not (table == "layers")
+    return (
+        column
+        in {
+            "beds",
+            "available",
+            "from_beds",
+            "to_beds",
+            "minimum_beds",
+            "maximum_beds",
+            "call_off_beds",
+            "term_months",
+            "months",
+            "notice_months",
+            "registrations_limit",
+            "homes_per_manager",
+            "limit_gbp",
+            "asset_life_years",
+            "borrowing_rate",
+        }
+        and table != "layers"
+    )
 
 
 #: What decides where children can live: where none of it moves, the placements stand and only pounds move.

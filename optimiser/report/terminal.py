@@ -112,7 +112,8 @@ def _decision(document: Row) -> Group:
         lines.append(
             f"Children, {name}: {number(worst['expected_child_weeks'])} child-weeks expected over the horizon "
             f"(one future in ten above {number(worst['p90_child_weeks'])}); worst quarter {quarter(worst['worst_quarter'])}: "
-            f"{number(worst['worst_quarter_expected'], 2)} children expected, {number(worst['worst_quarter_p90'], 2)} in a bad case."
+            f"{number(worst['worst_quarter_expected'], 2)} children expected, {number(worst['worst_quarter_p90'], 2)} "
+            "in a bad case."
         )
     rows = [row for row in document["decisions"] if row["action"] != "recruit"]
     recruits = [row for row in document["decisions"] if row["action"] == "recruit"]

@@ -31,10 +31,11 @@ from optimiser.solve.compile import (
     two_stage,
     vector_from,
 )
+from optimiser.solve.components import components_of, solve_apart
 from optimiser.solve.extensive import solve_extensive
 from optimiser.solve.highs import Chain, check_version, relative_gap
 from optimiser.solve.lshaped import solve_lshaped
-from optimiser.solve.twostage import Round, Settings, Stage, TwoStageProblem, TwoStageSolution
+from optimiser.solve.twostage import Cuts, Round, Settings, Stage, TwoStageProblem, TwoStageSolution
 
 Floats = NDArray[np.float64]
 Bounds = dict[tuple[str, object], tuple[float, float]]
@@ -82,7 +83,7 @@ class Engine:
         self.first_columns = np.flatnonzero(self.compiled.column_future < 0)
         self.first_rows = np.flatnonzero(future_of_rows(self.compiled) < 0)
         self._parts: tuple[Part, ...] | None = None
-        self._kept: TwoStageSolution | None = None
+        self._kept: tuple[Cuts | None, ...] | None = None
 
     def search(
         self,
@@ -105,17 +106,22 @@ class Engine:
             ``auto``, ``extensive`` or ``lshaped``.
         """
         began = time.perf_counter()
-        program = self._within(bounds or {})
+        parts = components_of(self._within(bounds or {}))
+        point = None if start is None else vector_from(self.compiled, self.problem, start)[self.first_columns]
         if method == "auto":
-            method = "extensive" if len(program.scenarios) <= FEW_FUTURES else "lshaped"
-        if method == "extensive":
-            found = solve_extensive(program, settings)
-        else:
-            point = None if start is None else vector_from(self.compiled, self.problem, start)[self.first_columns]
-            kept = self._kept.cuts if self._kept is not None else None
-            found = solve_lshaped(program, settings, start=point, cuts=kept, progress=progress)
-            if not bounds and found.x is not None:
-                self._kept = found
+            method = "extensive" if len(self.problem.scenarios) <= FEW_FUTURES else "lshaped"
+        kept = self._kept if self._kept is not None and len(self._kept) == len(parts) else None
+        found, learned = solve_apart(
+            parts,
+            settings,
+            _extensive if method == "extensive" else _lshaped,
+            size=len(self.first_columns),
+            start=point,
+            kept=kept,
+            progress=progress,
+        )
+        if not bounds and found.x is not None:
+            self._kept = learned
         if found.status == "unbounded":
             raise SolverError(
                 "the problem is unbounded: some price is below zero. Check prices, contributions and grants"
@@ -257,6 +263,26 @@ class Engine:
                 for part, values in solved:
                     given[part.columns] = values
         return placements_from(self.compiled, self.problem, given)
+
+
+def _extensive(
+    problem: TwoStageProblem,
+    settings: Settings,
+    start: Floats | None,
+    kept: Cuts | None,
+    progress: Callable[[Round], None] | None,
+) -> TwoStageSolution:
+    return solve_extensive(problem, settings)
+
+
+def _lshaped(
+    problem: TwoStageProblem,
+    settings: Settings,
+    start: Floats | None,
+    kept: Cuts | None,
+    progress: Callable[[Round], None] | None,
+) -> TwoStageSolution:
+    return solve_lshaped(problem, settings, start=start, cuts=kept, progress=progress)
 
 
 def place_alone(problem: Problem, decisions: Decisions) -> tuple[Placements, ...]:

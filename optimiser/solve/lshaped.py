@@ -52,14 +52,16 @@ SAMPLE_BEYOND, SAMPLE = 400, 100
 #: Groups of scenarios in the master that proves.
 CLUSTERS = 10
 #: Relative gap of the master, as a share of the gap asked for.
-MIPGAP = 0.25
+MIPGAP = 2.0
 #: Waves in which scenarios are solved where a point may turn out too dear before all are.
 WAVES = 4
 #: Most whole-number points tried near an incumbent, and how many yes-or-no columns may differ from it.
 POLISHING, NEAR = 8, 4
-EPS = 0.0
+EPS = 0.5
 EXACTPOLISH = 0
 PAPA = 0
+ZERO = 0
+WIDE = 0
 #: Artificial bounds on first-stage columns that have none, tried in this order.
 BOXES = (1e4, 1e7, 1e10)
 
@@ -256,6 +258,11 @@ class Pool:
         """Add a feasibility cut."""
         self.ray_constant = np.append(self.ray_constant, constant)
         self.ray_slope = np.concatenate([self.ray_slope, slope[None]])
+
+    @property
+    def bounded(self) -> int:
+        """Number of scenarios that have a cut."""
+        return int(np.isfinite(self.constant).any(axis=0).sum())
 
     @property
     def complete(self) -> bool:
@@ -553,7 +560,7 @@ class Search:
         best, centre, bound, outward = np.inf, point, -np.inf, OUTWARD
         x, settled = point, np.inf
         master: Growing | None = None
-        complete, layers, rays = False, 0, 0
+        complete, bounded, layers, rays = False, -1, 0, 0
         for _ in range(most_rounds):
             objective = self.evaluate(point)
             improved = objective < best
@@ -561,8 +568,9 @@ class Search:
                 best, centre = objective, point
                 if self.rescaled(best):
                     master = None
-            if master is None or complete != self.pool.complete:
-                complete, layers, rays = self.pool.complete, 0, 0
+            if master is None or bounded != self.pool.bounded:
+                # a scenario's cost is held at zero until it has a cut, and let free with it
+                complete, bounded, layers, rays = self.pool.complete, self.pool.bounded, 0, 0
                 master = Growing(self.master(self.box))
             self.extend(master, layers, rays)
             layers, rays = len(self.pool.constant), len(self.pool.ray_constant)
@@ -933,6 +941,10 @@ class Clustered:
                 row_lower=np.append(program.row_lower, -np.inf),
                 row_upper=np.append(program.row_upper, away),
             )
+        if ZERO and np.isfinite(cutoff) and near is None:
+            program = replace(program, cost=np.zeros(self.size))
+        if WIDE:
+            program = replace(program, integer=program.integer & (program.upper - program.lower <= 10))
         gap = MIPGAP * search.settings.gap
         return highs.solve(program, gap=gap, time_limit=search.left(), stop=search.settings.stop)
 

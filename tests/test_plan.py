@@ -1,0 +1,477 @@
+"""A plan's document: its keys, its sums, what limits and assumptions are worth, and the files it is written to."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import optimiser
+from models.problem import COST_TERMS, Problem
+from optimiser.analysis.planning import Asked, make_plan, prepare
+from optimiser.analysis.sensitivity import swings, with_figure
+from optimiser.assemble import assemble
+from optimiser.demand.scenarios import make_scenarios
+from optimiser.errors import InstanceError
+from optimiser.instance.schema import Evidence, Instance
+from optimiser.plan import KINDS, Plan, break_even
+from optimiser.report import files
+from optimiser.solve.engine import Engine, Found
+from optimiser.solve.twostage import Settings
+from optimiser.verify import verify
+from tests.instance_folders import Folder
+from tests.test_appraisal import choices
+from tests.test_assemble import HOME, LOT, TIER, tiny
+
+Document = dict[str, Any]
+Made = tuple[Plan, Document]
+
+KEYS = {
+    "document",
+    "instance",
+    "status",
+    "objective_gbp",
+    "bound_gbp",
+    "gap",
+    "futures",
+    "seed",
+    "method",
+    "expected_cost_gbp",
+    "deterrent_gbp",
+    "p90_gbp",
+    "cvar_gbp",
+    "saving_gbp",
+    "unregistered",
+    "decisions",
+    "against_paper",
+    "quarters",
+    "years",
+    "capital",
+    "voids",
+    "break_even",
+    "limits",
+    "evidence",
+    "warnings",
+    "beyond_horizon",
+    "versions",
+    "timings",
+}
+
+
+def bound_by_limits() -> Instance:
+    """Two councils, scarce spot places, and capital, homes and block beds of which one more would be used."""
+    base = choices()
+    cohorts = [
+        {"cohort": f"of-{name}", "authority": name, "title": name, "mean_stay_months": "uniform(8, 20)"}
+        for name in ("council", "neighbour")
+    ]
+    placements: list[dict[str, Any]] = []
+    for cohort in ("of-council", "of-neighbour"):
+        placements += [
+            {"cohort": cohort, "source": "market", "children_at_start": 2},
+            {"cohort": cohort, "source": "two-bed"},
+            {"cohort": cohort, "source": "block"},
+            {"cohort": cohort, "source": "unregistered", "children_at_start": 2},
+        ]
+    changed = tiny(
+        authorities=[{"authority": name, "title": name} for name in ("council", "neighbour")],
+        cohorts=[cohort | {"arrivals_per_month": "uniform(0.2, 0.6)"} for cohort in cohorts],
+        placements=placements,
+        homes=[HOME | {"begin_until": "2025-06", "capital_gbp": 200_000, "residual_share": 0.9}],
+        lots=[
+            LOT | {"maximum_beds": 2, "award_until": "2025-05", "term_months": 18, "bid_factor": "uniform(0.8, 1.2)"}
+        ],
+        tiers=[TIER | {"to_beds": 2}],
+        capital=[{"envelope": "programme", "year": "total", "limit_gbp": 350_000}],
+    )
+    tables = ("authorities", "cohorts", "placements", "homes", "lots", "tiers", "capital")
+    evidence = Evidence(figures="*.*", evidence="assumption", low="-20%", high="+20%")
+    decisions = tuple(row.model_copy(update={"number": min(row.number, 2)}) for row in base.decisions)
+    return base.model_copy(
+        update={name: getattr(changed, name) for name in tables} | {"evidence": (evidence,), "decisions": decisions}
+    )
+
+
+@pytest.fixture(scope="module")
+def small() -> Made:
+    return make_plan(bound_by_limits(), Asked(scenarios=4, gap=1e-6))
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = Folder(tmp_path_factory.mktemp("instances") / "plan")
+    folder.setting("periods", '"18x1"')
+    return make_plan(optimiser.load(str(folder.path)), Asked(scenarios=2))
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Made:
+    # which assumptions matter takes longest and is looked at elsewhere
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("optimiser.analysis.planning.swings", lambda *_: [])
+        return make_plan(optimiser.load("cambridgeshire-residential-2024"), Asked(scenarios=3))
+
+
+@pytest.fixture(params=["small", "template", "bundled"])
+def made(request: pytest.FixtureRequest) -> Made:
+    result: Made = request.getfixturevalue(request.param)
+    return result
+
+
+# the document
+
+
+def test_the_document_has_every_key_and_is_json(made: Made) -> None:
+    _, document = made
+    assert set(document) >= KEYS
+    assert json.loads(json.dumps(document, allow_nan=False)) is not None
+
+
+def test_the_plan_is_verified_and_its_gap_is_that_of_its_bound(made: Made) -> None:
+    plan, document = made
+    assert document["status"] == "optimal"
+    assert not plan.verified.violations
+    assert document["bound_gbp"] <= document["objective_gbp"] + 1e-6
+    gap = (document["objective_gbp"] - document["bound_gbp"]) / abs(document["objective_gbp"])
+    assert document["gap"] == pytest.approx(max(gap, 0.0))
+    assert document["gap"] <= 1e-3
+    assert document["futures"] == len(plan.problem.scenarios)
+
+
+def test_what_is_minimised_is_pounds_and_the_deterrent(made: Made) -> None:
+    _, document = made
+    weight = document["risk_weight"]
+    pounds = (1 - weight) * document["expected_cost_gbp"] + weight * document["cvar_gbp"]
+    assert pounds + document["deterrent_gbp"] == pytest.approx(document["objective_gbp"])
+    assert document["deterrent_gbp"] >= -1e-6
+
+
+def test_the_years_add_up_to_the_expected_cost(made: Made) -> None:
+    plan, document = made
+    assert sum(row["present_gbp"] for row in document["years"]) == pytest.approx(document["expected_cost_gbp"])
+    for row in document["years"]:
+        groups = [
+            name for name in row if name.endswith("_gbp") and name not in ("nominal_gbp", "real_gbp", "present_gbp")
+        ]
+        assert sum(row[group] for group in groups) == pytest.approx(row["nominal_gbp"])
+    expected = plan.probability @ plan.scenario_pounds
+    assert document["expected_cost_gbp"] == pytest.approx(float(expected))
+
+
+def test_the_councils_tables_and_the_terms_add_up_to_the_whole(made: Made) -> None:
+    plan, document = made
+    whole = [row["nominal_gbp"] for row in document["years"]]
+    councils = [plan.money_by_year(authority) for authority in range(len(plan.problem.authorities))]
+    assert [sum(rows[year]["nominal_gbp"] for rows in councils) for year in range(len(whole))] == pytest.approx(whole)
+    terms = plan.terms_table()
+    assert {row["term"] for row in terms} == set(COST_TERMS)
+    for year, amount in zip(document["years"], whole, strict=True):
+        own = [row for row in terms if row["year"] == year["year"]]
+        assert sum(row["nominal_gbp"] for row in own) == pytest.approx(amount)
+        assert sum(row["real_gbp"] for row in own) == pytest.approx(year["real_gbp"])
+        assert sum(row["present_gbp"] for row in own) == pytest.approx(year["present_gbp"])
+
+
+def test_the_ledger_of_every_future_adds_up_to_its_cost(made: Made) -> None:
+    plan, _ = made
+    by_year = plan.verified.ledger.by_year(plan.problem)
+    nominal = plan.verified.ledger.nominal
+    assert by_year.sum(axis=(1, 2, 3)) == pytest.approx(nominal.sum(axis=(1, 2, 3)))
+    present = (nominal * plan.problem.present_value).sum(axis=(1, 2, 3))
+    assert present == pytest.approx(plan.scenario_pounds)
+
+
+def census(problem: Problem) -> np.ndarray:
+    """Children in care where all sources are stayed with alike, [scenario, period]."""
+    counted = np.zeros((len(problem.scenarios), len(problem.cohorts), len(problem.periods)))
+    for number, scenario in enumerate(problem.scenarios):
+        before = problem.placed_at_start.sum(axis=1)
+        for period in range(len(problem.periods)):
+            stay, step = scenario.stay[:, :-1, period], scenario.step[:, :-1, period]
+            assert np.ptp(stay, axis=1).max() < 1e-9
+            now = stay[:, 0] * before + scenario.arrivals[:, period]
+            for place, (origin, destination) in enumerate(problem.steps):
+                now[destination] += step[place, 0] * before[origin]
+            counted[number, :, period] = before = now
+    return counted.sum(axis=1)
+
+
+def test_children_by_kind_add_up_to_the_census_in_every_quarter(small: Made) -> None:
+    plan, document = small
+    expected = plan.probability @ census(plan.problem)
+    for number, row in enumerate(document["quarters"]):
+        months = slice(3 * number, 3 * number + 3)  # the horizon begins in April, and all months are as long
+        assert sum(row[f"{kind}_expected"] for kind in KINDS) == pytest.approx(expected[months].mean())
+
+
+def test_bad_cases_are_not_below_good_ones(made: Made) -> None:
+    for row in made[1]["quarters"]:
+        for kind in KINDS:
+            assert row[f"{kind}_p10"] <= row[f"{kind}_p90"]
+            assert row[f"{kind}_expected"] >= 0
+    for row in made[1]["decisions"]:
+        if row["first_child_p50"] and row["first_child_p90"]:
+            assert row["month"] <= row["first_child_p50"] <= row["first_child_p90"]
+
+
+def test_children_without_a_place_are_counted_alike_everywhere(made: Made) -> None:
+    plan, document = made
+    weeks = plan.verified.unregistered_child_weeks.sum(axis=(1, 2))
+    assert plan.unregistered_child_weeks == pytest.approx(weeks, abs=1e-6)
+    assert document["unregistered"]["expected_child_weeks"] == pytest.approx(float(plan.probability @ weeks), abs=1e-6)
+    worst = max(row["unregistered_p90"] for row in document["quarters"])
+    assert document["unregistered"]["worst_quarter_p90"] == pytest.approx(worst)
+
+
+def test_the_saving_is_the_difference_to_doing_nothing(small: Made) -> None:
+    plan, document = small
+    engine = Engine(plan.problem)
+    nothing = replace(plan.decisions, **{name: 0 * value for name, value in vars(plan.decisions).items()})
+    placed = engine.place(nothing)
+    cost = verify(plan.problem, nothing, placed.placements).expected_cost
+    assert document["saving_gbp"] == pytest.approx(cost - document["expected_cost_gbp"])
+
+
+def test_capital_by_year_is_what_is_begun(small: Made) -> None:
+    plan, document = small
+    begun = sum(row["number"] for row in document["decisions"] if row["action"] == "begin")
+    assert begun == 1
+    assert sum(row["begun_gbp"] for row in document["capital"]) == 200_000 * begun
+    assert all(row["cumulative_gbp"] <= row["total_limit_gbp"] for row in document["capital"])
+
+
+def test_cost_without_residual_is_cost_and_residual(made: Made) -> None:
+    document = made[1]
+    assert document["residual_gbp"] >= 0
+    without = document["expected_cost_gbp"] + document["residual_gbp"]
+    assert document["expected_cost_without_residual_gbp"] == pytest.approx(without)
+
+
+def test_an_empty_bed_of_a_block_is_a_void_at_its_price(small: Made) -> None:
+    # nobody in care, one future: all that a contract pays for is void
+    instance = tiny(
+        lots=[LOT | {"lead_months": 0, "award_until": "2025-04"}],
+        tiers=[TIER],
+        options=[{"option": "do-nothing", "title": "None"}],
+    )
+    problem = assemble(instance, make_scenarios(instance, 1))
+    from models.decisions import Decisions
+
+    decisions = Decisions.none(problem)
+    decisions.lot_awarded[0] = decisions.tier_chosen[0, 0] = 1
+    decisions.beds_in_tier[0, 0] = 3
+    found = Engine(problem).place(decisions)
+    plan = Plan(instance, problem, found, verify(problem, decisions, found.placements))
+    first, second = plan.voids_by_year()
+    assert first["block_bed_weeks"] == pytest.approx(3 * 52)
+    assert first["block_gbp"] == pytest.approx(3 * 52 * 4_557)
+    assert second["block_bed_weeks"] == 0
+
+
+# what limits are worth
+
+
+def solved(problem: Problem) -> tuple[float, float]:
+    """Objective and bound of the best plan of a problem, built and solved from nothing."""
+    found = Engine(problem).search(Settings(gap=1e-6), method="extensive")
+    assert isinstance(found, Found)
+    checked = verify(problem, found.decisions, found.placements)
+    assert not checked.violations
+    return checked.objective, found.bound
+
+
+def test_limits_that_bind_are_worth_what_solving_on_both_sides_says(small: Made) -> None:
+    from optimiser.analysis.limits import limits_of
+
+    plan, document = small
+    limits = {
+        limit.name: limit for limit in limits_of(plan.problem, plan.decisions, plan.verified.unregistered_child_weeks)
+    }
+    assert {row["unit"] for row in document["limits"]} >= {"£", "beds"}
+    here, _ = solved(plan.problem)
+    assert here == pytest.approx(document["objective_gbp"], rel=1e-5)
+    for row in document["limits"]:
+        limit = limits[row["name"]]
+        assert limit.binding
+        beyond, bound = solved(limit.raised(plan.problem, limit.step))
+        slack = 1e-5 * abs(here)
+        assert row["worth_least_gbp"] <= here - bound + slack, row["name"]
+        assert row["worth_most_gbp"] >= here - beyond - slack, row["name"]
+        assert row["worth_least_gbp"] <= row["worth_most_gbp"] + slack
+
+
+def test_something_is_worth_more_than_nothing_and_a_limit_that_does_not_bind_is_not_listed(small: Made) -> None:
+    _, document = small
+    assert max(row["worth_least_gbp"] for row in document["limits"]) > 1_000
+    for row in document["limits"]:
+        assert row["used"] + row["step"] > row["limit"]
+
+
+# which assumptions matter
+
+
+def test_an_assumptions_swing_is_the_held_plan_priced_at_both_ends_of_its_range(small: Made) -> None:
+    plan, _ = small
+    found = {swing.figure: swing for swing in swings(plan.instance, plan)}
+    assert len(found) >= 5
+    for figure in sorted(found)[:4]:
+        swing = found[figure]
+        for value, cost in ((swing.low, swing.cost_at_low), (swing.high, swing.cost_at_high)):
+            changed = with_figure(plan.instance, figure, value)
+            problem = assemble(changed, make_scenarios(changed, 4), like=plan.problem)
+            placed = Engine(problem).place(plan.decisions)
+            expected = verify(problem, plan.decisions, placed.placements).expected_cost
+            # placements that cost the same may be told apart by the deterrent only
+            assert cost == pytest.approx(expected, rel=1e-3), figure
+
+
+def test_assumptions_are_ranked_widest_first(small: Made) -> None:
+    rows = small[1]["evidence"]["matter_most"]
+    widths = [abs(row["cost_at_high_gbp"] - row["cost_at_low_gbp"]) for row in rows]
+    assert len(rows) >= 3
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_every_figure_is_in_the_register_with_its_evidence(template: Made) -> None:
+    plan, document = template
+    register = document["evidence"]["register"]
+    assert [row["figure"] for row in register] == list(plan.instance.figure_values())
+    assert sum(document["evidence"]["counts"].values()) == len(register)
+
+
+# break-even
+
+
+def one_home_one_lot(**home: Any) -> Plan:
+    instance = tiny(
+        {"periods": "12x1"},
+        homes=[HOME | {"lead_months": 0, "registration_delay_months": 0, "capital_gbp": 0} | home],
+        lots=[LOT | {"lead_months": 0}],
+        tiers=[TIER],
+    )
+    problem = assemble(instance, make_scenarios(instance, 1))
+    from models.decisions import Decisions
+
+    found = Engine(problem).place(Decisions.none(problem))
+    return Plan(instance, problem, found, verify(problem, found.decisions, found.placements))
+
+
+def test_break_even_occupancy_is_cost_over_what_spot_purchase_of_all_beds_would_cost() -> None:
+    home, lot = break_even(one_home_one_lot(fixed_gbp_per_year=390_000))
+    assert home["occupancy"] == pytest.approx(390_000 / (2 * 52 * 5_000))
+    assert lot["occupancy"] == pytest.approx(4_557 / 5_000)
+
+
+def test_what_each_child_costs_in_a_home_is_taken_off_the_spot_price_at_break_even() -> None:
+    home, _ = break_even(one_home_one_lot(fixed_gbp_per_year=390_000, variable_gbp_per_week=1_000))
+    assert home["occupancy"] == pytest.approx(390_000 / (2 * 52 * 4_000))
+
+
+def test_capital_less_what_is_left_counts_at_break_even() -> None:
+    home, _ = break_even(one_home_one_lot(fixed_gbp_per_year=0, capital_gbp=500_000, residual_share=0.6))
+    assert home["occupancy"] == pytest.approx(200_000 / (2 * 52 * 5_000))
+
+
+def test_a_late_home_pays_for_waiting_and_earns_in_what_is_left() -> None:
+    home, _ = break_even(
+        one_home_one_lot(fixed_gbp_per_year=390_000, registration_delay_months=6, waiting_gbp_per_month=10_000)
+    )
+    assert home["occupancy"] == pytest.approx((195_000 + 60_000) / (2 * 26 * 5_000))
+
+
+# capital asked for
+
+
+def test_another_capital_envelope_may_be_asked_for() -> None:
+    instance, engine = prepare(bound_by_limits(), Asked(scenarios=1, capital=500_000))
+    assert [row.limit_gbp for row in instance.capital] == [500_000]
+    assert engine.problem.envelopes[0].total == 500_000
+
+
+# files
+
+
+def run(folder: Path, out: Path, hashing: str) -> None:
+    command = [sys.executable, "-m", "optimiser", "plan", str(folder), "--scenarios", "2", "--out", str(out)]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONHASHSEED": hashing}, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_same_seed_gives_the_same_bytes_twice(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "plan")
+    folder.setting("periods", '"15x1"')
+    folder.setting("scenarios", "2")
+    for hashing in ("1", "2"):
+        run(folder.path, tmp_path / hashing, hashing)
+    names = sorted(path.name for path in (tmp_path / "1").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "2").iterdir())
+    assert {"plan.json", "decisions.csv", "costs.csv", "futures-costs.parquet", "futures-children.parquet"} <= set(
+        names
+    )
+    for name in names:
+        texts = [(tmp_path / hashing / name).read_bytes() for hashing in ("1", "2")]
+        if name == "plan.json":
+            documents = [json.loads(text) for text in texts]
+            for document in documents:
+                assert document.pop("timings")
+            texts = [json.dumps(document).encode() for document in documents]
+        assert texts[0] == texts[1], name
+
+
+def test_an_earlier_run_is_replaced_whole(small: Made, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    files.write_plan(*small, out)
+    before = sorted(path.name for path in out.iterdir())
+    (out / "left-over.csv").write_text("old")
+    files.write_plan(*small, out)
+    assert sorted(path.name for path in out.iterdir()) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(
+    small: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: bool
+) -> None:
+    out = tmp_path / "run"
+    if earlier:
+        files.write_plan(*small, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()} if earlier else {}
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "_write_futures", full)
+    with pytest.raises((OSError, InstanceError)):
+        files.write_plan(*small, out)
+    assert [path.name for path in tmp_path.iterdir()] == (["run"] if earlier else [])
+    if earlier:
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_folder_that_holds_other_files_is_refused_and_left_alone(small: Made, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InstanceError, match="holds other files"):
+        files.write_plan(*small, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_written_futures_add_up_to_the_plan(small: Made, tmp_path: Path) -> None:
+    import pandas as pd
+
+    plan, document = small
+    files.write_plan(plan, document, tmp_path / "run")
+    costs = pd.read_parquet(tmp_path / "run" / "futures-costs.parquet")
+    nominal = sum(row["nominal_gbp"] for row in document["years"])
+    assert (costs["nominal_gbp"] * costs["probability"]).sum() == pytest.approx(nominal)
+    children = pd.read_parquet(tmp_path / "run" / "futures-children.parquet")
+    assert children["children"].sum() == pytest.approx(plan.placed.sum())
+    assert json.loads((tmp_path / "run" / "plan.json").read_text(encoding="utf-8")) == json.loads(json.dumps(document))
