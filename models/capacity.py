@@ -88,9 +88,11 @@ def add_decisions(model: pyo.ConcreteModel, problem: Problem) -> None:
         bounds=lambda model, extension, tier: (0, most_beds(problem, extension, tier)),
         doc="Beds of an award that an extension keeps [beds]",
     )
+    # one home a manager: homes are whole, so managers are without being asked to be
+    one_each = problem.managers is not None and problem.managers.homes_each == 1
     model.managers = pyo.Var(
         model.MANAGED,
-        domain=pyo.NonNegativeIntegers,
+        domain=pyo.NonNegativeReals if one_each else pyo.NonNegativeIntegers,
         bounds=lambda model, node, period: (0, int(most_managers[period])),
         doc="Registered managers in post [managers]",
     )
@@ -466,7 +468,8 @@ def add_contract_has_its_home_begun(model: pyo.ConcreteModel, problem: Problem) 
     sum beds_in_tier + sum optional_beds over awards up to period <= home_beds * sum homes_begun up to period
     for all lots with a building, leaves, periods of award   [beds]
 
-    Contracts that have ended in every future no longer count. The beds placed are held to what is open by ``contract_has_its_home`` in the second stage.
+    Contracts that have ended in every future no longer count. The beds placed are held to what is open by
+    ``contract_has_its_home`` in the second stage.
     """
 
     last = {

@@ -241,10 +241,11 @@ def add_placements_last(future: pyo.Block, model: pyo.ConcreteModel, problem: Pr
     movable[c, r, t] * placed[c, r, t-1]; where they are free they are taken in full on the right.
     """
     kept, movable = problem.kept(scenario), problem.movable(scenario)
+    ending, moving = frozenset(future.ENDING), frozenset(future.MOVES)
 
     def rule(future: pyo.Block, cohort: int, source: int, period: int) -> object:
         allowed = problem.allowed[cohort, source, period]
-        priced = (cohort, source, period) in future.MOVES
+        priced = (cohort, source, period) in moving
         share = kept[cohort, source, period] - (0.0 if priced else movable[cohort, source, period])
         lasting: list[object] = []
         if present_before(problem, cohort, source, period) and share > 0:
@@ -261,7 +262,7 @@ def add_placements_last(future: pyo.Block, model: pyo.ConcreteModel, problem: Pr
             return pyo.Constraint.Skip
         if priced:
             lasting.append(-future.planned_moves[cohort, source, period])
-        if (cohort, source, period) in future.ENDING:
+        if (cohort, source, period) in ending:
             lasting.append(-future.moves_at_closure[cohort, source, period])
         here = future.placed[cohort, source, period] if allowed else 0.0
         return here - sum(lasting) >= 0
@@ -294,11 +295,13 @@ def add_moves_at_closure_within_beds_lost(
     Cohorts that may no longer be placed there move whatever beds remain.
     """
 
+    ending = frozenset(future.ENDING)
+
     def rule(future: pyo.Block, source: int, period: int) -> object:
         moves = [
             future.moves_at_closure[cohort, source, period]
             for cohort in range(len(problem.cohorts))
-            if (cohort, source, period) in future.ENDING and problem.allowed[cohort, source, period]
+            if (cohort, source, period) in ending and problem.allowed[cohort, source, period]
         ]
         if not moves:
             return pyo.Constraint.Skip
@@ -434,15 +437,17 @@ def add_placed_within_capacity(
     mobilisation (``lot_delivered_after_mobilisation``), both through the shares of the scenario.
     """
 
+    selling, bought = frozenset(future.SOLD), frozenset(future.LAYERS)
+
     def rule(future: pyo.Block, source: int, period: int) -> object:
         cohorts = [c for c in range(len(problem.cohorts)) if problem.allowed[c, source, period]]
-        sold = [future.beds_sold[source, period]] if (source, period) in future.SOLD else []
+        sold = [future.beds_sold[source, period]] if (source, period) in selling else []
         if not cohorts and not sold:
             return pyo.Constraint.Skip
         layers = [
             future.layer_used[source, layer, period]
             for layer in layers_of(problem, scenario, source)
-            if (source, layer, period) in future.LAYERS
+            if (source, layer, period) in bought
         ]
         constant, usable = usable_beds(model, problem, scenario, source, period)
         placed = sum(future.placed[cohort, source, period] for cohort in cohorts)

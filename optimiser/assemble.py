@@ -36,7 +36,12 @@ DETERRENT_FALL = 0.02
 
 
 def assemble(
-    instance: Instance, futures: ScenarioSet, *, risk_weight: float | None = None, like: Problem | None = None
+    instance: Instance,
+    futures: ScenarioSet,
+    *,
+    risk_weight: float | None = None,
+    like: Problem | None = None,
+    basis: int | None = None,
 ) -> Problem:
     """The planning problem of an instance on the given futures.
 
@@ -47,12 +52,14 @@ def assemble(
     like
         A problem of a neighbouring instance on these futures, or on more that begin with these: its tree, awards and
         extensions are taken over, so that its decisions can be priced here.
+    basis
+        Number of futures, from the first, that the branches of reviews are drawn up from; all where left out.
     """
     calendar = calendar_of(instance)
     settings = instance.settings
     names = _Names(instance)
     if like is None:
-        nodes, paths = _tree(instance, calendar, futures)
+        nodes, paths = _tree(instance, calendar, futures, len(futures.names) if basis is None else basis)
         awards = _awards(instance, calendar, nodes)
         extensions = _extensions(instance, calendar, nodes, awards)
     else:
@@ -129,7 +136,7 @@ class _Names:
 
 
 def _tree(
-    instance: Instance, calendar: Calendar, futures: ScenarioSet
+    instance: Instance, calendar: Calendar, futures: ScenarioSet, basis: int
 ) -> tuple[tuple[Node, ...], tuple[tuple[int, ...], ...]]:
     """Nodes of the tree, and each future's path: a branch is a function of what has been observed by the review."""
     reviews = sorted(instance.reviews, key=lambda row: row.month)
@@ -141,7 +148,7 @@ def _tree(
         observed, unit = _observed(instance, calendar, futures, row.observe, start)
         for parent in sorted({path[-1] for path in paths}):
             members = [future for future, path in enumerate(paths) if path[-1] == parent]
-            edges = _thresholds(observed[members], row.branches)
+            edges = _thresholds(observed[[future for future in members if future < basis]], row.branches)
             for branch in range(len(edges) + 1):
                 low = edges[branch - 1] if branch else -math.inf
                 high = edges[branch] if branch < len(edges) else math.inf
@@ -381,7 +388,7 @@ def _home_streams(
         calendar.mean_by_period(np.where(is_open, profile[since], 0.0)),
         calendar.sum_by_period(is_open * row.fixed_gbp_per_year / 12 * by_month),
         calendar.sum_by_period(waiting * row.waiting_gbp_per_month * (1 - row.redeployment_recovers) * by_month),
-        calendar.sum_by_period((month >= lead) * row.lifecycle_gbp_per_year / 12 * by_month),
+        calendar.sum_by_period(np.where(month >= lead, row.lifecycle_gbp_per_year / 12 * by_month, 0.0)),
     )
 
 

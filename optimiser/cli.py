@@ -159,9 +159,6 @@ def main() -> None:
             raise
         typer.echo(str(error), err=True)
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        typer.echo("Stopped before any plan was found.", err=True)
-        raise SystemExit(NoPlanError.exit_code) from None
 
 
 # what the commands share
@@ -202,17 +199,27 @@ def _show(document: dict[str, Any], as_json: bool, show: str) -> None:
 
 
 @contextmanager
+def _no_plan_if_stopped() -> Iterator[None]:
+    """Ctrl-C while there is nothing to show yet; later the search itself stops with the best plan so far."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise NoPlanError("Stopped before any plan was found.") from None
+
+
+@contextmanager
 def _telling() -> Iterator[Told]:
     """Progress on the terminal, on standard error, where somebody is watching."""
     from optimiser.analysis.planning import Told
 
     if not sys.stderr.isatty():
-        yield Told()
+        with _no_plan_if_stopped():
+            yield Told()
         return
     from rich.console import Console
 
     from optimiser.report.terminal import progress_words
 
     console = Console(stderr=True)
-    with console.status("reading") as status:
+    with console.status("reading") as status, _no_plan_if_stopped():
         yield Told(step=status.update, search=lambda found: status.update(progress_words(found)))

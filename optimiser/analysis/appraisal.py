@@ -295,9 +295,10 @@ def cost_by_year(options: list[Appraised]) -> list[Row]:
 def budget_columns(options: list[Appraised], instance: Instance) -> list[Row]:
     """Savings against doing nothing as a budget sees them, nominal £ over the horizon.
 
-    *Cashable*: spot and existing placements no longer bought, less what replaces them. *Cost avoidance*: what having no
-    registered place would have cost and does not. *Pressure*: where an option costs more. *Already in budget*: what the
-    instance's figure ``saving-in-budget`` says is in the budget already; the rest is new.
+    *Cashable*: spot and existing placements no longer bought, less what replaces them, beyond what the budget counts on. *Cost avoidance*: what having no
+    registered place would have cost and does not. *Already in budget*: the instance's
+    figure ``saving-in-budget``. *Pressure*: what falls short of it, or costs more. In budget + cashable + avoidance - pressure is the
+    net saving.
     """
     base = next((option.plan for option in options if option.name == DO_NOTHING and option.plan is not None), None)
     if base is None:
@@ -311,12 +312,11 @@ def budget_columns(options: list[Appraised], instance: Instance) -> list[Row]:
         difference = (base.nominal - option.plan.nominal).sum(axis=(1, 2))
         avoided = float(difference[unregistered])
         other = float(difference.sum() - avoided)
-        already = min(in_budget, max(other, 0.0))
         rows.append(
             {
                 "option": option.name,
-                "already_in_budget_gbp": already,
-                "cashable_gbp": max(other, 0.0) - already,
+                "already_in_budget_gbp": in_budget,
+                "cashable_gbp": max(other - in_budget, 0.0),
                 "cost_avoidance_gbp": max(avoided, 0.0),
                 "pressure_gbp": max(-other, 0.0) + max(-avoided, 0.0) + max(in_budget - max(other, 0.0), 0.0),
                 "net_saving_gbp": float(difference.sum()),

@@ -23,8 +23,8 @@ from optimiser.solve.engine import place_alone
 from optimiser.verify import verify
 
 #: Common futures on which inputs are measured, and how many inputs are.
-FUTURES = 8
-SCREENED = 8
+FUTURES = 4
+SCREENED = 5
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,10 @@ class ScenarioSet:
 
 
 class Draws:
-    """Uniform draws by name: the same name and seed give the same draws, and more futures only add to them."""
+    """Uniform draws by name: the same name and seed give the same draws, and more futures only add to them.
+
+    Every second future mirrors the one before it (antithetic draws): means settle sooner, each future stays as likely.
+    """
 
     def __init__(self, seed: int, futures: int, *, median: bool = False) -> None:
         self.seed, self.futures, self.median = seed, futures, median
@@ -60,7 +63,8 @@ class Draws:
         if self.median:
             return np.full((self.futures, *shape), 0.5)
         key = int.from_bytes(blake2b(f"{self.seed}|{name}".encode(), digest_size=16).digest(), "big")
-        draws = np.random.Generator(np.random.Philox(key=key)).random((self.futures, *shape))
+        pairs = np.random.Generator(np.random.Philox(key=key)).random(((self.futures + 1) // 2, *shape))
+        draws = np.stack([pairs, 1 - pairs], axis=1).reshape(-1, *shape)[: self.futures]
         return np.clip(draws, 1e-12, 1 - 1e-12)
 
     def normal(self, name: str, *shape: int) -> Floats:

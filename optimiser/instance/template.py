@@ -104,6 +104,7 @@ homes-programme,2027/28,1000000
 """,
     "options": """
 option,title,paper,homes,lots
+do-nothing,"Do nothing: no home, no award, no extension",,,
 one-home,"One home, and the contract extended",yes,,
 best-plan,The best plan that can be found,,all,all
 """,

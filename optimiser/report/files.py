@@ -71,12 +71,13 @@ def _write_everything(plan: Plan, document: Row, folder: Path) -> None:
 
 
 def write_table(rows: list[Row], path: Path) -> None:
-    """One CSV table; an empty one has no columns to name."""
+    """One CSV table; none where there is no row to write."""
+    if not rows:
+        return
     with path.open("w", newline="", encoding="utf-8") as file:
-        if rows:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _write_futures(plan: Plan, folder: Path) -> None:

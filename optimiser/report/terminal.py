@@ -311,6 +311,14 @@ def _quality(document: Row) -> Group:
         f"{document['timings']['total_seconds']:.0f} s. As at {month(document['instance']['as_at'])}. "
         "Accepted by an independent recomputation.",
     ]
+    fresh = document["out_of_sample"]
+    if fresh is not None:
+        step = document["rounding_gbp"]
+        lines.append(
+            f"On {fresh['futures']} futures that the search has not seen it costs {pounds(fresh['expected_cost_gbp'], step)} "
+            f"(standard error {pounds(fresh['standard_error_gbp'], step)}), on its own {pounds(document['expected_cost_gbp'], step)} "
+            f"({pounds(fresh['own_standard_error_gbp'], step)})."
+        )
     if document["warnings"]:
         lines += [Text(f"Note: {warning}", style="yellow") for warning in document["warnings"]]
     return Group(*lines)

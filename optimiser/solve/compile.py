@@ -269,10 +269,12 @@ def two_stage(problem: Problem) -> tuple[twostage.TwoStageProblem, Compiled]:
     by_row = [np.flatnonzero(row_future == number) for number in range(len(compiled.future_columns))]
     by_column = [np.flatnonzero(compiled.column_future == number) for number in range(len(compiled.future_columns))]
     scenarios = []
-    for scenario, rows, columns, (cost, offset) in zip(problem.scenarios, by_row, by_column, costs, strict=True):
+    for scenario, rows, columns, (first_cost, cost, offset) in zip(
+        problem.scenarios, by_row, by_column, costs, strict=True
+    ):
         own = program.matrix[rows]
         recourse = twostage.Stage(
-            cost=cost[columns],
+            cost=cost,
             lower=program.lower[columns],
             upper=program.upper[columns],
             matrix=sparse.csr_matrix(own[:, columns]),
@@ -281,7 +283,7 @@ def two_stage(problem: Problem) -> tuple[twostage.TwoStageProblem, Compiled]:
             integer=np.zeros(len(columns), dtype=bool),
         )
         technology = sparse.csr_matrix(own[:, first_columns])
-        scenarios.append(twostage.Scenario(scenario.probability, technology, recourse, cost[first_columns], offset))
+        scenarios.append(twostage.Scenario(scenario.probability, technology, recourse, first_cost, offset))
     first = twostage.Stage(
         cost=np.zeros(len(first_columns)),
         lower=program.lower[first_columns],
@@ -342,8 +344,8 @@ def future_of_rows(compiled: Compiled) -> Ints:
     return latest
 
 
-def _scenario_costs(model: pyo.ConcreteModel, compiled: Compiled) -> list[tuple[Floats, float]]:
-    """Cost of every column and constant, one future after the other, before probabilities."""
+def _scenario_costs(model: pyo.ConcreteModel, compiled: Compiled) -> list[tuple[Floats, Floats, float]]:
+    """Cost of first-stage columns, of its own columns, and constant, of every future, before probabilities."""
     column_of = {
         id(getattr(model, name)[index]): column for name, by in compiled.columns.items() for index, column in by.items()
     }
@@ -353,14 +355,15 @@ def _scenario_costs(model: pyo.ConcreteModel, compiled: Compiled) -> list[tuple[
             id(getattr(future, name)[index]): column for name, by in own.items() for index, column in by.items()
         }
     visitor = LinearRepnVisitor({})
+    first = compiled.column_future == FIRST_STAGE
+    cost = np.zeros(compiled.program.matrix.shape[1])
     costs = []
     for number in model.SCENARIOS:
+        cost[:] = 0.0
         terms = visitor.walk_expression(model.scenario_cost[number].expr)
-        cost = np.zeros(compiled.program.matrix.shape[1])
-        if isinstance(terms, (int, float)):
-            costs.append((cost, float(terms)))
-            continue
-        for variable, coefficient in terms.linear.items():
-            cost[column_of[variable]] = coefficient
-        costs.append((cost, float(terms.constant)))
+        constant = float(terms) if isinstance(terms, (int, float)) else float(terms.constant)
+        if not isinstance(terms, (int, float)):
+            for variable, coefficient in terms.linear.items():
+                cost[column_of[variable]] = coefficient
+        costs.append((cost[first], cost[compiled.column_future == number], constant))
     return costs

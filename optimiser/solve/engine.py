@@ -22,6 +22,7 @@ from optimiser.errors import SolverError
 from optimiser.solve.compile import (
     DECISIONS,
     Part,
+    collection_paused,
     compile_model,
     decisions_from,
     future_of_rows,
@@ -290,7 +291,8 @@ def place_alone(problem: Problem, decisions: Decisions) -> tuple[Placements, ...
 
     For a few futures that are looked at once: nothing is compiled but where children live.
     """
-    compiled = compile_model(build_placement(problem, decisions))
+    with collection_paused():
+        compiled = compile_model(build_placement(problem, decisions))
     x = np.zeros(len(compiled.column_future))
     chain = Chain()
     parts = parts_of(compiled)

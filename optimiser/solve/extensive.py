@@ -1,4 +1,4 @@
-"""The extensive form: every scenario's recourse in one program, solved by HiGHS. Right for small problems, and an oracle."""
+"""The extensive form: every scenario's recourse in one program, for HiGHS. Right for small problems, and an oracle."""
 
 from __future__ import annotations
 

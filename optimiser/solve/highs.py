@@ -152,6 +152,24 @@ class Chain:
         return outcome
 
 
+class Basis:
+    """Where a simplex solve ended, for the next to start from; may be handed to another process."""
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+    def __getstate__(self) -> tuple[bytes, bytes]:
+        return bytes(int(s) for s in self.held.col_status), bytes(int(s) for s in self.held.row_status)
+
+    def __setstate__(self, state: tuple[bytes, bytes]) -> None:
+        import highspy
+
+        self.held = highspy.HighsBasis()
+        self.held.col_status = [highspy.HighsBasisStatus(s) for s in state[0]]
+        self.held.row_status = [highspy.HighsBasisStatus(s) for s in state[1]]
+        self.held.valid = True
+
+
 @dataclass(frozen=True, eq=False)
 class Point:
     """An optimum of a linear program with what a next solve starts from. ``basis`` fits programs of the same shape."""
@@ -160,7 +178,7 @@ class Point:
     x: Floats  # [column], empty unless optimal
     dual: Floats  # [row], the same
     objective: float
-    basis: Any
+    basis: Basis | None
 
 
 class Warm:
@@ -173,12 +191,12 @@ class Warm:
         self._highs = _quiet(0.0, None, presolve=False)
         self._quick(True)
 
-    def solve(self, program: Program, basis: Any = None) -> Point:
+    def solve(self, program: Program, basis: Basis | None = None) -> Point:
         """Solve a linear program from a basis, or cold."""
         highs = self._highs
         _pass(highs, program)
         if basis is not None:
-            highs.setBasis(basis)
+            highs.setBasis(basis.held)
         highs.run()
         status = _status(highs)
         if status not in ("optimal", "infeasible", "unbounded"):
@@ -196,11 +214,11 @@ class Warm:
             np.array(solution.col_value, dtype=float),
             np.array(solution.row_dual, dtype=float),
             float(highs.getInfo().objective_function_value),
-            highs.getBasis(),
+            Basis(highs.getBasis()),
         )
 
     def _quick(self, quick: bool) -> None:
-        """Devex without perturbed costs: from a good basis, steepest edge takes twice as long, perturbing a tenth more."""
+        """Devex, costs not perturbed: from a good basis steepest edge takes twice as long, perturbing a tenth more."""
         self._highs.setOptionValue("presolve", "off" if quick else "choose")
         self._highs.setOptionValue("simplex_dual_edge_weight_strategy", 1 if quick else -1)
         self._highs.setOptionValue("dual_simplex_cost_perturbation_multiplier", 0.0 if quick else 1.0)
@@ -219,7 +237,7 @@ class Growing:
         indices = np.asarray(matrix.indices, dtype=np.int32)
         self._highs.addRows(matrix.shape[0], lower, upper, len(indices), starts, indices, matrix.data)
 
-    def solve(self, *, time_limit: float | None = None, stop: threading.Event | None = None) -> Point:
+    def solve(self, *, time_limit: float | None = None) -> Point:
         """Solve what there is now. The status may also be ``stopped``."""
         highs = self._highs
         highs.setOptionValue("time_limit", highs.getRunTime() + time_limit if time_limit is not None else float("inf"))

@@ -1,8 +1,8 @@
-"""L-shaped decomposition of a two-stage program: a master over the first stage, one linear program per scenario, cuts between.
+"""L-shaped decomposition: a master over the first stage, one linear program per scenario, cuts between.
 
 The order of work: a centre from a few scenarios; the linear relaxation by in-out cuts; whole-number points from a small
 master over clusters of scenarios; a proof on that master, to which violated cuts of the pool come back. Every cut is
-computed from duals by the dual objective, never from an optimal value, so that rounding errors cannot make it cut too deep.
+computed from duals by the dual objective, never from an optimal value: rounding errors cannot make it cut too deep.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -20,7 +20,7 @@ from scipy import sparse
 from optimiser.errors import SolverError
 from optimiser.solve import highs
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.highs import Growing, Program, Warm
+from optimiser.solve.highs import Basis, Growing, Program, Warm
 from optimiser.solve.twostage import (
     Cuts,
     Floats,
@@ -36,8 +36,8 @@ from optimiser.solve.twostage import (
     total_cost,
 )
 
-#: Scenarios solved one after the other in one thread, each from the basis of the one before it. A constant, so that what
-#: is found does not depend on the number of threads.
+#: Scenarios solved one after the other in one thread, each from the basis of the one before it. A constant: what is
+#: found does not depend on the number of threads.
 CHUNK = 8
 #: Share of the master's point in the point at which cuts are made; the rest is the best point so far.
 OUTWARD = 0.3
@@ -52,16 +52,15 @@ SAMPLE_BEYOND, SAMPLE = 400, 100
 #: Groups of scenarios in the master that proves.
 CLUSTERS = 10
 #: Relative gap of the master, as a share of the gap asked for.
-MIPGAP = 2.0
+MASTER_GAP = 0.5
 #: Waves in which scenarios are solved where a point may turn out too dear before all are.
 WAVES = 4
 #: Most whole-number points tried near an incumbent, and how many yes-or-no columns may differ from it.
 POLISHING, NEAR = 8, 4
-EPS = 0.5
-EXACTPOLISH = 0
-PAPA = 0
-ZERO = 0
-WIDE = 0
+#: Gain, as a share of the gap, for which a point is worth evaluating.
+WORTH = 0.2
+#: How far from a whole-number point towards the centre its first cuts are made: they hold for more than that point.
+INWARD = 0.5
 #: Artificial bounds on first-stage columns that have none, tried in this order.
 BOXES = (1e4, 1e7, 1e10)
 
@@ -82,8 +81,8 @@ class Answer:
     slope: Floats  # [first-stage column]
     dual: Floats  # [row]
     y: Floats  # [recourse column]
-    basis: Any
-    elastic_basis: Any
+    basis: Basis | None
+    elastic_basis: Basis | None
 
 
 class Recourse:
@@ -145,7 +144,7 @@ class Recourse:
 
         Any vector whose signs fit gives a valid cut, by weak duality: for every feasible y,
         q·y = dual·W y + (q - W' dual)·y, and each product is at least its value at the bound that its sign points to.
-        Reduced costs of the wrong sign, by rounding errors only, are charged at ten times the largest value ``size`` seen.
+        Reduced costs of the wrong sign, by rounding errors only, are charged at ten times the largest value ``size``.
         """
         stage = self.stage
         cost = np.zeros(len(stage.cost)) if ray else stage.cost
@@ -161,7 +160,7 @@ class Recourse:
         constant = dual[used] @ rows[used] + reduced[held] @ columns[held] - 10.0 * (1.0 + size) * wrong.sum()
         return float(constant), self.back @ dual
 
-    def answer(self, warm: Warm, x: Floats, basis: Any, elastic_basis: Any) -> Answer:
+    def answer(self, warm: Warm, x: Floats, basis: Basis | None, elastic_basis: Basis | None) -> Answer:
         """Solve at x, from stored bases where there are any."""
         found = warm.solve(self.program(x), basis)
         if found.status == "infeasible":
@@ -194,12 +193,12 @@ _own = threading.local()
 def _solve_chunk(
     chunk: Sequence[Recourse],
     x: Floats,
-    bases: Sequence[Any],
-    elastic_bases: Sequence[Any],
-    stopped: Callable[[], bool],
+    bases: Sequence[Basis | None],
+    elastic_bases: Sequence[Basis | None],
+    clock: Clock,
 ) -> list[Answer] | None:
-    """Answers of some scenarios, one after the other; a scenario not solved before starts where the one before it ended."""
-    if stopped():
+    """Answers of some scenarios, one after the other; one not solved before starts where the one before it ended."""
+    if clock.stopped():
         return None
     if not hasattr(_own, "warm"):
         _own.warm = Warm()
@@ -212,6 +211,27 @@ def _solve_chunk(
 
 
 # all scenarios
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Says when to stop; in another process it knows the time limit only."""
+
+    ends: float | None  # seconds since the epoch
+    stop: threading.Event | None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left, None for no limit."""
+        return None if self.ends is None else max(self.ends - time.time(), 0.0)
+
+    def stopped(self) -> bool:
+        """Whether to stop."""
+        left = self.left
+        return (left is not None and left <= 0) or (self.stop is not None and self.stop.is_set())
+
+    def __getstate__(self) -> dict[str, float | None]:
+        return {"ends": self.ends, "stop": None}
 
 
 class Stopped(Exception):
@@ -247,15 +267,19 @@ class Pool:
         self.slope = np.empty((0, scenarios, columns))  # [layer, scenario, column]
         self.ray_constant = np.empty(0)  # [ray]; constant + slope·x <= 0 must hold
         self.ray_slope = np.empty((0, columns))  # [ray, column]
-        self.kept: list[tuple[int, bool, Floats]] = []  # scenario, ray, dual
+        self.dual: list[dict[int, Floats]] = []  # [layer], by scenario
+        self.ray_dual: list[tuple[int, Floats]] = []  # [ray], scenario and dual
+        self.asked: list[Floats] = []  # points at which cuts were made or looked up
 
-    def add(self, constant: Floats, slope: Floats) -> None:
+    def add(self, constant: Floats, slope: Floats, dual: dict[int, Floats]) -> None:
         """Add a layer."""
+        self.dual.append(dual)
         self.constant = np.concatenate([self.constant, constant[None]])
         self.slope = np.concatenate([self.slope, slope[None]])
 
-    def add_ray(self, constant: float, slope: Floats) -> None:
+    def add_ray(self, constant: float, slope: Floats, scenario: int, dual: Floats) -> None:
         """Add a feasibility cut."""
+        self.ray_dual.append((scenario, dual))
         self.ray_constant = np.append(self.ray_constant, constant)
         self.ray_slope = np.concatenate([self.ray_slope, slope[None]])
 
@@ -289,14 +313,16 @@ class Search:
     ) -> None:
         self.problem, self.settings, self.executor, self.progress = problem, settings, executor, progress
         self.began = began
+        limit = settings.time_limit
+        self.clock = Clock(None if limit is None else time.time() + limit, settings.stop)
         self.first = problem.first
         self.columns = len(problem.first.cost)
         self.count = len(problem.scenarios)
         self.probability = problem.probability
         self.recourse = [Recourse(scenario) for scenario in problem.scenarios]
         self.order(np.arange(self.count))
-        self.bases: list[Any] = [None] * self.count
-        self.elastic_bases: list[Any] = [None] * self.count
+        self.bases: list[Basis | None] = [None] * self.count
+        self.elastic_bases: list[Basis | None] = [None] * self.count
         own = [np.zeros(self.columns) if s.first_stage_cost is None else s.first_stage_cost for s in problem.scenarios]
         self.first_cost = problem.first.cost + np.array(own)  # [scenario, column]
         self.offset = np.array([s.offset for s in problem.scenarios], dtype=float)
@@ -306,29 +332,23 @@ class Search:
         self.costs: Floats | None = None
         self.objective = np.inf
         self.bound = -np.inf
+        self.binary = np.flatnonzero(self.first.integer & (self.first.upper - self.first.lower == 1))
         self.unit = 1.0
         self.box = BOXES[0]
 
     def order(self, scenarios: Ints) -> None:
-        """Solve scenarios in this order: those that tell most first, for points found too dear before all are solved."""
+        """Solve scenarios in this order: those that tell most first, for points found too dear on the way."""
         self.chunks = [scenarios[i : i + CHUNK] for i in range(0, self.count, CHUNK)]
 
     # time
 
     def left(self) -> float | None:
         """Seconds left, None for no limit."""
-        if self.settings.time_limit is None:
-            return None
-        return max(self.settings.time_limit - (time.perf_counter() - self.began), 0.0)
-
-    def stopped(self) -> bool:
-        """Whether to stop."""
-        left = self.left()
-        return (left is not None and left <= 0) or (self.settings.stop is not None and self.settings.stop.is_set())
+        return self.clock.left
 
     def check(self) -> None:
         """Stop if it is time to."""
-        if self.stopped():
+        if self.clock.stopped():
             raise Stopped
 
     # points
@@ -343,6 +363,8 @@ class Search:
         self.rounds += 1
         value = np.full(self.count, np.nan)
         constant, slope = np.full(self.count, -np.inf), np.zeros((self.count, self.columns))
+        dual: dict[int, Floats] = {}
+        self.pool.asked.append(x)
         modelled = self.pool.at(x)[0] if np.isfinite(reject) and self.pool.complete else None
         size = max(-(-len(self.chunks) // WAVES), 1) if modelled is not None else len(self.chunks)
         waves = [self.chunks[i : i + size] for i in range(0, len(self.chunks), size)]
@@ -350,10 +372,10 @@ class Search:
         for wave in waves:
             for number, answer in self.answers(x, wave):
                 value[number] = answer.value
-                self.pool.kept.append((number, answer.ray, answer.dual))
                 if answer.ray:
-                    self.pool.add_ray(answer.constant, -answer.slope)
+                    self.pool.add_ray(answer.constant, -answer.slope, number, answer.dual)
                 else:
+                    dual[number] = answer.dual
                     constant[number] = answer.constant + self.offset[number]
                     slope[number] = self.first_cost[number] - answer.slope
             if modelled is None:
@@ -361,7 +383,7 @@ class Search:
             partial = total_cost(self.problem, np.maximum(modelled, constant + slope @ x))
             if partial >= reject or np.isinf(value).any():
                 break
-        self.pool.add(constant, slope)
+        self.pool.add(constant, slope, dual)
         if np.isnan(value).any():
             self.tell()
             return np.inf if np.isinf(value).any() else partial
@@ -383,7 +405,7 @@ class Search:
                 x,
                 [self.bases[s] for s in chunk],
                 [self.elastic_bases[s] for s in chunk],
-                self.stopped,
+                self.clock,
             )
             for chunk in chunks
         ]
@@ -469,7 +491,7 @@ class Search:
         if share.sum() <= 0:
             return None
         scenarios = tuple(
-            replace(self.problem.scenarios[s], probability=float(p))
+            replace(self.problem.scenarios[int(s)], probability=float(p))
             for s, p in zip(chosen, share / share.sum(), strict=True)
         )
         left = self.left()
@@ -499,36 +521,43 @@ class Search:
         return solve_extensive(_without_costs(self.problem), self.settings).status != "infeasible"
 
     def kept(self) -> Cuts:
-        """Every dual vector found."""
-        kept = self.pool.kept
+        """Dual vectors of every cut that says most at some point asked for; the others would change nothing there."""
+        pool = self.pool
+        used: dict[tuple[int, int], Floats] = {}
+        for x in pool.asked:
+            costs, layer = pool.at(x)
+            for scenario in np.flatnonzero(np.isfinite(costs)):
+                place = int(layer[scenario])
+                used[place, int(scenario)] = pool.dual[place][int(scenario)]
+        order = sorted(used)
         return Cuts(
-            np.array([scenario for scenario, _, _ in kept], dtype=np.int64),
-            np.array([ray for _, ray, _ in kept], dtype=bool),
-            tuple(dual for _, _, dual in kept),
+            np.array([s for _, s in order] + [s for s, _ in pool.ray_dual], dtype=np.int64),
+            np.array([False] * len(order) + [True] * len(pool.ray_dual), dtype=bool),
+            (*(used[place] for place in order), *(dual for _, dual in pool.ray_dual)),
         )
 
     def reuse(self, cuts: Cuts) -> None:
         """Cuts from dual vectors kept from another solve; those that do not fit are left out."""
-        layers: list[tuple[Floats, Floats]] = []
+        layers: list[tuple[Floats, Floats, dict[int, Floats]]] = []
         depth = np.zeros(self.count, dtype=np.int64)
-        for scenario, ray, dual in zip(cuts.scenario, cuts.ray, cuts.dual, strict=True):
+        for scenario, ray, dual in zip(cuts.scenario.tolist(), cuts.ray.tolist(), cuts.dual, strict=True):
             if scenario >= self.count or len(dual) != self.recourse[scenario].matrix.shape[0]:
                 continue
-            cut = self.recourse[scenario].floor(dual, ray=bool(ray))
+            cut = self.recourse[scenario].floor(dual, ray=ray)
             if cut is None:
                 continue
-            constant, slope = cut
-            self.pool.kept.append((int(scenario), bool(ray), dual))
             if ray:
-                self.pool.add_ray(constant, -slope)
+                self.pool.add_ray(cut[0], -cut[1], scenario, dual)
                 continue
             if depth[scenario] == len(layers):
-                layers.append((np.full(self.count, -np.inf), np.zeros((self.count, self.columns))))
-            layers[depth[scenario]][0][scenario] = constant + self.offset[scenario]
-            layers[depth[scenario]][1][scenario] = self.first_cost[scenario] - slope
+                layers.append((np.full(self.count, -np.inf), np.zeros((self.count, self.columns)), {}))
+            constant, slope, duals = layers[depth[scenario]]
+            constant[scenario] = cut[0] + self.offset[scenario]
+            slope[scenario] = self.first_cost[scenario] - cut[1]
+            duals[scenario] = dual
             depth[scenario] += 1
-        for own_constant, own_slope in layers:
-            self.pool.add(own_constant, own_slope)
+        for layer in layers:
+            self.pool.add(*layer)
 
     def raise_bound(self, bound: float) -> None:
         """Take a bound; never above the incumbent, beyond which there is nothing to say."""
@@ -574,7 +603,7 @@ class Search:
                 master = Growing(self.master(self.box))
             self.extend(master, layers, rays)
             layers, rays = len(self.pool.constant), len(self.pool.ray_constant)
-            found = master.solve(time_limit=self.left(), stop=self.settings.stop)
+            found = master.solve(time_limit=self.left())
             if found.status == "stopped":
                 raise Stopped
             if found.status == "infeasible":
@@ -733,7 +762,7 @@ class Search:
         for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x])):
             model.cut_at(point)
         model.close()
-        polished = np.inf
+        polished, settled = np.inf, set()
         while not self.done:
             self.check()
             if self.objective < polished - 0.5 * self.settings.gap * abs(self.objective):
@@ -746,24 +775,24 @@ class Search:
             if found.x is None:
                 break
             point = self.whole(found.x[: self.columns])
-            if model.cut_at(point) and self.modelled(point) >= cutoff:
-                continue
-            self.explore(model, point, cutoff, relaxed.centre)
+            if point.tobytes() in settled:
+                # no cut can tell more: what is left between the bounds is a rounding error
+                break
+            if not self.explore(model, point, relaxed.centre):
+                settled.add(point.tobytes())
 
-    def explore(self, model, point, cutoff, core):
-        if PAPA:
-            self.core = core if not hasattr(self, "core") else self.core
-            core = self.core
-            self.core = 0.5 * core + 0.5 * point
-        if EPS:
-            inner = point + EPS * (core - point)
-            self.evaluate(inner)
-            model.cut_at(inner)
-            if self.modelled(point) >= cutoff:
-                model.cut_at(point)
-                return
-        self.evaluate(point, cutoff)
-        model.cut_at(point)
+    def explore(self, model: Clustered, point: Floats, centre: Floats) -> bool:
+        """Add cuts that say what a point costs, or that it hardly betters the incumbent; whether any was new."""
+        worth = self.cutoff(WORTH)
+        added = model.cut_at(point)
+        if added and self.modelled(point) >= worth:
+            return True
+        inward = point + INWARD * (centre - point)
+        self.evaluate(inward)
+        added |= model.cut_at(inward)
+        if self.modelled(point) < worth:
+            self.evaluate(point, worth)
+        return model.cut_at(point) or added
 
     def cutoff(self, share: float) -> float:
         """Cost below which a point improves on the incumbent by more than a share of the gap."""
@@ -782,24 +811,17 @@ class Search:
         if found.status == "stopped":
             raise Stopped
 
-    def polish(self, model: Clustered, core: Floats) -> None:
+    def polish(self, model: Clustered, centre: Floats) -> None:
         """Better whole-number points near the incumbent: few yes-or-no columns changed, all others free."""
+        if not self.binary.size:
+            return
         for _ in range(POLISHING):
             assert self.x is not None
-            cutoff = self.cutoff(0.2)
-            found = model.solve(cutoff, near=self.x)
+            found = model.solve(self.cutoff(WORTH), near=self.x)
             if found.status == "stopped":
                 raise Stopped
-            if found.x is None:
+            if found.x is None or not self.explore(model, self.whole(found.x[: self.columns]), centre):
                 return
-            point = self.whole(found.x[: self.columns])
-            if model.cut_at(point) and self.modelled(point) >= cutoff:
-                continue
-            if EXACTPOLISH:
-                self.evaluate(point, cutoff)
-                model.cut_at(point)
-            else:
-                self.explore(model, point, cutoff, core)
 
 
 class Clustered:
@@ -919,7 +941,7 @@ class Clustered:
         self.growing = Growing(replace(program, lower=lower, upper=upper, integer=whole))
         for _ in range(most_rounds):
             self.search.check()
-            found = self.growing.solve(time_limit=self.search.left(), stop=self.search.settings.stop)
+            found = self.growing.solve(time_limit=self.search.left())
             if found.status != "optimal" or not self.cut_at(found.x[: self.search.columns], found.x):
                 break
         self.growing = None
@@ -929,8 +951,7 @@ class Clustered:
         search = self.search
         program = self.program(cutoff)
         if near is not None:
-            first = search.first
-            binary = np.flatnonzero(first.integer & (first.upper - first.lower == 1))
+            first, binary = search.first, search.binary
             at_upper = near[binary] > first.lower[binary] + 0.5
             row = np.zeros(self.size)
             row[binary] = np.where(at_upper, -1.0, 1.0)
@@ -941,11 +962,7 @@ class Clustered:
                 row_lower=np.append(program.row_lower, -np.inf),
                 row_upper=np.append(program.row_upper, away),
             )
-        if ZERO and np.isfinite(cutoff) and near is None:
-            program = replace(program, cost=np.zeros(self.size))
-        if WIDE:
-            program = replace(program, integer=program.integer & (program.upper - program.lower <= 10))
-        gap = MIPGAP * search.settings.gap
+        gap = MASTER_GAP * search.settings.gap
         return highs.solve(program, gap=gap, time_limit=search.left(), stop=search.settings.stop)
 
 
@@ -1017,13 +1034,9 @@ def solve_lshaped(
     settings = Settings() if settings is None else settings
     began = time.perf_counter()
     highs.check_version()
-    own = ThreadPoolExecutor(settings.workers) if executor is None else None
-    try:
-        search = Search(problem, settings, executor if own is None else own, progress, began)
+    with ThreadPoolExecutor(settings.workers) if executor is None else nullcontext(executor) as pool:
+        search = Search(problem, settings, pool, progress, began)
         status = _run(search, start, cuts)
-    finally:
-        if own is not None:
-            own.shutdown()
     seconds = time.perf_counter() - began
     if status in ("infeasible", "unbounded"):
         value = np.inf if status == "infeasible" else -np.inf
@@ -1059,7 +1072,7 @@ def _run(search: Search, start: Floats | None, cuts: Cuts | None) -> str:
         if whole and not search.done:
             search.improve(relaxed)
     except Stopped:
-        return "stopped"
+        pass
     except Infeasible:
         return "infeasible"
     except Unbounded:
@@ -1075,24 +1088,15 @@ def recourse_at(problem: TwoStageProblem, x: Floats, executor: Executor | None =
     SolverError
         If a scenario has none.
     """
-    own = ThreadPoolExecutor(2) if executor is None else None
-    pool = executor if own is None else own
-    assert pool is not None
-    try:
+    with ThreadPoolExecutor(2) if executor is None else nullcontext(executor) as pool:
         recourse = [Recourse(scenario) for scenario in problem.scenarios]
         chunks = [recourse[i : i + CHUNK] for i in range(0, len(recourse), CHUNK)]
         work = [
-            pool.submit(_solve_chunk, chunk, x, [None] * len(chunk), [None] * len(chunk), _never) for chunk in chunks
+            pool.submit(_solve_chunk, chunk, x, [None] * len(chunk), [None] * len(chunk), Clock(None, None))
+            for chunk in chunks
         ]
         answers = [answer for task in work for answer in task.result() or ()]
-    finally:
-        if own is not None:
-            own.shutdown()
     for number, answer in enumerate(answers):
         if not np.isfinite(answer.value):
             raise SolverError(f"scenario {number} has no best recourse at this first-stage point")
     return tuple(answer.y for answer in answers)
-
-
-def _never() -> bool:
-    return False

@@ -1,4 +1,4 @@
-"""A two-stage stochastic program as arrays: what both solvers take and what both give. Knows nothing of children or beds.
+"""A two-stage stochastic program as arrays: what both solvers take and give. Knows nothing of children or beds.
 
 min cost·x + sum probability_s · Q_s(x), or with weight on the tail mean (CVaR) of a scenario's cost, where
 
