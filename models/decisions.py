@@ -5,7 +5,7 @@ This is what a solver hands on and what ``verify.py`` recomputes from. Positions
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -75,3 +75,24 @@ class Placements:
 def max_tiers(problem: Problem) -> int:
     """Most volume tiers that any lot has."""
     return max((len(tiers) for tiers in problem.lot_tiers), default=0)
+
+
+def with_managers_needed(problem: Problem, decisions: Decisions) -> Decisions:
+    """The same decisions with just as many managers in post as the homes need: more are never needed and never cheaper."""
+    if problem.managers is None:
+        return decisions
+    managers = decisions.managers.copy()
+    for node, stretch in enumerate(problem.nodes):
+        path = problem.path_to(node)
+        for period in range(stretch.first_period, stretch.end_period):
+            need = sum(
+                int(decisions.homes_begun[place]) * int(problem.needs_manager[begin.home, begin.period, period])
+                for place, begin in enumerate(problem.begins)
+                if begin.node in path
+            ) - sum(
+                int(decisions.homes_closed[place])
+                for place, (home, at, month) in enumerate(problem.closures)
+                if at in path and month <= period and problem.needs_manager[home].any()
+            )
+            managers[node, period] = max(-(-need // problem.managers.homes_each), 0)
+    return replace(decisions, managers=managers)

@@ -65,8 +65,9 @@ def make_impossible(folder: Folder) -> None:
 
 
 def without_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out which assumptions matter: it takes longest and is looked at elsewhere."""
+    """Leave out which assumptions matter and fresh futures: they take longest and are looked at elsewhere."""
     monkeypatch.setattr(planning, "swings", lambda *_: [])
+    monkeypatch.setattr(planning, "out_of_sample", lambda *_: None)
 
 
 # help

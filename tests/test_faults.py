@@ -640,7 +640,7 @@ LIMITS = [
 ]
 
 OPTIONS = [
-    wrong("two papers", "options", 2, "paper", "yes", "stands at one-home already"),
+    wrong("two papers", "options", 3, "paper", "yes", "stands at one-home already"),
     wrong(
         "begin in no such month", "decisions", 1, "month", "2026-07", "is not a month in which acquisition may begin"
     ),

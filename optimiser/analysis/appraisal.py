@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from models.decisions import Decisions
+from models.decisions import Decisions, with_managers_needed
 from models.problem import COST_TERMS, Problem
 from optimiser.errors import InfeasibleError, NoPlanError, SolverError
 from optimiser.finance import month_number
@@ -45,7 +45,7 @@ def decisions_of(instance: Instance, problem: Problem, option: Option) -> Decisi
     for row in instance.decisions:
         if row.option == option.option:
             _enter(instance, problem, decisions, row)
-    return _with_managers(problem, decisions)
+    return with_managers_needed(problem, decisions)
 
 
 def _enter(instance: Instance, problem: Problem, decisions: Decisions, row: Any) -> None:
@@ -85,26 +85,6 @@ def _extend(problem: Problem, decisions: Decisions, row: Any) -> None:
             decisions.extension_taken[place] = taken
             decisions.beds_extended[place, :-1] = taken * decisions.beds_in_tier[extension.award]
             decisions.beds_extended[place, -1] = taken * decisions.optional_beds[extension.award]
-
-
-def _with_managers(problem: Problem, decisions: Decisions) -> Decisions:
-    if problem.managers is None:
-        return decisions
-    managers = decisions.managers.copy()
-    for node, stretch in enumerate(problem.nodes):
-        path = problem.path_to(node)
-        for period in range(stretch.first_period, stretch.end_period):
-            need = sum(
-                int(decisions.homes_begun[place]) * int(problem.needs_manager[begin.home, begin.period, period])
-                for place, begin in enumerate(problem.begins)
-                if begin.node in path
-            ) - sum(
-                int(decisions.homes_closed[place])
-                for place, (home, at, month) in enumerate(problem.closures)
-                if at in path and month <= period and problem.needs_manager[home].any()
-            )
-            managers[node, period] = max(-(-need // problem.managers.homes_each), 0)
-    return replace(decisions, managers=managers)
 
 
 def freedom_of(instance: Instance, problem: Problem, option: Option) -> Bounds | None:
@@ -295,9 +275,9 @@ def cost_by_year(options: list[Appraised]) -> list[Row]:
 def budget_columns(options: list[Appraised], instance: Instance) -> list[Row]:
     """Savings against doing nothing as a budget sees them, nominal £ over the horizon.
 
-    *Cashable*: spot and existing placements no longer bought, less what replaces them, beyond what the budget counts on. *Cost avoidance*: what having no
-    registered place would have cost and does not. *Already in budget*: the instance's
-    figure ``saving-in-budget``. *Pressure*: what falls short of it, or costs more. In budget + cashable + avoidance - pressure is the
+    *Already in budget*: the instance's figure ``saving-in-budget``. *Cashable*: spot and existing placements no longer bought,
+    less what replaces them, beyond what the budget counts on. *Cost avoidance*: what having no registered place would have cost
+    and does not. *Pressure*: what falls short of the budget, or costs more. In budget + cashable + avoidance - pressure is the
     net saving.
     """
     base = next((option.plan for option in options if option.name == DO_NOTHING and option.plan is not None), None)

@@ -157,17 +157,37 @@ def sides_of(instance: Instance, engine: Engine) -> list[Side]:
 
 def _least(engine: Engine, free: Sequence[Side], side: Side | None, settings: Settings) -> float | None:
     """Least slack of one side, with others let go of, under which a plan exists; None where there is none."""
-    problem = _with_slack(engine, free, side)
-    found = solve_lshaped(problem, settings)
+    problem, priced = _with_slack(engine, free, side)
+    any_plan = replace(settings, gap=1.0)
+    found = solve_lshaped(problem, any_plan if side is None or (priced and not side.tail) else settings)
     if found.x is None:
         return None
     if side is None:
         return 0.0
-    return found.objective if side.tail else max(float(found.x[-1]), 0.0)
+    if side.tail:
+        return found.objective
+    least = max(float(found.x[-1]), 0.0)
+    # a limit on CVaR counts every cost, so slack has none there and its least is found by halving
+    return _halved(problem, least, any_plan) if priced else least
 
 
-def _with_slack(engine: Engine, free: Sequence[Side], side: Side | None) -> TwoStageProblem:
-    """The problem at no cost, with a slack column for each side let go of; the slack of ``side`` is what is minimised."""
+def _halved(problem: TwoStageProblem, enough: float, settings: Settings) -> float:
+    """Least upper bound of the last first-stage column under which a plan exists, to a thousandth."""
+    low, high = 0.0, enough
+    while high - low > 1e-3 * max(enough, 1.0):
+        middle = (low + high) / 2
+        upper = problem.first.upper.copy()
+        upper[-1] = middle
+        found = solve_lshaped(replace(problem, first=replace(problem.first, upper=upper)), settings)
+        low, high = (middle, high) if found.x is None else (low, min(middle, max(float(found.x[-1]), 0.0)))
+    return high
+
+
+def _with_slack(engine: Engine, free: Sequence[Side], side: Side | None) -> tuple[TwoStageProblem, bool]:
+    """The problem with a slack column for each side let go of, the last for ``side``, whose slack is what is minimised.
+
+    Everything else is at no cost, unless a limit on CVaR stands or is minimised: the second value says so.
+    """
     base = engine.two_stage
     slack = [*free, *([side] if side is not None and not side.tail else [])]
     first = base.first
@@ -182,9 +202,9 @@ def _with_slack(engine: Engine, free: Sequence[Side], side: Side | None) -> TwoS
             upper[[place[column] for column in engine.compiled.columns[name].values()]] = 99.0
     own_tail = side is not None and side.tail
     tail_free = own_tail or any(which.tail for which in free)
-    # a limit on CVaR that stands needs what futures cost; slack must then outweigh it
+    # a limit on CVaR that stands needs what futures cost
     priced = own_tail or (base.cvar_limit is not None and not tail_free)
-    weight = 0.0 if side is None or side.tail else ((100.0 if side.unit == "£" else 1e7) if priced else 1.0)
+    weight = 0.0 if priced else 1.0
     stage = Stage(
         cost=np.concatenate([np.zeros(columns), [weight if which is side else 0.0 for which in slack]]),
         lower=np.concatenate([lower, np.zeros(len(slack))]),
@@ -194,13 +214,14 @@ def _with_slack(engine: Engine, free: Sequence[Side], side: Side | None) -> TwoS
         row_upper=first.row_upper,
         integer=np.concatenate([first.integer, [which.whole for which in slack]]).astype(bool),
     )
-    return replace(
+    problem = replace(
         base,
         first=stage,
         scenarios=tuple(_widened(scenario, len(slack), priced) for scenario in base.scenarios),
         risk_weight=1.0 if own_tail else 0.0,
         cvar_limit=None if tail_free else base.cvar_limit,
     )
+    return problem, priced
 
 
 def _widened(scenario: Scenario, more: int, priced: bool) -> Scenario:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from optimiser.analysis.limits import Worth, limits_of, worths
 from optimiser.analysis.sensitivity import Swing, swings
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
-from optimiser.errors import InstanceError
+from optimiser.errors import InstanceError, NoPlanError
 from optimiser.instance.checks import check_chance
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for
@@ -92,6 +93,12 @@ def prepare(instance: Instance, asked: Asked) -> tuple[Instance, Engine]:
     return instance, Engine(assemble(instance, futures, risk_weight=asked.risk_weight))
 
 
+def refuse_if_stopped(stop: threading.Event) -> None:
+    """Ctrl-C while the model was built: there is no plan to show."""
+    if stop.is_set():
+        raise NoPlanError("Stopped before any plan was found.")
+
+
 def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tuple[Plan, Row]:
     """Best plan of an instance and its document.
 
@@ -109,10 +116,11 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
         timings[f"{name}_seconds"] = now - since
         return now
 
-    told.step("drawing futures and building the model")
-    instance, engine = prepare(instance, asked)
-    at = timed("build", began)
     with stopped_by_hand() as stop:
+        told.step("drawing futures and building the model")
+        instance, engine = prepare(instance, asked)
+        refuse_if_stopped(stop)
+        at = timed("build", began)
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search, asked.method)
@@ -178,9 +186,10 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
     """Every option of an instance and the optimised plan on the same futures, and the document."""
     told = told or Told()
     began = time.perf_counter()
-    told.step("drawing futures and building the model")
-    instance, engine = prepare(instance, asked)
     with stopped_by_hand() as stop:
+        told.step("drawing futures and building the model")
+        instance, engine = prepare(instance, asked)
+        refuse_if_stopped(stop)
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search, asked.method)
@@ -451,9 +460,7 @@ def _warnings(plan: Plan) -> list[str]:
         if node.parent is not None and sum(place in s.path for s in plan.problem.scenarios) < 100
     ]
     if thin:
-        found.append(
-            f"fewer than 100 futures on {len(thin)} branches of a review: see the cost on fresh futures."
-        )
+        found.append(f"fewer than 100 futures on {len(thin)} branches of a review: see the cost on fresh futures.")
     return found
 
 

@@ -316,8 +316,8 @@ def _quality(document: Row) -> Group:
         step = document["rounding_gbp"]
         lines.append(
             f"On {fresh['futures']} futures that the search has not seen it costs {pounds(fresh['expected_cost_gbp'], step)} "
-            f"(standard error {pounds(fresh['standard_error_gbp'], step)}), on its own {pounds(document['expected_cost_gbp'], step)} "
-            f"({pounds(fresh['own_standard_error_gbp'], step)})."
+            f"(standard error {pounds(fresh['standard_error_gbp'], step)}), "
+            f"on its own {pounds(document['expected_cost_gbp'], step)} ({pounds(fresh['own_standard_error_gbp'], step)})."
         )
     if document["warnings"]:
         lines += [Text(f"Note: {warning}", style="yellow") for warning in document["warnings"]]

@@ -143,11 +143,13 @@ def decisions_from(compiled: Compiled, problem: Problem, x: Floats) -> Decisions
         homes_closed=_array([whole("homes_closed", index) for index in problem.closures]),
         managers=managers,
         lot_awarded=_array([whole("lot_awarded", index) for index in awards]),
-        tier_chosen=_array([[whole("tier_chosen", i) for i in row] for row in by_tier]).reshape(-1, tiers),
-        beds_in_tier=_array([[whole("beds_in_tier", i) for i in row] for row in by_tier]).reshape(-1, tiers),
+        tier_chosen=_array([[whole("tier_chosen", i) for i in row] for row in by_tier]).reshape(len(awards), tiers),
+        beds_in_tier=_array([[whole("beds_in_tier", i) for i in row] for row in by_tier]).reshape(len(awards), tiers),
         optional_beds=_array([whole("optional_beds", index) for index in awards]),
         extension_taken=_array([whole("extension_taken", e) for e in range(len(problem.extensions))]),
-        beds_extended=_array([[whole("beds_extended", i) for i in row] for row in extended]).reshape(-1, tiers + 1),
+        beds_extended=_array([[whole("beds_extended", i) for i in row] for row in extended]).reshape(
+            len(problem.extensions), tiers + 1
+        ),
     )
 
 

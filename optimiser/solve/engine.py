@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from models.decisions import Decisions, Placements
+from models.decisions import Decisions, Placements, with_managers_needed
 from models.extensive import build_capacity, build_placement
 from models.problem import Problem
 from optimiser.errors import SolverError
@@ -131,7 +131,7 @@ class Engine:
             return found
         x = np.zeros(len(self.compiled.column_future))
         x[self.first_columns] = found.x
-        decisions = decisions_from(self.compiled, self.problem, x)
+        decisions = with_managers_needed(self.problem, decisions_from(self.compiled, self.problem, x))
         return Found(
             decisions,
             self._placed(decisions, x),

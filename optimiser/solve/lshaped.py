@@ -162,6 +162,7 @@ class Recourse:
 
     def answer(self, warm: Warm, x: Floats, basis: Basis | None, elastic_basis: Basis | None) -> Answer:
         """Solve at x, from stored bases where there are any."""
+        relaxed = 0.0
         found = warm.solve(self.program(x), basis)
         if found.status == "infeasible":
             missed = warm.solve(self.elastic(x), elastic_basis)
@@ -174,13 +175,15 @@ class Recourse:
                     raise SolverError("HiGHS gave no usable proof that a scenario is infeasible")
                 return Answer(np.inf, True, *cut, missed.dual, np.empty(0), basis, missed.basis)
             # infeasible by a rounding error only
-            found = warm.solve(self.program(x, relaxed=2e-6 * scale), None)
+            relaxed = 2e-6 * scale
+            found = warm.solve(self.program(x, relaxed), None)
         if found.status == "unbounded":
             return Answer(-np.inf, False, -np.inf, np.zeros(len(x)), np.empty(0), np.empty(0), None, elastic_basis)
         size = float(np.abs(found.x).max(initial=0.0))
         cut = self.floor(found.dual, size=size) if found.status == "optimal" else None
         if cut is None:
-            found = warm.solve(self.program(x), None)
+            import pickle as pk; pk.dump(self.program(x, relaxed),open('/tmp/bad.pkl','wb'))
+            found = warm.solve(self.program(x, relaxed), None)
             cut = self.floor(found.dual, size=size) if found.status == "optimal" else None
         if cut is None:
             raise SolverError("HiGHS gave no usable duals for a scenario")
@@ -295,6 +298,8 @@ class Pool:
 
     def at(self, x: Floats) -> tuple[Floats, Ints]:
         """Cost of every scenario by the cuts at x, and the layer of the cut that says so, [scenario]."""
+        if not len(self.constant):
+            return np.full(self.constant.shape[1], -np.inf), np.zeros(self.constant.shape[1], dtype=np.int64)
         values = self.constant + self.slope @ x
         best = np.argmax(values, axis=0)
         return values[best, np.arange(values.shape[1])], best
@@ -450,7 +455,14 @@ class Search:
         return x
 
     def begin(self) -> Floats:
-        """A point to begin from: best for a few scenarios together, or cheapest by first-stage costs."""
+        """A point to begin from: best by the cuts there are, for a few scenarios together, or by first-stage costs."""
+        if self.pool.complete:
+            self.rescaled(self.modelled(np.clip(np.zeros(self.columns), self.first.lower, self.first.upper)))
+            master = Growing(self.master(self.box))
+            self.extend(master, 0, 0)
+            known = master.solve(time_limit=self.left())
+            if known.status == "optimal":
+                return known.x[: self.columns]
         step = max(self.count // FIRST_SAMPLE, 1)
         chosen = range(step // 2, self.count, step)
         share = self.probability[list(chosen)]
