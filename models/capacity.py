@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 import pyomo.environ as pyo
 
-from models.problem import Problem
+from models.problem import Ints, Problem
 
 
 def build(model: pyo.ConcreteModel, problem: Problem) -> None:
@@ -56,7 +56,7 @@ def add_decisions(model: pyo.ConcreteModel, problem: Problem) -> None:
         dimen=2,
     )
 
-    most_managers = [] if problem.managers is None else problem.managers.recruitable
+    most_managers: Ints = np.zeros(0, np.int64) if problem.managers is None else problem.managers.recruitable
 
     def most_homes(model: pyo.ConcreteModel, home: int, node: int, period: int) -> tuple[int, int]:
         return 0, most_of_home(problem, home)

@@ -382,7 +382,7 @@ def _home_streams(
     profile = np.array(row.opening_profile, dtype=float)
     since = np.clip(month - opened, 0, len(profile) - 1)
     is_open = month >= opened
-    by_month = np.repeat((1 + row.cost_growth_per_year) ** calendar.year, calendar.length)
+    by_month: Floats = np.repeat((1 + row.cost_growth_per_year) ** calendar.year.astype(float), calendar.length)
     waiting = (month >= lead) & ~is_open
     return (
         calendar.mean_by_period(np.where(is_open, profile[since], 0.0)),

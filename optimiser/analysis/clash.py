@@ -172,9 +172,9 @@ def _least(engine: Engine, free: Sequence[Side], side: Side | None, settings: Se
 
 
 def _halved(problem: TwoStageProblem, enough: float, settings: Settings) -> float:
-    """Least upper bound of the last first-stage column under which a plan exists, to a thousandth."""
+    """Least upper bound of the last first-stage column under which a plan exists, by halving."""
     low, high = 0.0, enough
-    while high - low > 1e-3 * max(enough, 1.0):
+    while high - low > 1e-8 * max(high, 1.0):
         middle = (low + high) / 2
         upper = problem.first.upper.copy()
         upper[-1] = middle

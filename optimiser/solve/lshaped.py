@@ -20,7 +20,7 @@ from scipy import sparse
 from optimiser.errors import SolverError
 from optimiser.solve import highs
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.highs import Basis, Growing, Program, Warm
+from optimiser.solve.highs import Basis, Growing, Point, Program, Warm
 from optimiser.solve.twostage import (
     Cuts,
     Floats,
@@ -43,6 +43,8 @@ CHUNK = 8
 OUTWARD = 0.3
 #: Wrong signs of reduced costs up to this much, relative to costs, are rounding errors and paid for in the cut.
 NOISE = 1e-6
+#: What rows of a scenario may miss in sum, relative to the first stage, and still count as met.
+TOUCHING = 1e-7
 #: A whole-number column within this of a whole number is one.
 WHOLE = 1e-6
 #: Scenarios whose extensive form gives the first centre.
@@ -72,14 +74,16 @@ BOXES = (1e4, 1e7, 1e10)
 class Answer:
     """What one recourse problem says at a first-stage point: recourse cost >= constant - slope·x for every x.
 
-    ``ray`` marks a proof of infeasibility instead: no x with constant - slope·x > 0 is feasible.
+    Where it is infeasible ``ray`` holds constant, slope and dual of a proof: no x with constant - slope·x > 0 is
+    feasible. ``penalised`` is then the cost with what is missed at a high price; otherwise it is the cost.
     """
 
     value: float  # infinite where infeasible, minus infinite where unbounded
-    ray: bool
-    constant: float
+    penalised: float
+    constant: float  # minus infinite without a cut
     slope: Floats  # [first-stage column]
     dual: Floats  # [row]
+    ray: tuple[float, Floats, Floats] | None
     y: Floats  # [recourse column]
     basis: Basis | None
     elastic_basis: Basis | None
@@ -112,8 +116,8 @@ class Recourse:
             integer=self.whole,
         )
 
-    def elastic(self, x: Floats) -> Program:
-        """Least sum of what rows miss at x."""
+    def elastic(self, x: Floats, *, priced: bool = False) -> Program:
+        """Least sum of what rows miss at x; or least cost with that sum at a price beyond every other."""
         if self._elastic is None:
             rows, columns = self.matrix.shape
             short = np.flatnonzero(np.isfinite(self.stage.row_lower))
@@ -137,7 +141,13 @@ class Recourse:
                 integer=np.zeros(columns + extra, dtype=bool),
             )
         taken = self.technology @ x
-        return replace(self._elastic, row_lower=self.stage.row_lower - taken, row_upper=self.stage.row_upper - taken)
+        cost = self._elastic.cost
+        if priced:
+            dear = 10.0 * (1.0 + float(np.abs(self.stage.cost).max(initial=0.0)))
+            cost = np.concatenate([self.stage.cost, np.full(len(cost) - len(self.stage.cost), dear)])
+        return replace(
+            self._elastic, cost=cost, row_lower=self.stage.row_lower - taken, row_upper=self.stage.row_upper - taken
+        )
 
     def floor(self, dual: Floats, *, ray: bool = False, size: float = 1.0) -> tuple[float, Floats] | None:
         """Constant and slope of the cut that a dual vector gives; None if its signs do not fit the bounds.
@@ -162,32 +172,41 @@ class Recourse:
 
     def answer(self, warm: Warm, x: Floats, basis: Basis | None, elastic_basis: Basis | None) -> Answer:
         """Solve at x, from stored bases where there are any."""
-        relaxed = 0.0
         found = warm.solve(self.program(x), basis)
-        if found.status == "infeasible":
-            missed = warm.solve(self.elastic(x), elastic_basis)
-            scale = 1.0 + float(np.abs(x).max(initial=0.0))
-            if missed.status != "optimal":
-                raise SolverError("the feasibility problem of a scenario could not be solved")
-            if missed.objective > 1e-6 * scale:
-                cut = self.floor(missed.dual, ray=True, size=float(np.abs(missed.x).max(initial=0.0)))
-                if cut is None:
-                    raise SolverError("HiGHS gave no usable proof that a scenario is infeasible")
-                return Answer(np.inf, True, *cut, missed.dual, np.empty(0), basis, missed.basis)
-            # infeasible by a rounding error only
-            relaxed = 2e-6 * scale
-            found = warm.solve(self.program(x, relaxed), None)
         if found.status == "unbounded":
-            return Answer(-np.inf, False, -np.inf, np.zeros(len(x)), np.empty(0), np.empty(0), None, elastic_basis)
-        size = float(np.abs(found.x).max(initial=0.0))
-        cut = self.floor(found.dual, size=size) if found.status == "optimal" else None
-        if cut is None:
-            import pickle as pk; pk.dump(self.program(x, relaxed),open('/tmp/bad.pkl','wb'))
-            found = warm.solve(self.program(x, relaxed), None)
-            cut = self.floor(found.dual, size=size) if found.status == "optimal" else None
-        if cut is None:
-            raise SolverError("HiGHS gave no usable duals for a scenario")
-        return Answer(found.objective, False, *cut, found.dual, found.x, found.basis, elastic_basis)
+            none = np.empty(0)
+            return Answer(-np.inf, -np.inf, -np.inf, np.zeros(len(x)), none, None, none, None, elastic_basis)
+        cut = self.cut_of(found)
+        if cut is not None:
+            value = found.objective
+            return Answer(value, value, *cut, found.dual, None, found.x, found.basis, elastic_basis)
+        # infeasible; or so close to it that HiGHS cannot tell, which the sum of what rows miss can
+        missed = warm.solve(self.elastic(x), elastic_basis)
+        if missed.status != "optimal":
+            raise SolverError("the feasibility problem of a scenario could not be solved")
+        tolerance = TOUCHING * (1.0 + float(np.abs(x).max(initial=0.0)))
+        if missed.objective > tolerance:
+            proof = self.floor(missed.dual, ray=True, size=float(np.abs(missed.x).max(initial=0.0)))
+            if proof is None:
+                raise SolverError("HiGHS gave no usable proof that a scenario is infeasible")
+            # any dual vector of the priced problem is one of the problem itself: its cut holds, and leads inside
+            priced = warm.solve(self.elastic(x, priced=True), missed.basis)
+            cut = self.cut_of(priced) or (-np.inf, np.zeros(len(x)))
+            ray = *proof, missed.dual
+            return Answer(np.inf, priced.objective, *cut, priced.dual, ray, np.empty(0), basis, missed.basis)
+        for relaxed in (2.0, 20.0, 200.0):
+            found = warm.solve(self.program(x, relaxed * tolerance), None)
+            cut = self.cut_of(found)
+            if cut is not None:
+                value = found.objective
+                return Answer(value, value, *cut, found.dual, None, found.x, found.basis, missed.basis)
+        raise SolverError("HiGHS gave no usable duals for a scenario")
+
+    def cut_of(self, found: Point) -> tuple[float, Floats] | None:
+        """Constant and slope of the cut at an optimum, if there is one."""
+        if found.status != "optimal":
+            return None
+        return self.floor(found.dual, size=float(np.abs(found.x).max(initial=0.0)))
 
 
 _own = threading.local()
@@ -336,6 +355,7 @@ class Search:
         self.x: Floats | None = None
         self.costs: Floats | None = None
         self.objective = np.inf
+        self.merit = np.inf
         self.bound = -np.inf
         self.binary = np.flatnonzero(self.first.integer & (self.first.upper - self.first.lower == 1))
         self.unit = 1.0
@@ -366,7 +386,7 @@ class Search:
         A point that is whole where it must be, and obeys the first stage, may become the incumbent.
         """
         self.rounds += 1
-        value = np.full(self.count, np.nan)
+        value, penalised = np.full(self.count, np.nan), np.full(self.count, np.nan)
         constant, slope = np.full(self.count, -np.inf), np.zeros((self.count, self.columns))
         dual: dict[int, Floats] = {}
         self.pool.asked.append(x)
@@ -377,9 +397,10 @@ class Search:
         for wave in waves:
             for number, answer in self.answers(x, wave):
                 value[number] = answer.value
-                if answer.ray:
-                    self.pool.add_ray(answer.constant, -answer.slope, number, answer.dual)
-                else:
+                penalised[number] = answer.penalised
+                if answer.ray is not None:
+                    self.pool.add_ray(answer.ray[0], -answer.ray[1], number, answer.ray[2])
+                if np.isfinite(answer.constant):
                     dual[number] = answer.dual
                     constant[number] = answer.constant + self.offset[number]
                     slope[number] = self.first_cost[number] - answer.slope
@@ -392,14 +413,19 @@ class Search:
         if np.isnan(value).any():
             self.tell()
             return np.inf if np.isinf(value).any() else partial
-        objective = np.inf
-        costs = self.first_cost @ x + self.offset + value
+        objective, costs = np.inf, self.first_cost @ x + self.offset + value
+        self.merit = self.with_penalties(costs - value + penalised)
         if np.isfinite(value).all() and self.tail_within_limit(costs):
             objective = total_cost(self.problem, costs)
         if objective < self.objective and self.allowed(x):
             self.x, self.costs, self.objective = x.copy(), costs, objective
         self.tell()
         return objective
+
+    def with_penalties(self, costs: Floats) -> float:
+        """Cost of a point where what scenarios miss has its price, and so has a tail beyond its limit."""
+        limit, total = self.problem.cvar_limit, total_cost(self.problem, costs)
+        return total if limit is None else total + 10.0 * max(tail_mean(self.problem, costs)[0] - limit, 0.0)
 
     def answers(self, x: Floats, chunks: Sequence[Ints]) -> list[tuple[int, Answer]]:
         """Scenarios of some chunks, and what each says at x."""
@@ -598,16 +624,17 @@ class Search:
         point : where the first cuts are made, [column]
         gap : relative gap between the best point and the master at which to end
         """
-        best, centre, bound, outward = np.inf, point, -np.inf, OUTWARD
+        whole = bool(self.first.integer.any())
+        best, merit, centre, bound, outward = np.inf, np.inf, point, -np.inf, OUTWARD
         x, settled = point, np.inf
         master: Growing | None = None
         complete, bounded, layers, rays = False, -1, 0, 0
         for _ in range(most_rounds):
-            objective = self.evaluate(point)
-            improved = objective < best
+            best = min(best, self.evaluate(point))
+            improved = self.merit < merit
             if improved:
-                best, centre = objective, point
-                if self.rescaled(best):
+                merit, centre = self.merit, point
+                if self.rescaled(merit):
                     master = None
             if master is None or bounded != self.pool.bounded:
                 # a scenario's cost is held at zero until it has a cut, and let free with it
@@ -627,10 +654,12 @@ class Search:
             inside = bool((free & ((x > -0.999 * self.box) | np.isfinite(self.first.lower))).all())
             raised = False
             if complete and inside:
-                raised = value > bound + 0.1 * (best - bound)
+                raised = value > bound + 0.1 * (merit - bound)
                 bound = max(bound, value)
                 self.raise_bound(value)
-            if complete and gap_between(best, value) <= gap:
+            # whole numbers come later: until then the centre may miss a little what scenarios need
+            close = gap_between(merit, value) <= gap
+            if complete and close and (whole or gap_between(best, value) <= gap):
                 # the least cost within a box is convex in its size: where a larger box gains nothing, none ever does
                 if inside or value >= settled - gap * max(abs(value), 1.0):
                     self.raise_bound(value)
@@ -642,7 +671,7 @@ class Search:
                     raise SolverError("first-stage columns without bounds grow beyond 1e10: give them bounds")
                 self.box, master = BOXES[BOXES.index(self.box) + 1], None
             outward = OUTWARD if improved or raised else min(2 * outward, 1.0)
-            point = outward * x + (1 - outward) * centre if np.isfinite(best) else x
+            point = outward * x + (1 - outward) * centre if np.isfinite(merit) and not close else x
         return Relaxed(x, centre, best, bound)
 
     def rescaled(self, cost: float) -> bool:
