@@ -192,7 +192,8 @@ def comparison(options: list[Appraised]) -> list[Row]:
     placed = [option for option in options if option.plan is not None]
     base = next((option.plan for option in placed if option.name == DO_NOTHING), None)
     costs = np.array([option.plan.scenario_pounds for option in placed if option.plan is not None])
-    winners = np.argmin(costs, axis=0) if len(placed) else np.array([])
+    cheapest = costs <= costs.min(axis=0) + 0.5 if len(placed) else costs
+    wins = cheapest / cheapest.sum(axis=0) if len(placed) else costs  # options that cost the same share the win
     rows = []
     for option in options:
         row: Row = {"option": option.name, "title": option.title, "paper": option.paper}
@@ -216,7 +217,7 @@ def comparison(options: list[Appraised]) -> list[Row]:
                 "block_beds": int(plan.decisions.beds_in_tier.sum(axis=1).max(initial=0)),
                 "unregistered_child_weeks": plan.mean(plan.unregistered_child_weeks),
                 "unregistered_p90_child_weeks": plan.quantile(plan.unregistered_child_weeks, 0.9),
-                "probability_cheapest": plan.mean((winners == place).astype(float)),
+                "probability_cheapest": plan.mean(wins[place]),
                 "probability_below_doing_nothing": share,
                 "broken": list(option.broken),
             }

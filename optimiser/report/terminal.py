@@ -364,7 +364,7 @@ def show_appraisal(document: Row, console: Console) -> None:
                 share(row["probability_below_doing_nothing"]),
             ]
         )
-    heads = ["Option", "Cost", "Saving", "Capital", "Homes / block beds", "Unregistered", "Cheapest", "Below nothing"]
+    heads = ["Option", "Cost", "Saving", "Capital", "Homes/beds", "Unregistered", "Cheapest", "Beats nothing"]
     console.print()
     console.print(
         _heading("Options on the same futures (present real £; child-weeks without a registered place: expected, P90)")
@@ -431,14 +431,20 @@ def _show_published(document: Row, console: Console) -> None:
     ]
     console.print(_table(["Result", "Published", "Ours", "Difference", "How"], rows), highlight=False)
     for row in document["published"]:
-        for move in row["moves"]:
-            console.print(
-                f"  {row['title']}: {exact(move['at_low'], row['unit'])} to {exact(move['at_high'], row['unit'])} as "
-                f"{move['figure']} goes from {exact(move['low'], '')} to {exact(move['high'], '')}",
-                highlight=False,
-            )
+        moves = [move for move in row["moves"] if matters(row, move)] if row["published"] is not None else []
+        if moves:
+            console.print(f"  Over its assumed ranges, {row['title']} goes", highlight=False)
+        for move in moves:
+            low, high = exact(move["low"], ""), exact(move["high"], "")
+            ends = f"from {exact(move['at_low'], row['unit'])} to {exact(move['at_high'], row['unit'])}"
+            console.print(f"    {ends} as {move['figure']} goes from {low} to {high}", highlight=False)
         if row["note"]:
             console.print(f"  Note, {row['title']}: {row['note']}", highlight=False)
+
+
+def matters(row: Row, move: Row) -> bool:
+    """Whether a published result moves by more than a two-hundredth over a figure's range."""
+    return bool(abs(move["at_high"] - move["at_low"]) > 0.005 * max(abs(row["ours"]), 1e-9))
 
 
 def progress_words(found: Any) -> str:

@@ -413,8 +413,9 @@ class Search:
         if np.isnan(value).any():
             self.tell()
             return np.inf if np.isinf(value).any() else partial
-        objective, costs = np.inf, self.first_cost @ x + self.offset + value
-        self.merit = self.with_penalties(costs - value + penalised)
+        before = self.first_cost @ x + self.offset
+        objective, costs = np.inf, before + value
+        self.merit = self.with_penalties(before + penalised)
         if np.isfinite(value).all() and self.tail_within_limit(costs):
             objective = total_cost(self.problem, costs)
         if objective < self.objective and self.allowed(x):
@@ -603,13 +604,16 @@ class Search:
 
     @property
     def gap(self) -> float:
+        """Relative gap between the best point and the bound."""
         return gap_between(self.objective, self.bound)
 
     @property
     def done(self) -> bool:
+        """Whether the gap asked for is reached."""
         return self.gap <= self.settings.gap
 
     def tell(self) -> None:
+        """Tell whoever listens where the search stands."""
         if self.progress is not None:
             seconds = time.perf_counter() - self.began
             self.progress(Round(self.rounds, self.objective, self.bound, self.gap, seconds))
