@@ -136,20 +136,26 @@ def _on_branch(row: Row) -> str:
     return f" if {row['branch']}" if row["branch"] else ""
 
 
+def counted(amount: int, thing: str) -> str:
+    """``1 bed``, ``2 beds``."""
+    return f"{amount} {thing}" if amount == 1 else f"{amount} {thing}s"
+
+
 def decision_words(row: Row, titles: dict[str, str]) -> str:
     """One decision as a sentence."""
     title = titles.get(row["item"], row["item"])
     when = f"{month(row['month'])}{_on_branch(row)}"
     if row["action"] == "begin":
         return (
-            f"By {when}: begin {row['number']} × {title} ({row['beds']} beds); first child in by "
+            f"By {when}: begin {row['number']} × {title} ({counted(row['beds'], 'bed')}); first child in by "
             f"{month(row['first_child_p50'])} in half the futures, {month(row['first_child_p90'])} in nine of ten."
         )
     if row["action"] == "award":
         option = f" with {row['call_off']} call-off" if row["call_off"] else ""
+        beds = f"{counted(row['beds'], 'committed bed')} (volume tier {row['tier']}){option}"
         return (
-            f"By {when}: award {title}, {row['beds']} committed beds (volume tier {row['tier']}){option}; first child in by "
-            f"{month(row['first_child_p50'])} in half the futures, {month(row['first_child_p90'])} in nine of ten."
+            f"By {when}: award {title}, {beds}; first child in by {month(row['first_child_p50'])} in half the futures, "
+            f"{month(row['first_child_p90'])} in nine of ten."
         )
     if row["action"] == "extend":
         return f"By {when}: take extension {row['number']} of {title}."
