@@ -26,6 +26,7 @@ from optimiser.solve.highs import solve
 from optimiser.solve.lshaped import recourse_at, solve_lshaped
 from optimiser.solve.twostage import Round, Scenario, Settings, Stage, TwoStageProblem, tail_mean, total_cost
 from tests.problems import small_problem
+from tests.random_problems import random_problem
 
 INF = np.inf
 EXACT = Settings(gap=1e-7)
@@ -374,3 +375,13 @@ def test_a_planning_problem_in_two_stages_costs_what_the_model_says(review: bool
         first_stage_vector(compiled, vector_from(compiled, problem, decisions_from(compiled, problem, x))) is not None
     )
     assert len(placements_from(compiled, problem, x)) == len(problem.scenarios)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_limits_across_futures_survive_the_split(seed: int) -> None:
+    problem = random_problem(seed)
+    model = solve(compile_model(whole_model.build(problem)).program, gap=1e-8)
+    split = solve_lshaped(two_stage(problem)[0], EXACT)
+    assert split.status == model.status
+    if model.status == "optimal":
+        assert split.objective == pytest.approx(model.objective, rel=1e-6, abs=1e-5)
