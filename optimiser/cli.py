@@ -71,16 +71,17 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Find the plan that costs least over all futures, with what it rests on."""
-    from optimiser.analysis.planning import make_plan
+    with _no_plan_if_stopped():
+        from optimiser.analysis.planning import make_plan
 
-    asked = _asked(scenarios, seed, gap, time_limit, capital, risk_weight, method)
-    found = _load(instance)
-    if out is not None:
-        from optimiser.report.files import refuse_unless_writable
+        asked = _asked(scenarios, seed, gap, time_limit, capital, risk_weight, method)
+        found = _load(instance)
+        if out is not None:
+            from optimiser.report.files import refuse_unless_writable
 
-        refuse_unless_writable(out)
-    with _telling() as told:
-        made, document = make_plan(found, asked, told)
+            refuse_unless_writable(out)
+        with _telling() as told:
+            made, document = make_plan(found, asked, told)
     if out is not None:
         from optimiser.report.files import write_plan
 
@@ -103,12 +104,13 @@ def appraise(
     as_json: Json = False,
 ) -> None:
     """Set the named options and the optimised plan side by side on the same futures, and published figures beside ours."""
-    from optimiser.analysis.planning import make_appraisal
+    with _no_plan_if_stopped():
+        from optimiser.analysis.planning import make_appraisal
 
-    asked = _asked(scenarios, seed, gap, time_limit, capital, risk_weight, method)
-    found = _load(instance)
-    with _telling() as told:
-        _, document = make_appraisal(found, asked, told)
+        asked = _asked(scenarios, seed, gap, time_limit, capital, risk_weight, method)
+        found = _load(instance)
+        with _telling() as told:
+            _, document = make_appraisal(found, asked, told)
     _show(document, as_json, "show_appraisal")
 
 
@@ -213,13 +215,12 @@ def _telling() -> Iterator[Told]:
     from optimiser.analysis.planning import Told
 
     if not sys.stderr.isatty():
-        with _no_plan_if_stopped():
-            yield Told()
+        yield Told()
         return
     from rich.console import Console
 
     from optimiser.report.terminal import progress_words
 
     console = Console(stderr=True)
-    with console.status("reading") as status, _no_plan_if_stopped():
+    with console.status("reading") as status:
         yield Told(step=status.update, search=lambda found: status.update(progress_words(found)))
