@@ -102,7 +102,7 @@ def test_an_instance_can_be_compared_with_doing_nothing_and_with_the_papers_opti
 
 
 def test_enough_futures_are_drawn_by_default(instance: Instance) -> None:
-    assert instance.settings.scenarios >= 40
+    assert instance.settings.scenarios >= 30
 
 
 def test_nothing_may_begin_before_the_decision_date(instance: Instance) -> None:
