@@ -145,6 +145,12 @@ def test_decomposition_agrees_with_the_extensive_form(batch: int) -> None:
         assert split.objective == pytest.approx(total_cost(problem, split.scenario_costs), abs=slack), f"seed {seed}"
 
 
+def test_costs_that_cancel_out_to_nothing_end_the_search() -> None:
+    # a gap is no share of zero; HiGHS searched for ever below a cost of 1e-14
+    solution = solve_lshaped(random_two_stage(4805), Settings(gap=1e-7, time_limit=20.0))
+    assert (solution.status, solution.objective) == ("optimal", pytest.approx(0.0, abs=1e-7))
+
+
 # known optima
 
 
