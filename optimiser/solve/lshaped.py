@@ -45,6 +45,8 @@ OUTWARD = 0.3
 NOISE = 1e-6
 #: What rows of a scenario may miss in sum, relative to the first stage, and still count as met.
 TOUCHING = 1e-7
+#: Differences in cost that are rounding errors, relative to the costs of scenarios.
+ROUNDING = 1e-8
 #: A whole-number column within this of a whole number is one.
 WHOLE = 1e-6
 #: Scenarios whose extensive form gives the first centre.
@@ -609,8 +611,18 @@ class Search:
 
     @property
     def done(self) -> bool:
-        """Whether the gap asked for is reached."""
-        return self.gap <= self.settings.gap
+        """Whether the gap asked for is reached, or what is left cannot be told from rounding errors."""
+        return self.x is not None and self.objective - self.bound <= self.slack
+
+    @property
+    def slack(self) -> float:
+        """Distance of bound and incumbent that is close enough.
+
+        Costs of scenarios may cancel out to about zero, of which no gap is a share: rounding errors of theirs count.
+        """
+        if self.costs is None:
+            return np.inf
+        return max(self.settings.gap * abs(self.objective), ROUNDING * max(1.0, float(np.abs(self.costs).mean())))
 
     def tell(self) -> None:
         """Tell whoever listens where the search stands."""
@@ -661,8 +673,6 @@ class Search:
                 raised = value > bound + 0.1 * (merit - bound)
                 bound = max(bound, value)
                 self.raise_bound(value)
-                if self.done and not whole:
-                    break
             # whole numbers come later: until then the centre may miss a little what scenarios need
             close = gap_between(merit, value) <= gap
             if complete and close and (whole or gap_between(best, value) <= gap):
@@ -812,7 +822,7 @@ class Search:
         polished, settled = np.inf, set()
         while not self.done:
             self.check()
-            if self.objective < polished - 0.5 * self.settings.gap * abs(self.objective):
+            if self.x is not None and self.objective < polished - 0.5 * self.slack:
                 self.polish(model, relaxed.centre)
                 polished = self.objective
                 continue
@@ -843,7 +853,7 @@ class Search:
 
     def cutoff(self, share: float) -> float:
         """Cost below which a point improves on the incumbent by more than a share of the gap."""
-        return self.objective - share * self.settings.gap * abs(self.objective) if self.x is not None else np.inf
+        return self.objective - share * self.slack if self.x is not None else np.inf
 
     def heed(self, found: highs.Outcome, cutoff: float) -> None:
         """Take what a search of the whole master below ``cutoff`` says of the bound."""
