@@ -673,6 +673,8 @@ class Search:
                 raised = value > bound + 0.1 * (merit - bound)
                 bound = max(bound, value)
                 self.raise_bound(value)
+                if self.done and not whole:
+                    break
             # whole numbers come later: until then the centre may miss a little what scenarios need
             close = gap_between(merit, value) <= gap
             if complete and close and (whole or gap_between(best, value) <= gap):
