@@ -341,11 +341,6 @@ class Problem:
 
     # what a placement keeps
 
-    @cached_property
-    def planned_moves_priced(self) -> bool:
-        """Whether planned moves need a variable of their own; free ones are substituted out."""
-        return bool((self.planned_move_price > 0).any())
-
     def kept(self, scenario: Scenario) -> Floats:
         """Share of placements that last where the child stays in the cohort: stay less breakdown, [cohort, source, period]."""
         return np.maximum(scenario.stay - self.breakdown, 0.0)

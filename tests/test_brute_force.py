@@ -317,7 +317,11 @@ def covered(problem: Problem, solved: Solved) -> dict[str, bool]:
     feature("stepping", problem.steps, lambda: _stepping(problem, solved))
     feature("homes closed", problem.closures, plan.homes_closed.any())
     feature("moves at closure", True, _in_every_future(problem, solved, "moves_at_closure") > 1e-6)
-    feature("priced moves", problem.planned_moves_priced, _in_every_future(problem, solved, "planned_moves") > 1e-6)
+    feature(
+        "priced moves",
+        bool((problem.planned_move_price > 0).any()),
+        _in_every_future(problem, solved, "planned_moves") > 1e-6,
+    )
     buildings = {lot for lot, building in enumerate(problem.lot_building) if building >= 0}
     feature("building", buildings, buildings & lots_awarded)
     for name, share in (("guaranteed share", problem.guaranteed_share), ("void price", problem.void_price_share)):

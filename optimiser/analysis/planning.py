@@ -34,12 +34,11 @@ from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for
 from optimiser.instance.schema import Capital, Instance
 from optimiser.plan import Plan, Row, break_even, decisions_table, titles_of
-from optimiser.solve.engine import Engine, gap_between, place_alone, stopped_by_hand
+from optimiser.solve.engine import Engine, place_alone, stopped_by_hand
+from optimiser.solve.highs import relative_gap
 from optimiser.solve.twostage import Round, Settings
 from optimiser.verify import idle_while_unregistered, verify
 
-#: A limit's worth is sought for as long as the plan itself took, and at least so many seconds.
-LEAST_SECONDS = 5.0
 #: Fresh futures on which a plan is priced again.
 FRESH = 40
 
@@ -125,7 +124,8 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search, asked.method)
         at = timed("search", at)
-        extra = replace(settings, gap=2 * asked.gap, time_limit=max(LEAST_SECONDS, timings["search_seconds"]))
+        # ended by a gap, not by a clock, so that the same bytes come out again
+        extra = replace(settings, gap=2 * asked.gap)
         compared: list[Appraised] = []
         worth: list[Worth] = []
         ranked: list[Swing] | None = None
@@ -239,7 +239,6 @@ def plan_document(
         "decisions": decisions_table(problem, plan.decisions, plan),
         "against_paper": _against_paper(plan, compared),
         "quarters": plan.children_table(),
-        "spot_words": _spot_words(plan),
         "years": plan.money_by_year(),
         "capital": plan.capital_by_year(),
         "voids": plan.voids_by_year(),
@@ -302,7 +301,7 @@ def _instance_row(instance: Instance) -> Row:
 
 def _run_rows(plan: Plan, asked: Asked) -> Row:
     solution = plan.solution
-    gap = gap_between(plan.verified.objective, solution.bound)
+    gap = relative_gap(plan.verified.objective, solution.bound)
     return {
         "status": solution.status,
         "objective_gbp": plan.verified.objective,
@@ -345,51 +344,19 @@ def _idle(plan: Plan) -> np.ndarray:
     return idle_while_unregistered(plan.problem, plan.decisions, plan.solution.placements)
 
 
-def _spot_words(plan: Plan) -> list[str]:
-    names, spot = plan.by_quarter(plan.children_by_kind["spot"])
-    _, children = plan.by_quarter(np.sum(list(plan.children_by_kind.values()), axis=0))
-    expected, total = plan.probability @ spot, plan.probability @ children
-    if expected.max(initial=0.0) < 0.05:
-        return ["Nothing is bought on the spot market."]
-    peak = int(np.argmax(expected))
-    share = expected / np.maximum(total, 1e-9)
-    from optimiser.report.terminal import number, quarter
-    from optimiser.report.terminal import share as percent
-
-    words = [
-        f"Spot purchase peaks in {quarter(names[peak])} at {number(expected[peak])} children ({percent(share[peak])} of all) "
-        f"and stands at {number(expected[-1])} ({percent(share[-1])}) in {quarter(names[-1])}."
-    ]
-    return words
-
-
-def _against_paper(plan: Plan, compared: list[Appraised]) -> list[str]:
+def _against_paper(plan: Plan, compared: list[Appraised]) -> Row | None:
+    """The plan beside the paper's own option on the same futures; None where there is none."""
     paper = next((option for option in compared if option.paper), None)
     if paper is None or paper.plan is None:
-        return []
-    from optimiser.report.terminal import month, pounds
-
-    titles = titles_of(plan.instance)
-
-    def summary(rows: list[Row]) -> str:
-        parts = [
-            f"{row['number']} × {titles[row['item']]} from {month(row['month'])}"
-            if row["action"] == "begin"
-            else f"{titles[row['item']]} {row['beds']} beds from {month(row['month'])}"
-            for row in rows
-            if row["action"] in ("begin", "award") and not row["branch"]
-        ]
-        parts += sorted({f"extension {r['number']} of {titles[r['item']]}" for r in rows if r["action"] == "extend"})
-        return "; ".join(parts) or "nothing begun or awarded today"
-
-    saving = paper.plan.verified.expected_cost - plan.verified.expected_cost
-    weeks = paper.plan.mean(paper.plan.unregistered_child_weeks) - plan.mean(plan.unregistered_child_weeks)
-    step = rounding(plan.verified.expected_cost)
-    money = f"saves {pounds(saving, step)}" if saving >= 0 else f"costs {pounds(-saving, step)} more"
-    fewer = f"has {abs(weeks):,.1f} {'fewer' if weeks >= 0 else 'more'} child-weeks without a registered place"
-    kept = f" The paper's option does not keep: {paper.broken[0]}." if paper.broken else ""
-    theirs = summary(decisions_table(paper.plan.problem, paper.plan.decisions))
-    return [f"Against the paper's option ({theirs}), this plan {money} and {fewer} (expected, present real £).{kept}"]
+        return None
+    theirs = paper.plan
+    return {
+        "option": paper.name,
+        "decisions": decisions_table(theirs.problem, theirs.decisions),
+        "saving_gbp": theirs.verified.expected_cost - plan.verified.expected_cost,
+        "child_weeks_avoided": theirs.mean(theirs.unregistered_child_weeks) - plan.mean(plan.unregistered_child_weeks),
+        "broken": list(paper.broken),
+    }
 
 
 def _worth_row(plan: Plan, worth: Worth) -> Row:

@@ -197,8 +197,3 @@ def horizon_months(periods: str) -> int:
 def last_month(calendar: Calendar) -> str:
     """Last month of the horizon."""
     return month_name(month_number(calendar.first_month) + calendar.months - 1)
-
-
-def month_after(calendar: Calendar) -> str:
-    """First month after the horizon."""
-    return month_name(month_number(calendar.first_month) + calendar.months)

@@ -123,8 +123,8 @@ def _decision(document: Row) -> Group:
     if recruits:
         when = ", ".join(f"{row['number']} by {month(row['month'])}" + _on_branch(row) for row in recruits)
         lines.append(f"• Recruit registered managers: {when}.")
-    for difference in document["against_paper"]:
-        lines.append(f"  {difference}")
+    if document["against_paper"] is not None:
+        lines.append(f"  {against_paper_words(document['against_paper'], document)}")
     return Group(*lines)
 
 
@@ -134,6 +134,28 @@ def _as_state(name: str) -> str:
 
 def _on_branch(row: Row) -> str:
     return f" if {row['branch']}" if row["branch"] else ""
+
+
+def against_paper_words(paper: Row, document: Row) -> str:
+    """How the plan differs from the paper's own option, and what that is worth."""
+    titles, step = document["titles"], document["rounding_gbp"]
+    rows = paper["decisions"]
+    parts = [
+        f"{row['number']} × {titles[row['item']]} from {month(row['month'])}"
+        if row["action"] == "begin"
+        else f"{titles[row['item']]} {counted(row['beds'], 'bed')} from {month(row['month'])}"
+        for row in rows
+        if row["action"] in ("begin", "award") and not row["branch"]
+    ]
+    parts += sorted(
+        {f"extension {row['number']} of {titles[row['item']]}" for row in rows if row["action"] == "extend"}
+    )
+    theirs = "; ".join(parts) or "nothing begun or awarded today"
+    saving, weeks = paper["saving_gbp"], paper["child_weeks_avoided"]
+    money = f"saves {pounds(saving, step)}" if saving >= 0 else f"costs {pounds(-saving, step)} more"
+    fewer = f"has {number(abs(weeks))} {'fewer' if weeks >= 0 else 'more'} child-weeks without a registered place"
+    kept = f" The paper's option does not keep: {paper['broken'][0]}." if paper["broken"] else ""
+    return f"Against the paper's option ({theirs}), this plan {money} and {fewer} (expected, present real £).{kept}"
 
 
 def counted(amount: int, thing: str) -> str:
@@ -188,7 +210,24 @@ def _children(document: Row) -> Group:
     return Group(
         _heading("2  When to spot purchase: children by where they live, expected (P10–P90)"),
         _table(heads, rows),
-        *document["spot_words"],
+        spot_words(table),
+    )
+
+
+def spot_words(table: list[Row]) -> str:
+    """When spot purchase is heaviest, and how much of it is left at the end."""
+    peak = max(table, key=lambda row: row["spot_expected"])
+    last = table[-1]
+    if peak["spot_expected"] < 0.05:
+        return "Nothing is bought on the spot market."
+
+    def part(row: Row) -> str:
+        kinds = ("in_house", "block", "existing", "spot", "unregistered")
+        return share(row["spot_expected"] / max(sum(row[f"{kind}_expected"] for kind in kinds), 1e-9))
+
+    return (
+        f"Spot purchase peaks in {quarter(peak['quarter'])} at {number(peak['spot_expected'])} children ({part(peak)} of all) "
+        f"and stands at {number(last['spot_expected'])} ({part(last)}) in {quarter(last['quarter'])}."
     )
 
 

@@ -34,7 +34,7 @@ from optimiser.solve.compile import (
 )
 from optimiser.solve.components import components_of, solve_apart
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.highs import Chain, check_version, relative_gap
+from optimiser.solve.highs import Chain, check_version
 from optimiser.solve.lshaped import solve_lshaped
 from optimiser.solve.twostage import Cuts, Round, Settings, Stage, TwoStageProblem, TwoStageSolution
 
@@ -322,8 +322,3 @@ def stopped_by_hand() -> Iterator[threading.Event]:
         yield stop
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def gap_between(objective: float, bound: float) -> float:
-    """Relative gap of a verified objective and a bound."""
-    return relative_gap(objective, bound)

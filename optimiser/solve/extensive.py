@@ -8,8 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from optimiser.solve import highs
-from optimiser.solve.highs import Program
-from optimiser.solve.twostage import Floats, Settings, TwoStageProblem, TwoStageSolution, gap_between, total_cost
+from optimiser.solve.highs import Program, relative_gap
+from optimiser.solve.twostage import Floats, Settings, TwoStageProblem, TwoStageSolution, total_cost
 
 
 def extensive_program(problem: TwoStageProblem) -> Program:
@@ -84,7 +84,7 @@ def solve_extensive(problem: TwoStageProblem, settings: Settings | None = None) 
     # without weight on the tail the excess may lie above what it must be: the cost is that of the scenarios themselves
     objective = total_cost(problem, costs)
     bound = min(found.bound, objective)
-    return TwoStageSolution(x, objective, bound, gap_between(objective, bound), found.status, costs, 1, None, seconds)
+    return TwoStageSolution(x, objective, bound, relative_gap(objective, bound), found.status, costs, 1, None, seconds)
 
 
 def _first_cost(problem: TwoStageProblem, number: int) -> Floats:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -38,26 +36,6 @@ class Program:
     lower: Floats  # [column]
     upper: Floats  # [column]
     integer: Bools  # [column]
-
-    def with_columns_fixed(self, columns: NDArray[np.int64], values: Floats) -> Program:
-        """The same program with some columns held at values, and nothing left that must be whole among them."""
-        lower, upper, integer = self.lower.copy(), self.upper.copy(), self.integer.copy()
-        lower[columns], upper[columns], integer[columns] = values, values, False
-        return replace(self, lower=lower, upper=upper, integer=integer)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a search stands. ``incumbent`` is infinite until there is a plan."""
-
-    seconds: float
-    incumbent: float
-    bound: float
-
-    @property
-    def gap(self) -> float:
-        """Relative gap between incumbent and bound."""
-        return relative_gap(self.incumbent, self.bound)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,10 +79,6 @@ def solve(
     *,
     gap: float = 1e-3,
     time_limit: float | None = None,
-    start: Floats | None = None,
-    presolve: bool = True,
-    progress: Callable[[Progress], None] | None = None,
-    interruptible: bool = False,
     stop: threading.Event | None = None,
 ) -> Outcome:
     """Solve a program to a relative gap.
@@ -113,21 +87,15 @@ def solve(
     ----------
     time_limit
         Seconds after which the best found so far is returned, status ``stopped``.
-    start
-        A feasible point to start from, [column].
-    interruptible
-        Whether Ctrl-C stops the search and returns the best found so far; only in the main thread.
     stop
         Ends the search when set from another thread.
     """
     check_version()
     began = time.perf_counter()
-    highs = _load(program, gap=gap, time_limit=time_limit, presolve=presolve)
-    if start is not None and program.integer.any():
-        _start_from(highs, start)
-    stop = threading.Event() if stop is None else stop
-    _listen(highs, stop, progress, began)
-    _run(highs, stop, interruptible=interruptible)
+    highs = _load(program, gap=gap, time_limit=time_limit, presolve=True)
+    if stop is not None:
+        _listen(highs, stop)
+    highs.run()
     return _outcome(highs, program, time.perf_counter() - began)
 
 
@@ -331,16 +299,8 @@ def _status(highs: Any) -> str:
     return named.get(status, "unknown")
 
 
-def _start_from(highs: Any, start: Floats) -> None:
-    import highspy
-
-    solution = highspy.HighsSolution()
-    solution.col_value = list(start)
-    highs.setSolution(solution)
-
-
-def _listen(highs: Any, stop: threading.Event, progress: Callable[[Progress], None] | None, began: float) -> None:
-    """Stop when asked, and tell how far the search is."""
+def _listen(highs: Any, stop: threading.Event) -> None:
+    """Stop when asked."""
 
     def interrupt(event: Any) -> None:
         if stop.is_set():
@@ -348,39 +308,6 @@ def _listen(highs: Any, stop: threading.Event, progress: Callable[[Progress], No
 
     highs.cbMipInterrupt.subscribe(interrupt)
     highs.cbSimplexInterrupt.subscribe(interrupt)
-    if progress is not None:
-
-        def tell(event: Any) -> None:
-            data = event.data_out
-            progress(Progress(time.perf_counter() - began, float(data.mip_primal_bound), float(data.mip_dual_bound)))
-
-        highs.cbMipLogging.subscribe(tell)
-        highs.cbMipImprovingSolution.subscribe(tell)
-
-
-def _run(highs: Any, stop: threading.Event, *, interruptible: bool) -> None:
-    """Run in a thread of its own, so that the first Ctrl-C stops the search and not the program."""
-    if not interruptible or threading.current_thread() is not threading.main_thread():
-        highs.run()
-        return
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            highs.run()
-        except BaseException as error:  # handed on to the main thread
-            failure.append(error)
-
-    previous = signal.signal(signal.SIGINT, lambda *_: stop.set())
-    try:
-        worker = threading.Thread(target=work, daemon=True)
-        worker.start()
-        while worker.is_alive():
-            worker.join(0.1)
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if failure:
-        raise failure[0]
 
 
 def _outcome(highs: Any, program: Program, seconds: float) -> Outcome:

@@ -20,7 +20,7 @@ from scipy import sparse
 from optimiser.errors import SolverError
 from optimiser.solve import highs
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.highs import Basis, Growing, Point, Program, Warm
+from optimiser.solve.highs import Basis, Growing, Point, Program, Warm, relative_gap
 from optimiser.solve.twostage import (
     Cuts,
     Floats,
@@ -31,7 +31,6 @@ from optimiser.solve.twostage import (
     Stage,
     TwoStageProblem,
     TwoStageSolution,
-    gap_between,
     tail_mean,
     total_cost,
 )
@@ -607,7 +606,7 @@ class Search:
     @property
     def gap(self) -> float:
         """Relative gap between the best point and the bound."""
-        return gap_between(self.objective, self.bound)
+        return relative_gap(self.objective, self.bound)
 
     @property
     def done(self) -> bool:
@@ -676,8 +675,8 @@ class Search:
                 if self.done and not whole:
                     break
             # whole numbers come later: until then the centre may miss a little what scenarios need
-            close = gap_between(merit, value) <= gap
-            if complete and close and (whole or gap_between(best, value) <= gap):
+            close = relative_gap(merit, value) <= gap
+            if complete and close and (whole or relative_gap(best, value) <= gap):
                 # the least cost within a box is convex in its size: where a larger box gains nothing, none ever does
                 if inside or value >= settled - gap * max(abs(value), 1.0):
                     self.raise_bound(value)

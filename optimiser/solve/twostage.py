@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from optimiser.solve.highs import relative_gap
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -222,8 +220,3 @@ def tail_mean(problem: TwoStageProblem, scenario_costs: Floats) -> tuple[float, 
     value_at_risk = float(scenario_costs[order[min(place, len(order) - 1)]])
     beyond = float(probability @ np.maximum(scenario_costs - value_at_risk, 0.0))
     return value_at_risk + beyond / (1 - problem.risk_level), value_at_risk
-
-
-def gap_between(objective: float, bound: float) -> float:
-    """Relative gap between what was found and what is proven."""
-    return relative_gap(objective, bound)
