@@ -6,245 +6,182 @@ objective and never of a reported pound.
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterable
+
 import pyomo.environ as pyo
 
-from models.capacity import awarded_on, begun_on, closed_on
-from models.problem import COST_TERMS, Floats, Problem, Scenario
+from models.capacity import bed_kinds
+from models.coefficients import Coefficients
+from models.problem import COST_TERMS, Floats, Problem
 
 
-def build(future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: Scenario) -> None:
+def build(
+    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients
+) -> None:
     """Add ``future.cost[term]`` and ``future.deterrent`` [present real £]."""
+    given = model, problem, present, numbers
     terms = {
-        "capital": capital(model, problem, scenario),
-        "residual": residual(model, problem, scenario),
-        "running": running(model, problem, scenario),
-        "managers": managers(model, problem, scenario),
-        "variable": variable(future, problem, scenario),
-        "waiting": by_home_begun(model, problem, scenario, scenario.home_waiting),
-        "lifecycle": by_home_begun(model, problem, scenario, scenario.home_lifecycle),
-        "block": block(future, model, problem, scenario),
-        "call_off": call_off(future, model, problem, scenario),
-        "procurement": procurement(model, problem, scenario),
-        "existing": existing(future, model, problem, scenario),
-        "spot": spot(future, problem, scenario),
-        "unregistered": unregistered(future, problem, scenario.unregistered_price),
-        "closures": closures(future, model, problem, scenario),
+        "capital": by_home_begun("capital", *given),
+        "residual": by_home_begun("residual", *given),
+        "running": by_home_begun("running", *given) - saved_by_closing(model, problem, numbers),
+        "managers": managers(*given),
+        "variable": variable(future, problem, present, numbers, range(len(problem.homes))),
+        "waiting": by_home_begun("waiting", *given),
+        "lifecycle": by_home_begun("lifecycle", *given),
+        "block": block(future, *given),
+        "call_off": call_off(future, *given),
+        "procurement": by_home_begun("abortive", *given) + setup(*given),
+        "existing": existing(future, *given),
+        "spot": spot(future, problem, numbers),
+        "unregistered": unregistered(future, problem, present.unregistered_price, numbers.unregistered_price),
+        "closures": closures(future, model, problem, numbers),
         "planned_moves": planned_moves(future, problem),
         "income": income(future, problem),
     }
     future.cost = pyo.Expression(COST_TERMS, rule=lambda future, term: terms[term], doc="Cost by term [present real £]")
     future.deterrent = pyo.Expression(
-        rule=lambda future: unregistered(future, problem, scenario.deterrent),
+        rule=lambda future: unregistered(future, problem, present.deterrent, numbers.deterrent),
         doc="Deterrent on no registered home found [present real £, value judgement]",
     )
 
 
-def begun(problem: Problem, scenario: Scenario) -> list[tuple[int, int, int]]:
-    """Places at which any home may be begun on the scenario's path."""
-    return [index for home in range(len(problem.homes)) for index in begun_on(problem, scenario.path, home)]
-
-
-def capital(model: pyo.ConcreteModel, problem: Problem, scenario: Scenario) -> object:
-    """Outlay when begun: capital_outlay[h, p] * homes_begun[h, n, p]."""
-    worth = problem.present_value
+def by_home_begun(
+    factor: str, model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients
+) -> object:
+    """What goes with each home begun: capital, residual, running, waiting, lifecycle or abortive * homes_begun."""
     return sum(
-        float(scenario.capital_outlay[home, period] * worth[period]) * model.homes_begun[home, node, period]
-        for home, node, period in begun(problem, scenario)
+        getattr(numbers, factor)[position] * model.homes_begun[begin.home, begin.node, begin.period]
+        for position, begin in enumerate(problem.begins)
+        if getattr(present, factor)[position]
     )
 
 
-def residual(model: pyo.ConcreteModel, problem: Problem, scenario: Scenario) -> object:
-    """Value left at the horizon: - residual_value[h, p] * homes_begun[h, n, p]."""
-    at_horizon = problem.present_value[-1]
+def saved_by_closing(model: pyo.ConcreteModel, problem: Problem, numbers: Coefficients) -> object:
+    """Fixed running cost that homes closed no longer cost: closed_saving[h, t] from the closure on * homes_closed."""
+    worth = problem.closed_saving * problem.present_value
     return sum(
-        float(-scenario.residual_value[home, period] * at_horizon) * model.homes_begun[home, node, period]
-        for home, node, period in begun(problem, scenario)
+        float(worth[home, period:].sum()) * numbers.closed[position] * model.homes_closed[home, node, period]
+        for position, (home, node, period) in enumerate(problem.closures)
     )
 
 
-def by_home_begun(model: pyo.ConcreteModel, problem: Problem, scenario: Scenario, stream: Floats) -> object:
-    """A cost stream per home begun: sum over t of stream[h, p, t] * homes_begun[h, n, p]."""
-    worth = stream @ problem.present_value
-    return sum(
-        float(worth[home, period]) * model.homes_begun[home, node, period]
-        for home, node, period in begun(problem, scenario)
-    )
-
-
-def running(model: pyo.ConcreteModel, problem: Problem, scenario: Scenario) -> object:
-    """Fixed running cost of open homes, less what homes closed no longer cost."""
-    saved = np.cumsum((problem.closed_saving * problem.present_value)[:, ::-1], axis=1)[:, ::-1]
-    return by_home_begun(model, problem, scenario, scenario.home_running) - sum(
-        float(saved[home, period]) * model.homes_closed[home, node, period]
-        for home in range(len(problem.homes))
-        for _, node, period in closed_on(problem, scenario.path, home)
-    )
-
-
-def managers(model: pyo.ConcreteModel, problem: Problem, scenario: Scenario) -> object:
+def managers(model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients) -> object:
     """Step-fixed cost of registered managers in post: cost[t] * managers[n, t]."""
-    if problem.managers is None:
-        return 0.0
-    worth = problem.managers.cost * problem.present_value
     return sum(
-        float(worth[period]) * model.managers[node, period] for node, period in model.MANAGED if node in scenario.path
+        numbers.managers[node, period] * model.managers[node, period]
+        for node, period in model.MANAGED
+        if present.managers[node, period]
     )
 
 
-def variable(future: pyo.Block, problem: Problem, scenario: Scenario) -> object:
-    """Cost of a child's weeks in homes: variable_price[r, t] * weeks[t] * placed[c, r, t] over homes."""
-    return _child_weeks(future, problem, scenario.variable_price, range(len(problem.homes)))
+def variable(
+    future: pyo.Block, problem: Problem, present: Coefficients, numbers: Coefficients, sources: range
+) -> object:
+    """Cost of a child's weeks in homes or supplies: variable_price[r, t] * weeks[t] * placed[c, r, t]."""
+    return sum(
+        numbers.variable_price[source, period] * future.placed[cohort, source, period]
+        for cohort, source, period in future.PLACEABLE
+        if source in sources and present.variable_price[source, period]
+    )
 
 
-def block(future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: Scenario) -> object:
+def block(
+    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients
+) -> object:
     """Committed beds from delivery, filled or not, and the priced layers of committed beds."""
-    fixed: list[object] = []
-    for position, award in enumerate(problem.awards):
-        if award.node not in scenario.path:
-            continue
-        paid = problem.guaranteed_share[award.lot] * problem.void_price_share[award.lot]
-        for tier in range(len(problem.lot_tiers[award.lot])):
-            price = scenario.lot_price[award.lot, tier, award.period]
-            for share, extension, decision in committed(model, problem, scenario, position, tier):
-                worth = float((paid * price * share * problem.weeks * problem.present_value).sum()) * extension
-                if worth:
-                    fixed.append(worth * decision)
-    return sum(fixed) + _layers(future, problem, scenario, ("filled", "above_guarantee"))
-
-
-def call_off(future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: Scenario) -> object:
-    """Call-off beds when used, and what holding the option costs."""
-    held: list[object] = []
-    for position, award in enumerate(problem.awards):
-        if award.node not in scenario.path or problem.call_off_maximum[award.lot] == 0:
-            continue
-        retainer = scenario.call_off_retainer[award.lot, award.period]
-        for share, extension, decision in committed(model, problem, scenario, position, -1):
-            worth = float((retainer * share * problem.weeks * problem.present_value).sum()) * extension
-            if worth:
-                held.append(worth * decision)
-    return sum(held) + _layers(future, problem, scenario, ("call_off",))
-
-
-def committed(
-    model: pyo.ConcreteModel, problem: Problem, scenario: Scenario, position: int, tier: int
-) -> list[tuple[Floats, float, object]]:
-    """Delivered share [period], price factor and decision of one kind of bed: its award, then its extensions."""
-    award = problem.awards[position]
-    beds = (
-        model.optional_beds[award.lot, award.node, award.period]
-        if tier == -1
-        else model.beds_in_tier[award.lot, tier, award.node, award.period]
-    )
-    return [
-        (scenario.lot_delivered[award.lot, award.period], 1.0, beds),
-        *(
-            (
-                scenario.extension_delivered[extension],
-                float(scenario.extension_price[extension]),
-                model.beds_extended[extension, tier],
-            )
-            for extension in problem.extensions_of(award=position)
-            if problem.extensions[extension].node in scenario.path
-        ),
+    fixed = [
+        numbers.committed[position, tier] * model.beds_in_tier[award.lot, tier, award.node, award.period]
+        for position, award in enumerate(problem.awards)
+        for tier in range(len(problem.lot_tiers[award.lot]))
+        if present.committed[position, tier]
     ]
+    fixed += [
+        numbers.committed_extended[extension, tier] * model.beds_extended[extension, tier]
+        for extension in range(len(problem.extensions))
+        for tier in bed_kinds(problem, extension)
+        if tier >= 0 and present.committed_extended[extension, tier]
+    ]
+    return sum(fixed) + _layers(future, problem, numbers, ("filled", "above_guarantee"))
 
 
-def layer_price(problem: Problem, scenario: Scenario, layer: int) -> Floats:
-    """Price of a bed-week in a priced layer of a lot, [period], nominal £.
-
-    In a period shared by a term and its extension the term's price stands; the extension's from the next.
-    """
-    kind, position, tier = problem.lot_layers[layer]
-    award = problem.awards[position]
-    if kind == "call_off":
-        price = scenario.call_off_price[award.lot, award.period]
-    else:
-        price = scenario.lot_price[award.lot, tier, award.period]
-        if kind == "filled":
-            price = price * (1 - problem.void_price_share[award.lot])
-    factor = np.ones(len(problem.periods))
-    under_way = scenario.lot_delivered[award.lot, award.period] > 0
-    for extension in problem.extensions_of(award=position):
-        if problem.extensions[extension].node in scenario.path:
-            extended = scenario.extension_delivered[extension] > 0
-            factor[extended & ~under_way] = scenario.extension_price[extension]
-            under_way = under_way | extended
-    result: Floats = price * factor
-    return result
+def call_off(
+    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients
+) -> object:
+    """Call-off beds when used, and what holding the option costs."""
+    held = [
+        numbers.retained[position] * model.optional_beds[award.lot, award.node, award.period]
+        for position, award in enumerate(problem.awards)
+        if present.retained[position]
+    ]
+    held += [
+        numbers.retained_extended[extension] * model.beds_extended[extension, -1]
+        for extension in range(len(problem.extensions))
+        if present.retained_extended[extension]
+    ]
+    return sum(held) + _layers(future, problem, numbers, ("call_off",))
 
 
-def _layers(future: pyo.Block, problem: Problem, scenario: Scenario, kinds: tuple[str, ...]) -> object:
-    prices = {
-        layer: layer_price(problem, scenario, layer) * problem.weeks * problem.present_value
-        for layer, (kind, _, _) in enumerate(problem.lot_layers)
-        if kind in kinds
-    }
+def _layers(future: pyo.Block, problem: Problem, numbers: Coefficients, kinds: Iterable[str]) -> object:
     return sum(
-        float(prices[layer][period]) * future.layer_used[source, layer, period]
+        numbers.lot_layer_price[layer, period] * future.layer_used[source, layer, period]
         for source, layer, period in future.LAYERS
-        if source < problem.spot_source and layer in prices
+        if source < problem.spot_source and problem.lot_layers[layer][0] in kinds
     )
 
 
-def procurement(model: pyo.ConcreteModel, problem: Problem, scenario: Scenario) -> object:
-    """Set-up on award, and purchases that fall through."""
-    worth = problem.present_value
+def setup(model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients) -> object:
+    """Set-up on award: setup * lot_awarded."""
     return sum(
-        float(scenario.lot_setup[lot, period] * worth[period]) * model.lot_awarded[lot, node, period]
-        for lot in range(len(problem.lots))
-        for _, node, period in awarded_on(problem, scenario.path, lot)
-    ) + sum(
-        float(scenario.abortive_cost[home, period] * worth[period]) * model.homes_begun[home, node, period]
-        for home, node, period in begun(problem, scenario)
+        numbers.setup[position] * model.lot_awarded[award.lot, award.node, award.period]
+        for position, award in enumerate(problem.awards)
+        if present.setup[position]
     )
 
 
-def existing(future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: Scenario) -> object:
+def existing(
+    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients
+) -> object:
     """Homes and contracts already in place: what is paid anyway, what extensions add, and what each child costs."""
-    worth = problem.present_value
-    committed = float((scenario.supply_commitment * worth).sum())
-    extended = scenario.supply_extension_cost @ worth
     return (
-        committed
+        numbers.supply_commitment[()]
         + sum(
-            float(extended[position]) * model.extension_taken[position]
-            for position, extension in enumerate(problem.extensions)
-            if extension.supply is not None and extension.node in scenario.path
+            numbers.supply_extended[extension] * model.extension_taken[extension]
+            for extension in range(len(problem.extensions))
+            if present.supply_extended[extension]
         )
-        + _child_weeks(future, problem, scenario.variable_price, range(problem.supply_source, problem.spot_source))
+        + variable(future, problem, present, numbers, range(problem.supply_source, problem.spot_source))
     )
 
 
-def spot(future: pyo.Block, problem: Problem, scenario: Scenario) -> object:
+def spot(future: pyo.Block, problem: Problem, numbers: Coefficients) -> object:
     """Spot purchase: spot_layer_price[m, l, t] * weeks[t] * layer_used[m, l, t]."""
-    worth = problem.weeks * problem.present_value
     return sum(
-        float(scenario.spot_layer_price[source - problem.spot_source, layer, period] * worth[period])
-        * future.layer_used[source, layer, period]
+        numbers.spot_layer_price[source - problem.spot_source, layer, period] * future.layer_used[source, layer, period]
         for source, layer, period in future.LAYERS
         if source >= problem.spot_source
     )
 
 
-def unregistered(future: pyo.Block, problem: Problem, price: Floats) -> object:
-    """Child-weeks with no registered home found, at a price a child-week [period]."""
-    prices = np.zeros((len(problem.sources), len(problem.periods)))
-    prices[problem.unregistered] = price
-    return _child_weeks(future, problem, prices, range(problem.unregistered, problem.unregistered + 1))
+def unregistered(future: pyo.Block, problem: Problem, charged: Floats, price: Floats) -> object:
+    """Child-weeks with no registered home found, at a price for the period where one is charged, both [period]."""
+    return sum(
+        price[period] * future.placed[cohort, source, period]
+        for cohort, source, period in future.PLACEABLE
+        if source == problem.unregistered and charged[period]
+    )
 
 
-def closures(future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: Scenario) -> object:
+def closures(future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, numbers: Coefficients) -> object:
     """Placements ended because the bed goes, and what closing a home costs."""
     worth = problem.present_value
     return sum(
         float(problem.closure_price[cohort] * worth[period]) * future.moves_at_closure[cohort, source, period]
         for cohort, source, period in future.ENDING
     ) + sum(
-        float(problem.closing_cost[home] * worth[period]) * model.homes_closed[home, node, period]
-        for home in range(len(problem.homes))
-        for _, node, period in closed_on(problem, scenario.path, home)
+        float(problem.closing_cost[home] * worth[period])
+        * numbers.closed[position]
+        * model.homes_closed[home, node, period]
+        for position, (home, node, period) in enumerate(problem.closures)
     )
 
 
@@ -270,12 +207,3 @@ def income(future: pyo.Block, problem: Problem) -> object:
         for source, period in future.SOLD
     )
     return -contributions - sold - float((problem.grant_income * problem.present_value).sum())
-
-
-def _child_weeks(future: pyo.Block, problem: Problem, price: Floats, sources: range) -> object:
-    worth = price * problem.weeks * problem.present_value
-    return sum(
-        float(worth[source, period]) * future.placed[cohort, source, period]
-        for cohort, source, period in future.PLACEABLE
-        if source in sources and worth[source, period] != 0
-    )

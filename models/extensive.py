@@ -5,15 +5,16 @@ from __future__ import annotations
 import pyomo.environ as pyo
 
 from models import capacity, costs, placement, risk
-from models.decisions import Decisions
+from models.coefficients import Coefficients, as_numbers, coefficients, present
 from models.problem import Problem
 
 
-def build_capacity(problem: Problem) -> pyo.ConcreteModel:
-    """The capacity decisions and their rules by themselves, at no cost."""
-    model = pyo.ConcreteModel(name="capacity")
-    model.SCENARIOS = pyo.RangeSet(0, -1)
+def build_first_stage(problem: Problem) -> pyo.ConcreteModel:
+    """The capacity decisions, what each scenario may take of the limits across them, and their rules; at no cost."""
+    model = pyo.ConcreteModel(name="first stage")
+    model.SCENARIOS = pyo.RangeSet(0, len(problem.scenarios) - 1)
     capacity.build(model, problem)
+    risk.build_budgets(model, problem)
     # a column that no rule mentions still needs a place in the arrays
     model.total_cost = pyo.Objective(
         expr=sum(variable for component in model.component_objects(pyo.Var) for variable in component.values())
@@ -21,52 +22,28 @@ def build_capacity(problem: Problem) -> pyo.ConcreteModel:
     return model
 
 
-class Decided:
-    """Capacity decisions as numbers, under the names that placement and costs read from a model."""
-
-    def __init__(self, problem: Problem, decisions: Decisions) -> None:
-        awards = [(award.lot, award.node, award.period) for award in problem.awards]
-        begins = [(begin.home, begin.node, begin.period) for begin in problem.begins]
-        self.homes_begun = dict(zip(begins, decisions.homes_begun.tolist(), strict=True))
-        self.homes_closed = dict(zip(problem.closures, decisions.homes_closed.tolist(), strict=True))
-        self.lot_awarded = dict(zip(awards, decisions.lot_awarded.tolist(), strict=True))
-        self.optional_beds = dict(zip(awards, decisions.optional_beds.tolist(), strict=True))
-        self.beds_in_tier = {
-            (lot, tier, node, period): int(decisions.beds_in_tier[place, tier])
-            for place, (lot, node, period) in enumerate(awards)
-            for tier in range(len(problem.lot_tiers[lot]))
-        }
-        self.extension_taken = decisions.extension_taken.tolist()
-        self.beds_extended = {
-            (extension, tier): int(decisions.beds_extended[extension, tier])
-            for extension in range(len(problem.extensions))
-            for tier in capacity.bed_kinds(problem, extension)
-        }
-        self.managers = {
-            (node, period): int(decisions.managers[node, period])
-            for node in range(len(problem.nodes))
-            for period in capacity.own_periods(problem, node)
-        }
-        self.MANAGED = tuple(self.managers)
-
-
-def build_placement(problem: Problem, decisions: Decisions) -> pyo.ConcreteModel:
-    """Where children live in every future under given decisions, at least cost, without limits across futures."""
+def build_template(problem: Problem, here: Coefficients, numbers: Coefficients) -> pyo.ConcreteModel:
+    """The placement problem of one scenario, any scenario: its factors are what ``numbers`` holds."""
     model = pyo.ConcreteModel(name="placement")
-    decided = Decided(problem, decisions)
-    model.SCENARIOS = pyo.RangeSet(0, len(problem.scenarios) - 1)
+    model.SCENARIOS = pyo.RangeSet(0, 0)
+    capacity.add_decisions(model, problem)
+    risk.build_budgets(model, problem)
     model.future = pyo.Block(model.SCENARIOS)
-    for scenario in model.SCENARIOS:
-        placement.build(model.future[scenario], decided, problem, problem.scenarios[scenario])
-        costs.build(model.future[scenario], decided, problem, problem.scenarios[scenario])
-    model.total_cost = pyo.Objective(
-        expr=sum(
-            problem.scenarios[scenario].probability
-            * (sum(model.future[scenario].cost.values()) + model.future[scenario].deterrent)
-            for scenario in model.SCENARIOS
-        )
-    )
+    add_future(model, problem, here, numbers, 0)
+    for rule in (model.local_enough, model.registered_in_expectation, model.registered_reliably):
+        rule.deactivate()
+    model.total_cost = pyo.Objective(expr=sum(model.future[0].cost.values()) + model.future[0].deterrent)
     return model
+
+
+def add_future(
+    model: pyo.ConcreteModel, problem: Problem, here: Coefficients, numbers: Coefficients, scenario: int
+) -> None:
+    """Add where children live in one scenario, what it costs, and its budgets."""
+    future = model.future[scenario]
+    placement.build(future, model, problem, here, numbers)
+    costs.build(future, model, problem, here, numbers)
+    risk.build_within_budgets(future, model, problem, numbers, scenario)
 
 
 def build(problem: Problem) -> pyo.ConcreteModel:
@@ -74,9 +51,11 @@ def build(problem: Problem) -> pyo.ConcreteModel:
     model = pyo.ConcreteModel(name="block and in-house capacity")
     model.SCENARIOS = pyo.RangeSet(0, len(problem.scenarios) - 1)
     capacity.build(model, problem)
+    risk.build_budgets(model, problem)
     model.future = pyo.Block(model.SCENARIOS)
-    for scenario in model.SCENARIOS:
-        placement.build(model.future[scenario], model, problem, problem.scenarios[scenario])
-        costs.build(model.future[scenario], model, problem, problem.scenarios[scenario])
+    here = present(problem)
+    for scenario, which in enumerate(problem.scenarios):
+        add_future(model, problem, here, as_numbers(coefficients(problem, which)), scenario)
+        placement.bound_layers(model.future[scenario], problem, which)
     risk.build(model, problem)
     return model

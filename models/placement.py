@@ -2,6 +2,9 @@
 
 Admissions and moves are substituted out: one variable and one row per cohort, source and period. Planned moves that are
 free of charge are substituted out as well; priced ones have a variable.
+
+What a future says comes as ``Coefficients``: numbers, or the parameters of a template. Which rows and columns there are
+depends on what is ``present`` in any future, so that all futures of a problem have the same.
 """
 
 from __future__ import annotations
@@ -11,25 +14,30 @@ from collections.abc import Iterable
 import numpy as np
 import pyomo.environ as pyo
 
-from models.capacity import begun_on, closed_on
+from models.coefficients import Coefficients
 from models.problem import Problem, Scenario
 
-Terms = list[tuple[float, object]]
+Terms = list[tuple[object, object]]
 
 
-def build(future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: Scenario) -> None:
-    """Add where children live in one scenario, given the capacity decisions in ``model``."""
-    add_placements(future, problem, scenario)
-    add_every_child_placed(future, problem, scenario)
-    add_placements_last(future, model, problem, scenario)
-    add_moves_at_closure_within_beds_lost(future, model, problem, scenario)
-    add_placed_within_capacity(future, model, problem, scenario)
-    add_layers_within_award(future, model, problem, scenario)
-    add_contract_has_its_home(future, model, problem, scenario)
+def build(
+    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients
+) -> None:
+    """Add where children live in one future, given the capacity decisions in ``model``."""
+    add_placements(future, problem, present)
+    add_every_child_placed(future, problem, present, numbers)
+    add_placements_last(future, problem, present, numbers)
+    add_moves_at_closure_within_beds_lost(future, model, problem, present, numbers)
+    add_placed_within_capacity(future, model, problem, present, numbers)
+    add_layers_within_award(future, model, problem, present, numbers)
+    add_contract_has_its_home(future, model, problem, present, numbers)
 
 
-def add_placements(future: pyo.Block, problem: Problem, scenario: Scenario) -> None:
-    """Children by cohort, source and period; beds bought in priced layers; beds sold; moves."""
+def add_placements(future: pyo.Block, problem: Problem, present: Coefficients) -> None:
+    """Children by cohort, source and period; beds bought in priced layers; beds sold; moves.
+
+    How many beds a layer of a spot market offers bounds ``layer_used``; it is set by ``bound_layers``.
+    """
     cohorts, periods = range(len(problem.cohorts)), range(len(problem.periods))
     sources = range(len(problem.sources))
     future.PLACEABLE = pyo.Set(
@@ -44,21 +52,20 @@ def add_placements(future: pyo.Block, problem: Problem, scenario: Scenario) -> N
     )
     future.placed = pyo.Var(future.PLACEABLE, domain=pyo.NonNegativeReals, doc="Children living there [children]")
 
-    loses = beds_may_be_lost(problem, scenario)
+    losing = beds_may_be_lost(problem, present)
     future.ENDING = pyo.Set(
         initialize=[
             (cohort, source, period)
             for cohort in cohorts
             for source in sources[:-1]
             for period in periods
-            if may_end(problem, scenario, loses, cohort, source, period)
+            if may_end(problem, present, losing, cohort, source, period)
         ],
         dimen=3,
     )
     future.moves_at_closure = pyo.Var(
         future.ENDING, domain=pyo.NonNegativeReals, doc="Placements ended because the bed goes [children]"
     )
-    movable = problem.movable(scenario)
     future.MOVES = pyo.Set(
         initialize=[
             (cohort, source, period)
@@ -66,7 +73,7 @@ def add_placements(future: pyo.Block, problem: Problem, scenario: Scenario) -> N
             if problem.planned_move_price[cohort] > 0
             for source in sources[:-1]
             for period in periods
-            if present_before(problem, cohort, source, period) and movable[cohort, source, period] > 0
+            if present_before(problem, cohort, source, period) and present.movable[cohort, source, period]
         ],
         dimen=3,
     )
@@ -78,28 +85,17 @@ def add_placements(future: pyo.Block, problem: Problem, scenario: Scenario) -> N
             *(
                 (problem.lot_source + problem.awards[award].lot, layer, period)
                 for layer, (_, award, _) in enumerate(problem.lot_layers)
-                if problem.awards[award].node in scenario.path
                 for period in periods
-                if delivered_at_all(problem, scenario, award, period)
+                if delivered_at_all(problem, present, award, period)
             ),
             *(
                 (problem.spot_source + spot, layer, period)
-                for spot in range(len(problem.spots))
-                for layer in range(scenario.spot_layer_beds.shape[1])
-                for period in periods
-                if scenario.spot_layer_beds[spot, layer, period] > 0
+                for spot, layer, period in np.argwhere(present.spot_offered).tolist()
             ),
         ],
         dimen=3,
     )
-
-    def layer_bounds(future: pyo.Block, source: int, layer: int, period: int) -> tuple[float, float | None]:
-        if source < problem.spot_source:
-            return 0, None
-        beds = scenario.spot_layer_beds[source - problem.spot_source, layer, period]
-        return 0, (None if np.isinf(beds) else float(beds))
-
-    future.layer_used = pyo.Var(future.LAYERS, bounds=layer_bounds, doc="Beds bought in the price layer [beds]")
+    future.layer_used = pyo.Var(future.LAYERS, domain=pyo.NonNegativeReals, doc="Beds bought in the price layer [beds]")
     future.SOLD = pyo.Set(
         initialize=[(r, period) for r in sources[:-1] for period in periods if problem.sold_maximum[r, period] > 0],
         dimen=2,
@@ -109,6 +105,14 @@ def add_placements(future: pyo.Block, problem: Problem, scenario: Scenario) -> N
         bounds=lambda future, source, period: (0, float(problem.sold_maximum[source, period])),
         doc="Idle beds sold to others [beds]",
     )
+
+
+def bound_layers(future: pyo.Block, problem: Problem, scenario: Scenario) -> None:
+    """Bound what is bought in the layers of spot markets by the beds on offer in one future."""
+    for source, layer, period in future.LAYERS:
+        if source >= problem.spot_source:
+            beds = scenario.spot_layer_beds[source - problem.spot_source, layer, period]
+            future.layer_used[source, layer, period].setub(None if np.isinf(beds) else float(beds))
 
 
 # what was there before
@@ -121,18 +125,16 @@ def present_before(problem: Problem, cohort: int, source: int, period: int) -> b
     return bool(problem.allowed[cohort, source, period - 1])
 
 
-def may_end(problem: Problem, scenario: Scenario, loses: np.ndarray, cohort: int, source: int, period: int) -> bool:
+def may_end(problem: Problem, present: Coefficients, losing: np.ndarray, cohort: int, source: int, period: int) -> bool:
     """Whether placements of the cohort can end there because the bed goes: children were there, or step into it there."""
     there = present_before(problem, cohort, source, period)
     if not problem.allowed[cohort, source, period]:
         return there
     stepped = any(
-        destination == cohort
-        and scenario.step[step, source, period] > 0
-        and present_before(problem, origin, source, period)
+        destination == cohort and present.step[step, source, period] and present_before(problem, origin, source, period)
         for step, (origin, destination) in enumerate(problem.steps)
     )
-    return bool(loses[source, period]) and (there or stepped)
+    return bool(losing[source, period]) and (there or stepped)
 
 
 def before(future: pyo.Block, problem: Problem, cohort: int, source: int, period: int) -> object:
@@ -142,65 +144,32 @@ def before(future: pyo.Block, problem: Problem, cohort: int, source: int, period
     return future.placed[cohort, source, period - 1] if problem.allowed[cohort, source, period - 1] else 0.0
 
 
-def delivered_at_all(problem: Problem, scenario: Scenario, award: int, period: int) -> bool:
+def delivered_at_all(problem: Problem, present: Coefficients, award: int, period: int) -> bool:
     """Whether any bed of the award, or of an extension of it, can be there in the period."""
-    which = problem.awards[award]
-    if scenario.lot_delivered[which.lot, which.period, period] > 0:
-        return True
-    return any(scenario.extension_delivered[e, period] > 0 for e in problem.extensions_of(award=award))
+    extensions = list(problem.extensions_of(award=award))
+    return bool(present.award_delivered[award, period] or present.extension_delivered[extensions, period].any())
 
 
-def fallen(level: np.ndarray) -> np.ndarray:
-    """By how much a series falls from one period to the next, zero in the first; along the last axis."""
-    drop = np.zeros_like(level)
-    drop[..., 1:] = np.maximum(level[..., :-1] - level[..., 1:], 0.0)
-    return drop
-
-
-def spot_beds(scenario: Scenario) -> np.ndarray:
-    """Beds on offer in all layers of each spot market, [spot, period]."""
-    total: np.ndarray = scenario.spot_layer_beds.sum(axis=1)
-    return total
-
-
-def beds_may_be_lost(problem: Problem, scenario: Scenario) -> np.ndarray:
-    """Where any decision, or the future itself, can take beds away, [source, period]."""
-    lost = np.zeros((len(problem.sources), len(problem.periods)), dtype=bool)
-    for home in range(len(problem.homes)):
-        if problem.closable[home]:
-            lost[home, 1:] = True
-    for award in problem.awards:
-        lost[problem.lot_source + award.lot] |= fallen(scenario.lot_delivered[award.lot, award.period]) > 0
+def beds_may_be_lost(problem: Problem, present: Coefficients) -> np.ndarray:
+    """Where any decision, or a future itself, can take beds away, [source, period]."""
+    losing = np.array(present.lost, dtype=bool)
+    losing[: len(problem.homes), 1:] |= problem.closable[:, None]
+    for position, award in enumerate(problem.awards):
+        losing[problem.lot_source + award.lot] |= present.award_lost[position]
     for position, extension in enumerate(problem.extensions):
         if extension.award is not None:
             source = problem.lot_source + problem.awards[extension.award].lot
-            lost[source] |= fallen(scenario.extension_delivered[position]) > 0
         else:
             assert extension.supply is not None
-            lost[problem.supply_source + extension.supply] |= fallen(scenario.supply_extension_beds[position]) > 0
-    lost[problem.supply_source : problem.spot_source] |= (
-        lost_by_itself(problem, problem.supply_source, scenario.supply_beds) > 0
-    )
-    lost[problem.spot_source : problem.unregistered] |= (
-        lost_by_itself(problem, problem.spot_source, spot_beds(scenario)) > 0
-    )
-    return lost
-
-
-def lost_by_itself(problem: Problem, first: int, beds: np.ndarray) -> np.ndarray:
-    """Beds lost in supplies or spot markets whatever is decided, and those short on the first day, [·, period]."""
-    with np.errstate(invalid="ignore"):
-        drop: np.ndarray = np.nan_to_num(fallen(beds), nan=0.0, posinf=0.0)
-    if beds.shape[1]:
-        start = problem.placed_at_start[:, first : first + len(beds)].sum(axis=0)
-        drop[:, 0] = np.maximum(start - beds[:, 0], 0.0)
-    return drop
+            source = problem.supply_source + extension.supply
+        losing[source] |= present.extension_lost[position]
+    return losing
 
 
 # rules
 
 
-def add_every_child_placed(future: pyo.Block, problem: Problem, scenario: Scenario) -> None:
+def add_every_child_placed(future: pyo.Block, problem: Problem, present: Coefficients, numbers: Coefficients) -> None:
     """Every child in care lives somewhere.
 
     sum placed[c, r, t] over r = sum stay[c, r, t] * placed[c, r, t-1] over r
@@ -212,25 +181,25 @@ def add_every_child_placed(future: pyo.Block, problem: Problem, scenario: Scenar
     def rule(future: pyo.Block, cohort: int, period: int) -> object:
         here = sum(future.placed[cohort, r, period] for r in sources if problem.allowed[cohort, r, period])
         stayed = sum(
-            float(scenario.stay[cohort, r, period]) * before(future, problem, cohort, r, period)
+            numbers.stay[cohort, r, period] * before(future, problem, cohort, r, period)
             for r in sources
-            if present_before(problem, cohort, r, period)
+            if present_before(problem, cohort, r, period) and present.stay[cohort, r, period]
         )
         stepped = sum(
-            float(scenario.step[step, r, period]) * before(future, problem, origin, r, period)
+            numbers.step[step, r, period] * before(future, problem, origin, r, period)
             for step, (origin, destination) in enumerate(problem.steps)
             if destination == cohort
             for r in sources
-            if present_before(problem, origin, r, period) and scenario.step[step, r, period] > 0
+            if present_before(problem, origin, r, period) and present.step[step, r, period]
         )
-        return here - stayed - stepped == float(scenario.arrivals[cohort, period])
+        return here - stayed - stepped - numbers.arrivals[cohort, period] == 0
 
     future.every_child_placed = pyo.Constraint(
         range(len(problem.cohorts)), range(len(problem.periods)), rule=rule, doc="Every child in care placed [children]"
     )
 
 
-def add_placements_last(future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: Scenario) -> None:
+def add_placements_last(future: pyo.Block, problem: Problem, present: Coefficients, numbers: Coefficients) -> None:
     """A child stays where he or she lives until leaving, breakdown, a planned move, or the bed goes.
 
     placed[c, r, t] >= (stay - breakdown)[c, r, t] * placed[c, r, t-1] + stepped across within r
@@ -240,27 +209,24 @@ def add_placements_last(future: pyo.Block, model: pyo.ConcreteModel, problem: Pr
     Off for *no registered home found*: children leave it as soon as a bed is free. Planned moves are at most
     movable[c, r, t] * placed[c, r, t-1]; where they are free they are taken in full on the right.
     """
-    kept, movable = problem.kept(scenario), problem.movable(scenario)
     ending, moving = frozenset(future.ENDING), frozenset(future.MOVES)
 
     def rule(future: pyo.Block, cohort: int, source: int, period: int) -> object:
         allowed = problem.allowed[cohort, source, period]
-        priced = (cohort, source, period) in moving
-        share = kept[cohort, source, period] - (0.0 if priced else movable[cohort, source, period])
         lasting: list[object] = []
-        if present_before(problem, cohort, source, period) and share > 0:
-            lasting.append(float(share) * before(future, problem, cohort, source, period))
+        if present_before(problem, cohort, source, period) and present.lasting[cohort, source, period]:
+            lasting.append(numbers.lasting[cohort, source, period] * before(future, problem, cohort, source, period))
         if allowed:
             lasting += [
-                float(scenario.step[step, source, period]) * before(future, problem, origin, source, period)
+                numbers.step[step, source, period] * before(future, problem, origin, source, period)
                 for step, (origin, destination) in enumerate(problem.steps)
                 if destination == cohort
                 and present_before(problem, origin, source, period)
-                and scenario.step[step, source, period] > 0
+                and present.step[step, source, period]
             ]
         if not lasting:
             return pyo.Constraint.Skip
-        if priced:
+        if (cohort, source, period) in moving:
             lasting.append(-future.planned_moves[cohort, source, period])
         if (cohort, source, period) in ending:
             lasting.append(-future.moves_at_closure[cohort, source, period])
@@ -276,7 +242,7 @@ def add_placements_last(future: pyo.Block, model: pyo.ConcreteModel, problem: Pr
     )
 
     def within_mobility(future: pyo.Block, cohort: int, source: int, period: int) -> object:
-        most = float(movable[cohort, source, period]) * before(future, problem, cohort, source, period)
+        most = numbers.movable[cohort, source, period] * before(future, problem, cohort, source, period)
         return future.planned_moves[cohort, source, period] - most <= 0
 
     future.planned_moves_within_mobility = pyo.Constraint(
@@ -285,7 +251,7 @@ def add_placements_last(future: pyo.Block, model: pyo.ConcreteModel, problem: Pr
 
 
 def add_moves_at_closure_within_beds_lost(
-    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: Scenario
+    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients
 ) -> None:
     """Placements end because a bed goes only where beds go.
 
@@ -305,8 +271,8 @@ def add_moves_at_closure_within_beds_lost(
         ]
         if not moves:
             return pyo.Constraint.Skip
-        constant, terms = beds_lost(model, problem, scenario, source, period)
-        return sum(moves) - sum(share * variable for share, variable in terms) <= constant
+        terms = beds_lost(model, problem, present, numbers, source, period)
+        return sum(moves) - numbers.lost[source, period] - sum(share * variable for share, variable in terms) <= 0
 
     future.moves_at_closure_within_beds_lost = pyo.Constraint(
         range(problem.unregistered),
@@ -317,116 +283,71 @@ def add_moves_at_closure_within_beds_lost(
 
 
 def beds_lost(
-    model: pyo.ConcreteModel, problem: Problem, scenario: Scenario, source: int, period: int
-) -> tuple[float, Terms]:
-    """Beds that go in this period: those that go anyway, and those that decisions take away or keep."""
+    model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients, source: int, period: int
+) -> Terms:
+    """Beds that go in this period because decisions take them away, less those that decisions keep."""
     kind = problem.source_kind(source)
     if kind == "home":
         beds = float(problem.home_beds[source] * problem.home_occupancy[source])
-        return 0.0, [(beds, model.homes_closed[i]) for i in closed_on(problem, scenario.path, source) if i[2] == period]
+        return [
+            (beds * numbers.closed[position], model.homes_closed[index])
+            for position, index in enumerate(problem.closures)
+            if index[0] == source and index[2] == period
+        ]
     if kind == "lot":
         lot = source - problem.lot_source
-        return 0.0, [
-            (share * float(problem.lot_occupancy[lot]), variable)
-            for share, variable in lot_beds(model, problem, scenario, lot, period, change=True)
-        ]
+        return lot_beds(model, problem, present, numbers, lot, period, float(problem.lot_occupancy[lot]), lost=True)
     if kind == "supply":
         supply = source - problem.supply_source
-        lost = lost_by_itself(problem, problem.supply_source, scenario.supply_beds)[supply, period]
-        terms: Terms = [
-            (share, model.extension_taken[extension])
-            for extension, share in supply_extensions_lost(problem, scenario, supply, period, float(lost))
-            if share
+        return [
+            (numbers.extension_lost[extension, period], model.extension_taken[extension])
+            for extension in problem.extensions_of(supply=supply)
+            if present.extension_lost[extension, period]
         ]
-        return float(lost), terms
-    spot = source - problem.spot_source
-    return float(lost_by_itself(problem, problem.spot_source, spot_beds(scenario))[spot, period]), []
-
-
-def supply_extensions_lost(
-    problem: Problem, scenario: Scenario, supply: int, period: int, lost: float
-) -> list[tuple[int, float]]:
-    """Beds lost at the end of each extension of a supply; below zero where it takes on beds that would have been lost."""
-    shares = []
-    fall_before = lost
-    for extension in problem.extensions_of(supply=supply):
-        if problem.extensions[extension].node not in scenario.path:
-            continue
-        beds = scenario.supply_extension_beds[extension]
-        fall = float(beds[period - 1] - beds[period]) if period > 0 else -float(beds[period])
-        shares.append((extension, max(fall, -max(fall_before, 0.0))))
-        fall_before = fall
-    return shares
+    return []
 
 
 def lot_beds(
     model: pyo.ConcreteModel,
     problem: Problem,
-    scenario: Scenario,
+    present: Coefficients,
+    numbers: Coefficients,
     lot: int,
     period: int,
+    part: float,
     *,
-    change: bool = False,
+    lost: bool = False,
     award: int | None = None,
     tiers: Iterable[int] | None = None,
 ) -> Terms:
-    """Delivered beds of a lot's awards and their extensions, as (share, decision); with ``change`` the beds lost.
+    """Delivered beds of a lot's awards and their extensions, times a part of a bed; with ``lost`` those that go.
 
-    The beds lost when a term ends are those delivered before, less those that an extension takes on in the same period.
+    Of beds that go when a term ends, those that an extension takes on in the same period are taken off.
     """
-
+    of_award, of_extension = ("award_lost", "extension_lost") if lost else ("award_delivered", "extension_delivered")
     terms: Terms = []
     for position in problem.awards_of(lot) if award is None else (award,):
         which = problem.awards[position]
-        if which.node not in scenario.path:
-            continue
+        index = which.lot, which.node, which.period
         kinds = tuple(tiers) if tiers is not None else (*range(len(problem.lot_tiers[lot])), -1)
-        kinds = tuple(kind for kind in kinds if kind != -1 or problem.call_off_maximum[lot] > 0)
-        shares = award_shares(problem, scenario, position, period, change=change)
-        for kind in kinds:
-            index = lot, which.node, which.period
-            committed = (
-                model.optional_beds[index] if kind == -1 else model.beds_in_tier[lot, kind, which.node, which.period]
-            )
+        for kind in (kind for kind in kinds if kind != -1 or problem.call_off_maximum[lot] > 0):
+            if getattr(present, of_award)[position, period]:
+                beds = (
+                    model.optional_beds[index]
+                    if kind == -1
+                    else model.beds_in_tier[lot, kind, which.node, which.period]
+                )
+                terms.append((part * getattr(numbers, of_award)[position, period], beds))
             terms += [
-                (share, committed if extension is None else model.beds_extended[extension, kind])
-                for extension, share in shares
-                if share
+                (part * getattr(numbers, of_extension)[extension, period], model.beds_extended[extension, kind])
+                for extension in problem.extensions_of(award=position)
+                if getattr(present, of_extension)[extension, period]
             ]
     return terms
 
 
-def award_shares(
-    problem: Problem, scenario: Scenario, award: int, period: int, *, change: bool
-) -> list[tuple[int | None, float]]:
-    """Share of an award's beds delivered in its term (None) and under each extension; with ``change`` the share lost.
-
-    What an extension takes on is credited up to what is lost by the one it extends.
-    """
-    which = problem.awards[award]
-    series: list[tuple[int | None, np.ndarray]] = [(None, scenario.lot_delivered[which.lot, which.period])]
-    series += [
-        (extension, scenario.extension_delivered[extension])
-        for extension in problem.extensions_of(award=award)
-        if problem.extensions[extension].node in scenario.path
-    ]
-    if not change:
-        return [(extension, float(level[period])) for extension, level in series]
-    if period == 0:
-        return []
-    lost: list[tuple[int | None, float]] = []
-    fall_before = 0.0
-    for extension, level in series:
-        change_here = float(level[period - 1] - level[period])
-        lost.append(
-            (extension, max(change_here, -max(fall_before, 0.0)) if extension is not None else max(change_here, 0.0))
-        )
-        fall_before = change_here
-    return lost
-
-
 def add_placed_within_capacity(
-    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: Scenario
+    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients
 ) -> None:
     """Children placed with a source, and idle beds sold, never exceed its usable beds.
 
@@ -434,7 +355,7 @@ def add_placed_within_capacity(
     for all registered r, t in PERIODS   [beds]
 
     Usable beds of a home count from its registration (``homes_open_after_registration``), of a lot from its
-    mobilisation (``lot_delivered_after_mobilisation``), both through the shares of the scenario.
+    mobilisation (``lot_delivered_after_mobilisation``), both through the shares of the future.
     """
 
     selling, bought = frozenset(future.SOLD), frozenset(future.LAYERS)
@@ -446,70 +367,79 @@ def add_placed_within_capacity(
             return pyo.Constraint.Skip
         layers = [
             future.layer_used[source, layer, period]
-            for layer in layers_of(problem, scenario, source)
+            for layer in layers_of(problem, present, source)
             if (source, layer, period) in bought
         ]
-        constant, usable = usable_beds(model, problem, scenario, source, period)
         placed = sum(future.placed[cohort, source, period] for cohort in cohorts)
-        return placed + sum(sold) - sum(layers) - sum(share * variable for share, variable in usable) <= constant
+        usable = sum(
+            share * variable for share, variable in usable_beds(model, problem, present, numbers, source, period)
+        )
+        return placed + sum(sold) - sum(layers) - usable - usable_anyway(problem, numbers, source, period) <= 0
 
     future.placed_within_capacity = pyo.Constraint(
         range(problem.unregistered), range(len(problem.periods)), rule=rule, doc="Placements within usable beds [beds]"
     )
 
 
-def layers_of(problem: Problem, scenario: Scenario, source: int) -> range | list[int]:
+def layers_of(problem: Problem, present: Coefficients, source: int) -> range | list[int]:
     """Positions of the priced layers of a source."""
     if source >= problem.spot_source:
-        return range(scenario.spot_layer_beds.shape[1])
+        return range(present.spot_offered.shape[1])
     lot = source - problem.lot_source
     return [layer for layer, (_, award, _) in enumerate(problem.lot_layers) if problem.awards[award].lot == lot]
 
 
+def usable_anyway(problem: Problem, numbers: Coefficients, source: int, period: int) -> object:
+    """Beds usable at no further price per bed whatever is decided."""
+    if problem.source_kind(source) != "supply":
+        return 0.0
+    return numbers.supply_beds[source - problem.supply_source, period]
+
+
 def usable_beds(
-    model: pyo.ConcreteModel, problem: Problem, scenario: Scenario, source: int, period: int
-) -> tuple[float, Terms]:
-    """Beds usable at no further price per bed: a constant and (share, decision) terms."""
+    model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients, source: int, period: int
+) -> Terms:
+    """Beds usable at no further price per bed because of decisions."""
     kind = problem.source_kind(source)
     if kind == "home":
-        return 0.0, open_beds(model, problem, scenario, source, period)
+        return open_beds(model, problem, present, numbers, source, period)
     if kind == "lot":
         lot = source - problem.lot_source
-        if problem.void_price_share[lot] < 1:
-            return 0.0, []
-        share = problem.guaranteed_beds(lot)
+        if problem.void_price_share[lot] < 1 or problem.guaranteed_beds(lot) == 0:
+            return []
         tiers = range(len(problem.lot_tiers[lot]))
-        beds = lot_beds(model, problem, scenario, lot, period, tiers=tiers)
-        return 0.0, [(share * part, variable) for part, variable in beds if share * part > 0]
+        return lot_beds(model, problem, present, numbers, lot, period, problem.guaranteed_beds(lot), tiers=tiers)
     if kind == "supply":
-        supply = source - problem.supply_source
-        return float(scenario.supply_beds[supply, period]), [
-            (float(scenario.supply_extension_beds[extension, period]), model.extension_taken[extension])
-            for extension in problem.extensions_of(supply=supply)
-            if problem.extensions[extension].node in scenario.path
-            and scenario.supply_extension_beds[extension, period] > 0
+        return [
+            (numbers.supply_extension_beds[extension, period], model.extension_taken[extension])
+            for extension in problem.extensions_of(supply=source - problem.supply_source)
+            if present.supply_extension_beds[extension, period]
         ]
-    return 0.0, []
+    return []
 
 
-def open_beds(model: pyo.ConcreteModel, problem: Problem, scenario: Scenario, home: int, period: int) -> Terms:
+def open_beds(
+    model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients, home: int, period: int
+) -> Terms:
     """Beds of a home type that are registered, ramped up and matched, less those of homes closed."""
     beds = float(problem.home_beds[home] * problem.home_occupancy[home])
     return [
         *(
-            (beds * float(scenario.home_open[home, index[2], period]), model.homes_begun[index])
-            for index in begun_on(problem, scenario.path, home)
-            if scenario.home_open[home, index[2], period] > 0
+            (beds * numbers.home_open[position, period], model.homes_begun[begin.home, begin.node, begin.period])
+            for position, begin in enumerate(problem.begins)
+            if begin.home == home and present.home_open[position, period]
         ),
         *(
-            (-beds, model.homes_closed[index])
-            for index in closed_on(problem, scenario.path, home)
-            if index[2] <= period
+            (-beds * numbers.closed[position], model.homes_closed[index])
+            for position, index in enumerate(problem.closures)
+            if index[0] == home and index[2] <= period
         ),
     ]
 
 
-def add_layers_within_award(future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: Scenario) -> None:
+def add_layers_within_award(
+    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients
+) -> None:
     """Beds bought in a priced layer of a lot are beds that the award holds.
 
     layer_used[r, l, t] <= share of a bed that the layer holds * delivered beds of its award and tier
@@ -526,14 +456,14 @@ def add_layers_within_award(future: pyo.Block, model: pyo.ConcreteModel, problem
             "above_guarantee": float(problem.lot_occupancy[lot]) - problem.guaranteed_beds(lot),
             "call_off": float(problem.lot_occupancy[lot]),
         }[kind]
-        beds = lot_beds(model, problem, scenario, lot, period, award=award, tiers=(tier,))
-        return future.layer_used[source, layer, period] - sum(share * part * variable for part, variable in beds) <= 0
+        beds = lot_beds(model, problem, present, numbers, lot, period, share, award=award, tiers=(tier,))
+        return future.layer_used[source, layer, period] - sum(part * variable for part, variable in beds) <= 0
 
     future.layers_within_award = pyo.Constraint(future.LAYERS, rule=rule, doc="Priced layers within the award [beds]")
 
 
 def add_contract_has_its_home(
-    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: Scenario
+    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients
 ) -> None:
     """Children in beds that a provider runs in a council building fit in the buildings refurbished and open.
 
@@ -555,22 +485,10 @@ def add_contract_has_its_home(
         ]
         if not placed:
             return pyo.Constraint.Skip
-        beds = open_beds(model, problem, scenario, building, period)
+        beds = open_beds(model, problem, present, numbers, building, period)
         return sum(placed) - sum(share * variable for share, variable in beds) <= 0
 
     buildings = sorted({int(building) for building in problem.lot_building if building >= 0})
     future.contract_has_its_home = pyo.Constraint(
         buildings, range(len(problem.periods)), rule=rule, doc="Contracted beds within buildings open [beds]"
     )
-
-
-def census_bound(problem: Problem, scenario: Scenario) -> np.ndarray:
-    """No more children than this can be in a cohort, [cohort, period]: every child stays as long as anywhere."""
-    bound = np.zeros((len(problem.cohorts), len(problem.periods)))
-    previous = problem.placed_at_start.sum(axis=1)
-    for period in range(len(problem.periods)):
-        current = scenario.stay[:, :, period].max(axis=1) * previous + scenario.arrivals[:, period]
-        for step, (origin, destination) in enumerate(problem.steps):
-            current[destination] += scenario.step[step, :, period].max() * previous[origin]
-        bound[:, period] = previous = current
-    return bound

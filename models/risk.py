@@ -8,15 +8,28 @@ from __future__ import annotations
 
 import pyomo.environ as pyo
 
-from models.placement import census_bound
-from models.problem import Problem, UnregisteredLimit
+from models.coefficients import Coefficients
+from models.problem import Problem
+
+
+def build_budgets(model: pyo.ConcreteModel, problem: Problem) -> None:
+    """Add what each scenario may take of the limits across scenarios: part of the first stage."""
+    add_local_enough(model, problem)
+    add_registered_reliably(model, problem)
+
+
+def build_within_budgets(
+    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, numbers: Coefficients, scenario: int
+) -> None:
+    """Hold one scenario to its budgets: part of its placement problem."""
+    add_local_within_budget(future, model, problem, scenario)
+    add_unregistered_within_budget(future, model, problem, scenario)
+    add_any_unregistered_counted(future, model, problem, numbers, scenario)
 
 
 def build(model: pyo.ConcreteModel, problem: Problem) -> None:
-    """Add what is minimised and every limit across scenarios."""
+    """Add what is minimised, and the tail."""
     add_scenario_cost(model, problem)
-    add_local_enough(model, problem)
-    add_registered_reliably(model, problem)
     add_cvar(model, problem)
     add_objective(model, problem)
 
@@ -30,33 +43,82 @@ def add_scenario_cost(model: pyo.ConcreteModel, problem: Problem) -> None:
     )
 
 
-def unregistered_child_weeks(
-    model: pyo.ConcreteModel, problem: Problem, scenario: int, authorities: tuple[int, ...]
-) -> dict[int, object]:
-    """Child-weeks with no registered home found, by financial year, for some authorities together."""
-    future = model.future[scenario]
-    by_year: dict[int, list[object]] = {year: [] for year in range(len(problem.financial_years))}
-    for cohort, source, period in future.PLACEABLE:
-        if source == problem.unregistered and problem.cohort_authority[cohort] in authorities:
-            by_year[int(problem.period_year[period])].append(
-                float(problem.weeks[period]) * future.placed[cohort, source, period]
-            )
-    return {year: sum(terms) for year, terms in by_year.items()}
+# budgets
 
 
 def add_local_enough(model: pyo.ConcreteModel, problem: Problem) -> None:
     """Expected share of a cohort's child-weeks within the band is at least the minimum.
 
-    sum over r, t of (minimum - share[r]) * weeks[t] * placed[c, r, t] <= local_budget[limit, scenario]
     sum over scenarios of probability * local_budget <= 0   for all limits   [child-weeks]
 
-    The budget is signed: a future with more local places than asked leaves room for another. Unregistered never counts.
+    The budget is signed: a future with more local places than asked leaves room for another.
     """
     limits = range(len(problem.local_limits))
     model.local_budget = pyo.Var(limits, model.SCENARIOS, doc="Child-weeks short of the local share [child-weeks]")
 
-    def within_budget(model: pyo.ConcreteModel, limit: int, scenario: int) -> object:
-        which, future = problem.local_limits[limit], model.future[scenario]
+    def in_expectation(model: pyo.ConcreteModel, limit: int) -> object:
+        return (
+            sum(
+                problem.scenarios[scenario].probability * model.local_budget[limit, scenario]
+                for scenario in model.SCENARIOS
+            )
+            <= 0
+        )
+
+    model.local_enough = pyo.Constraint(limits, rule=in_expectation, doc="Expected local share [child-weeks]")
+
+
+def add_registered_reliably(model: pyo.ConcreteModel, problem: Problem) -> None:
+    """Expected child-weeks without a registered home, and the probability of any in a financial year, stay tolerable.
+
+    sum probability * unregistered_budget <= limit;  sum probability * any_unregistered <= epsilon for all years
+    for all limits   [child-weeks], [probability]
+    """
+    limits = problem.unregistered_limits
+    expected = [position for position, limit in enumerate(limits) if limit.child_weeks is not None]
+    chance = [position for position, limit in enumerate(limits) if limit.epsilon is not None]
+    years = range(len(problem.financial_years))
+    probability = [scenario.probability for scenario in problem.scenarios]
+
+    model.unregistered_budget = pyo.Var(
+        expected, model.SCENARIOS, domain=pyo.NonNegativeReals, doc="Child-weeks tolerated in a scenario [child-weeks]"
+    )
+    model.any_unregistered = pyo.Var(
+        chance, years, model.SCENARIOS, domain=pyo.Binary, doc="Any child-week in the year [yes or no]"
+    )
+
+    def expectation(model: pyo.ConcreteModel, limit: int) -> object:
+        return (
+            sum(probability[scenario] * model.unregistered_budget[limit, scenario] for scenario in model.SCENARIOS)
+            <= limits[limit].child_weeks
+        )
+
+    def in_probability(model: pyo.ConcreteModel, limit: int, year: int) -> object:
+        return (
+            sum(probability[scenario] * model.any_unregistered[limit, year, scenario] for scenario in model.SCENARIOS)
+            <= limits[limit].epsilon
+        )
+
+    model.registered_in_expectation = pyo.Constraint(
+        expected, rule=expectation, doc="Expected unregistered child-weeks [child-weeks]"
+    )
+    model.registered_reliably = pyo.Constraint(
+        chance, years, rule=in_probability, doc="Probability of any unregistered child-week [probability]"
+    )
+
+
+# one scenario within its budgets
+
+
+def add_local_within_budget(future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: int) -> None:
+    """A scenario's shortfall from the local share stays within its budget. Unregistered never counts as local.
+
+    sum over r, t of (minimum - share[r]) * weeks[t] * placed[c, r, t] <= local_budget[limit, scenario]
+    for all limits   [child-weeks]
+    """
+
+    def rule(future: pyo.Block, limit: int) -> object:
+        which = problem.local_limits[limit]
         short = sum(
             float(
                 (which.minimum - (0.0 if source == problem.unregistered else which.share[source]))
@@ -68,100 +130,66 @@ def add_local_enough(model: pyo.ConcreteModel, problem: Problem) -> None:
         )
         return short - model.local_budget[limit, scenario] <= 0
 
-    def in_expectation(model: pyo.ConcreteModel, limit: int) -> object:
-        return (
-            sum(
-                problem.scenarios[scenario].probability * model.local_budget[limit, scenario]
-                for scenario in model.SCENARIOS
-            )
-            <= 0
-        )
-
-    model.local_within_budget = pyo.Constraint(
-        limits, model.SCENARIOS, rule=within_budget, doc="Own shortfall [child-weeks]"
-    )
-    model.local_enough = pyo.Constraint(limits, rule=in_expectation, doc="Expected local share [child-weeks]")
+    limits = range(len(problem.local_limits))
+    future.local_within_budget = pyo.Constraint(limits, rule=rule, doc="Own shortfall [child-weeks]")
 
 
-def add_registered_reliably(model: pyo.ConcreteModel, problem: Problem) -> None:
-    """Expected child-weeks without a registered home, and the probability of any in a financial year, stay tolerable.
+def add_unregistered_within_budget(
+    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, scenario: int
+) -> None:
+    """A scenario's child-weeks without a registered home stay within its budget.
 
-    unregistered child-weeks of the scenario <= unregistered_budget;  sum probability * unregistered_budget <= limit
-    unregistered child-weeks of a year <= 1 + most * any_unregistered;  sum probability * any_unregistered <= epsilon
-    for all limits   [child-weeks], [probability]
-
-    *Any* means one child-week or more. ``most`` is what the year would hold if no child of the scenario had a
-    registered home: the smallest number that asks nothing of a year in which any is tolerated.
+    sum weeks[t] * placed[c, unregistered, t] <= unregistered_budget[limit, scenario]   for all limits   [child-weeks]
     """
-    positions = range(len(problem.unregistered_limits))
-    limits = problem.unregistered_limits
-    expected = [position for position in positions if limits[position].child_weeks is not None]
-    chance = [position for position in positions if limits[position].epsilon is not None]
-    years = range(len(problem.financial_years))
-    probability = [scenario.probability for scenario in problem.scenarios]
-    amounts = {
-        (position, scenario): unregistered_child_weeks(model, problem, scenario, limits[position].authorities)
-        for position in positions
-        for scenario in model.SCENARIOS
-    }
 
-    model.unregistered_budget = pyo.Var(
-        expected, model.SCENARIOS, domain=pyo.NonNegativeReals, doc="Child-weeks tolerated in a scenario [child-weeks]"
-    )
-    model.any_unregistered = pyo.Var(
-        chance, years, model.SCENARIOS, domain=pyo.Binary, doc="Any child-week in the year [yes or no]"
-    )
-    most = {
-        (position, scenario): _most_child_weeks(problem, scenario, limits[position])
-        for position in chance
-        for scenario in model.SCENARIOS
-    }
-
-    def own_amount(model: pyo.ConcreteModel, limit: int, scenario: int) -> object:
-        total = sum(amounts[limit, scenario].values())
+    def rule(future: pyo.Block, limit: int) -> object:
+        total = sum(unregistered_child_weeks(future, problem, limit).values())
         if isinstance(total, (int, float)):
             return pyo.Constraint.Skip
         return total - model.unregistered_budget[limit, scenario] <= 0
 
-    def expectation(model: pyo.ConcreteModel, limit: int) -> object:
-        return (
-            sum(probability[scenario] * model.unregistered_budget[limit, scenario] for scenario in model.SCENARIOS)
-            <= limits[limit].child_weeks
-        )
+    limits = [place for place, limit in enumerate(problem.unregistered_limits) if limit.child_weeks is not None]
+    future.unregistered_within_budget = pyo.Constraint(limits, rule=rule, doc="Own child-weeks [child-weeks]")
 
-    def own_year(model: pyo.ConcreteModel, limit: int, year: int, scenario: int) -> object:
-        amount = amounts[limit, scenario][year]
+
+def add_any_unregistered_counted(
+    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, numbers: Coefficients, scenario: int
+) -> None:
+    """A scenario's year with a child-week or more without a registered home is counted.
+
+    unregistered child-weeks of the year <= 1 + most * any_unregistered[limit, year, scenario]
+    for all limits, years   [child-weeks]
+
+    ``most`` is what the year would hold if no child of the scenario had a registered home: the smallest number that
+    asks nothing of a year in which any is tolerated.
+    """
+
+    def rule(future: pyo.Block, limit: int, year: int) -> object:
+        amount = unregistered_child_weeks(future, problem, limit)[year]
         if isinstance(amount, (int, float)):
             return pyo.Constraint.Skip
-        return amount - most[limit, scenario][year] * model.any_unregistered[limit, year, scenario] <= 1
+        most = numbers.most_unregistered[limit, year]
+        return amount - most * model.any_unregistered[limit, year, scenario] <= 1
 
-    def in_probability(model: pyo.ConcreteModel, limit: int, year: int) -> object:
-        return (
-            sum(probability[scenario] * model.any_unregistered[limit, year, scenario] for scenario in model.SCENARIOS)
-            <= limits[limit].epsilon
-        )
-
-    model.unregistered_within_budget = pyo.Constraint(
-        expected, model.SCENARIOS, rule=own_amount, doc="Own unregistered child-weeks [child-weeks]"
-    )
-    model.registered_in_expectation = pyo.Constraint(
-        expected, rule=expectation, doc="Expected unregistered child-weeks [child-weeks]"
-    )
-    model.any_unregistered_counted = pyo.Constraint(
-        chance, years, model.SCENARIOS, rule=own_year, doc="Years with any unregistered child-week [child-weeks]"
-    )
-    model.registered_reliably = pyo.Constraint(
-        chance, years, rule=in_probability, doc="Probability of any unregistered child-week in a year [probability]"
+    limits = [place for place, limit in enumerate(problem.unregistered_limits) if limit.epsilon is not None]
+    future.any_unregistered_counted = pyo.Constraint(
+        limits, range(len(problem.financial_years)), rule=rule, doc="Years with any unregistered [child-weeks]"
     )
 
 
-def _most_child_weeks(problem: Problem, scenario: int, limit: UnregisteredLimit) -> list[float]:
-    census = census_bound(problem, problem.scenarios[scenario]) * problem.weeks
-    children = sum(
-        (census[cohort] for cohort, authority in enumerate(problem.cohort_authority) if authority in limit.authorities),
-        start=0.0 * problem.weeks,
-    )
-    return [float(children[problem.period_year == year].sum()) for year in range(len(problem.financial_years))]
+def unregistered_child_weeks(future: pyo.Block, problem: Problem, limit: int) -> dict[int, object]:
+    """Child-weeks with no registered home found, by financial year, for the authorities of a tolerance together."""
+    authorities = problem.unregistered_limits[limit].authorities
+    by_year: dict[int, list[object]] = {year: [] for year in range(len(problem.financial_years))}
+    for cohort, source, period in future.PLACEABLE:
+        if source == problem.unregistered and problem.cohort_authority[cohort] in authorities:
+            by_year[int(problem.period_year[period])].append(
+                float(problem.weeks[period]) * future.placed[cohort, source, period]
+            )
+    return {year: sum(terms) for year, terms in by_year.items()}
+
+
+# the tail
 
 
 def add_cvar(model: pyo.ConcreteModel, problem: Problem) -> None:

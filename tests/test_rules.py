@@ -37,7 +37,7 @@ def model_of(make: Callable[[int], Problem], seed: int) -> tuple[pyo.ConcreteMod
 
 
 def objective_of(model: pyo.ConcreteModel) -> float:
-    return solve(compile_model(model).program, gap=1e-7).objective
+    return solve(compile_model(model), gap=1e-7).objective
 
 
 def named(model: pyo.ConcreteModel, names: tuple[str, ...]) -> list[pyo.Constraint]:

@@ -10,23 +10,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from models import extensive as whole_model
-from models.problem import Problem
-from optimiser.solve.compile import (
-    compile_model,
-    decisions_from,
-    first_stage_vector,
-    placements_from,
-    two_stage,
-    vector_from,
-    whole_vector,
-)
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.highs import solve
-from optimiser.solve.lshaped import recourse_at, solve_lshaped
+from optimiser.solve.lshaped import solve_lshaped
 from optimiser.solve.twostage import Round, Scenario, Settings, Stage, TwoStageProblem, tail_mean, total_cost
-from tests.problems import small_problem
-from tests.random_problems import random_problem
 
 INF = np.inf
 EXACT = Settings(gap=1e-7)
@@ -356,38 +342,3 @@ def test_a_good_start_is_never_lost() -> None:
     best = solve_lshaped(problem, EXACT)
     again = solve_lshaped(problem, Settings(gap=0.5), start=best.x)
     assert again.objective <= best.objective * (1 + 1e-9)
-
-
-# the formulation
-
-
-@pytest.mark.parametrize("review", [False, True])
-@pytest.mark.parametrize("tail", [{}, {"risk_weight": 0.4, "cvar_level": 0.5}])
-def test_a_planning_problem_in_two_stages_costs_what_the_model_says(review: bool, tail: dict[str, float]) -> None:
-    problem: Problem = small_problem(review=review, **tail)
-    model = solve(compile_model(whole_model.build(problem)).program, gap=1e-8)
-    split, compiled = two_stage(problem)
-    for solver in (solve_extensive, solve_lshaped):
-        found = solver(split, EXACT)
-        assert found.status == model.status == "optimal"
-        assert found.objective == pytest.approx(model.objective, rel=1e-6)
-    x = whole_vector(compiled, found.x, recourse_at(split, found.x))
-    program = compiled.program
-    row = program.matrix @ x
-    assert (row >= program.row_lower - 1e-6).all() and (row <= program.row_upper + 1e-6).all()
-    expected = replace(split, risk_weight=0.0)
-    assert program.cost @ x + program.offset == pytest.approx(total_cost(expected, found.scenario_costs), rel=1e-6)
-    assert (
-        first_stage_vector(compiled, vector_from(compiled, problem, decisions_from(compiled, problem, x))) is not None
-    )
-    assert len(placements_from(compiled, problem, x)) == len(problem.scenarios)
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_limits_across_futures_survive_the_split(seed: int) -> None:
-    problem = random_problem(seed)
-    model = solve(compile_model(whole_model.build(problem)).program, gap=1e-8)
-    split = solve_lshaped(two_stage(problem)[0], EXACT)
-    assert split.status == model.status
-    if model.status == "optimal":
-        assert split.objective == pytest.approx(model.objective, rel=1e-6, abs=1e-5)

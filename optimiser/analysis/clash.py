@@ -93,15 +93,14 @@ def _changed(side: Side, least: float) -> float:
 
 def sides_of(instance: Instance, engine: Engine) -> list[Side]:
     """Every limit that may take part in a clash, what is tolerated first."""
-    problem, rows = engine.problem, engine.compiled.rows
-    place = {int(row): position for position, row in enumerate(engine.first_rows)}
+    problem, rows = engine.problem, engine.first.rows
 
     def own(name: str, wanted: object = None, position: int = 0) -> tuple[int, ...]:
         found = []
         for index, numbers in rows.get(name, {}).items():
             key = index if isinstance(index, tuple) else (index,)
             if wanted is None or key[position] == wanted:
-                found += [place[int(row)] for row in numbers]
+                found += numbers.tolist()
         return tuple(found)
 
     sides: list[Side] = []
@@ -124,17 +123,12 @@ def sides_of(instance: Instance, engine: Engine) -> list[Side]:
         own_rows = rows.get("capital_within_envelope", {})
         if envelope.total is not None:
             chosen = [
-                place[int(r)]
-                for index, found in own_rows.items()
-                if index[0] == position and index[2] == -1
-                for r in found
+                int(r) for index, found in own_rows.items() if index[0] == position and index[2] == -1 for r in found
             ]
             sides.append(Side(f"capital envelope ({envelope.name})", "£", envelope.total, tuple(chosen)))
         for year, label in enumerate(problem.financial_years):
             if envelope.by_year is not None:
-                chosen = [
-                    place[int(r)] for i, found in own_rows.items() if i[0] == position and i[2] == year for r in found
-                ]
+                chosen = [int(r) for i, found in own_rows.items() if i[0] == position and i[2] == year for r in found]
                 if chosen:
                     limit = sum(envelope.by_year[: year + 1]) if envelope.carry_forward else envelope.by_year[year]
                     words = f"capital envelope ({envelope.name}) to the end of {label}"
@@ -194,12 +188,11 @@ def _with_slack(engine: Engine, free: Sequence[Side], side: Side | None) -> tupl
     rows, columns = first.matrix.shape
     extra = sparse.lil_matrix((rows, len(slack)))
     lower, upper = first.lower.copy(), first.upper.copy()
-    place = {int(column): position for position, column in enumerate(engine.first_columns)}
     for position, which in enumerate(slack):
         for row in which.rows:
             extra[row, position] = -which.widening
         for name in which.decisions:
-            upper[[place[column] for column in engine.compiled.columns[name].values()]] = 99.0
+            upper[list(engine.first.columns[name].values())] = 99.0
     own_tail = side is not None and side.tail
     tail_free = own_tail or any(which.tail for which in free)
     # a limit on CVaR that stands needs what futures cost

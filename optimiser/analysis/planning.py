@@ -34,7 +34,7 @@ from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for
 from optimiser.instance.schema import Capital, Instance
 from optimiser.plan import Plan, Row, break_even, decisions_table, titles_of
-from optimiser.solve.engine import Engine, place_alone, stopped_by_hand
+from optimiser.solve.engine import Engine, Placing, stopped_by_hand
 from optimiser.solve.highs import relative_gap
 from optimiser.solve.twostage import Round, Settings
 from optimiser.verify import idle_while_unregistered, verify
@@ -162,7 +162,7 @@ def out_of_sample(plan: Plan, asked: Asked) -> Row | None:
     everything = assemble(plan.instance, futures, risk_weight=asked.risk_weight, basis=seen)
     unseen = tuple(replace(scenario, probability=1 / FRESH) for scenario in everything.scenarios[seen:])
     free = replace(everything, scenarios=unseen, local_limits=(), unregistered_limits=(), cvar_limit=None)
-    checked = verify(free, plan.decisions, place_alone(free, plan.decisions))
+    checked = verify(free, plan.decisions, Placing().place(free, plan.decisions))
     pounds = checked.scenario_pounds
     return {
         "futures": FRESH,

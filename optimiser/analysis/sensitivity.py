@@ -19,7 +19,7 @@ from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for, mean_of, range_of
 from optimiser.instance.schema import Instance
 from optimiser.plan import Plan
-from optimiser.solve.engine import place_alone
+from optimiser.solve.engine import Placing
 from optimiser.verify import verify
 
 #: Common futures on which inputs are measured, and how many inputs are.
@@ -183,7 +183,8 @@ class _Held:
     def __init__(self, instance: Instance, like: Problem, plan: Plan, draw: Callable[[Instance], ScenarioSet]) -> None:
         self._like, self._draw, self._decisions = like, draw, plan.decisions
         self._problem = self._neighbour(instance)
-        self._placements = place_alone(self._problem, plan.decisions)
+        self._placing = Placing()
+        self._placements = self._placing.place(self._problem, plan.decisions)
 
     def _neighbour(self, instance: Instance) -> Problem:
         problem = assemble(instance, self._draw(instance), like=self._like)
@@ -196,7 +197,7 @@ class _Held:
             problem = self._neighbour(instance)
             placements = self._placements
             if not _same_places(problem, self._problem):
-                placements = place_alone(problem, decisions)
+                placements = self._placing.place(problem, decisions)
         except (ValueError, OptimiserError):
             return None
         checked = verify(problem, decisions, placements)

@@ -1,56 +1,35 @@
-"""Pyomo model → arrays, and arrays → decisions and placements."""
+"""A problem as arrays: the first stage compiled once, one template of the placement problem written for every future.
+
+The template is a Pyomo model whose factors are parameters. Compiled once, it says where in the arrays each factor stands;
+a future is then written by one sparse product, and a thousand futures build no thousand models.
+"""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
 from numpy.typing import NDArray
-from pyomo.repn.linear import LinearRepnVisitor
+from pyomo.repn import generate_standard_repn
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 from scipy import sparse
 
+from models import coefficients as factors_of
+from models.coefficients import Coefficients
 from models.decisions import Decisions, Placements, max_tiers
-from models.extensive import build
-from models.problem import Problem
+from models.extensive import build_first_stage, build_template
+from models.problem import PROBLEM_SHAPES, Problem
 from optimiser.solve import twostage
 from optimiser.solve.highs import Program
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-#: Blocks of a compiled model that are not a future.
-FIRST_STAGE = -1
-
-
-@dataclass(frozen=True, eq=False)
-class Compiled:
-    """A model as arrays, with the way back: which column holds which variable, which rows hold which rule."""
-
-    program: Program
-    columns: dict[str, dict[Any, int]]  # first-stage variable name -> index -> column
-    future_columns: tuple[dict[str, dict[Any, int]], ...]  # the same for each future
-    rows: dict[str, dict[Any, Ints]]  # first-stage or risk rule name -> index -> rows
-    column_future: Ints  # which future a column belongs to, FIRST_STAGE for none, [column]
-    row_future: Ints  # the same for rows, [row]
-
-    @property
-    def decided(self) -> Ints:
-        """Columns of the capacity decisions: whole numbers fixed by a plan, budgets and tail not among them."""
-        names = DECISIONS
-        return np.array([column for name in names for column in self.columns[name].values()], dtype=np.int64)
-
-    @property
-    def separable(self) -> bool:
-        """Whether futures are independent of each other once the capacity decisions are fixed."""
-        coupled = ("local_budget", "unregistered_budget", "any_unregistered", "value_at_risk")
-        return not any(self.columns[name] for name in coupled)
-
 
 DECISIONS = (
     "homes_begun",
@@ -63,76 +42,111 @@ DECISIONS = (
     "beds_extended",
     "managers",
 )
+#: What a scenario may take of limits across scenarios: first-stage columns of its own, the scenario last in their index.
+BUDGETS = ("local_budget", "unregistered_budget", "any_unregistered")
+#: Sets of a problem that say which rows and columns a future has.
+SETS = ("nodes", "begins", "awards", "extensions", "steps", "lot_tiers", "local_limits", "unregistered_limits")
+#: Arrays of a problem that enter the placement problem of every future alike; the others only matter in the first stage.
+FIXED = tuple(
+    name
+    for name in PROBLEM_SHAPES
+    if name
+    not in (
+        "planning_capital",
+        "in_hand",
+        "needs_manager",
+        "certainly_open",
+        "home_authority",
+        "cost_share",
+        "lot_minimum",
+        "lot_maximum",
+    )
+)
 PLACEMENTS = ("placed", "planned_moves", "moves_at_closure", "layer_used", "beds_sold")
 
 
-def compile_model(model: pyo.ConcreteModel) -> Compiled:
+def compile_model(model: pyo.ConcreteModel) -> Program:
     """Arrays of a whole model."""
+    return _standard_form(model)[0]
+
+
+def _standard_form(model: pyo.ConcreteModel) -> tuple[Program, Any]:
     form = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=None)
-    column_of = {id(variable): position for position, variable in enumerate(form.columns)}
-    matrix = sparse.csr_matrix(form.A)
-    columns: dict[str, dict[Any, int]] = {}
-    owner = np.full(matrix.shape[1], FIRST_STAGE, dtype=np.int64)
-    for variable in model.component_objects(pyo.Var, descend_into=False):
-        columns[variable.local_name] = _columns(variable, column_of)
-    future_columns = []
-    for number in model.SCENARIOS:
-        own = {name: _columns(getattr(model.future[number], name), column_of) for name in PLACEMENTS}
-        future_columns.append(own)
-        for indices in own.values():
-            owner[list(indices.values())] = number
-    row_future, rows = _rows(form.rows, matrix.shape[0])
+    types = np.array([row.bound_type for row in form.rows], dtype=np.int64)
+    rhs = np.array(form.rhs, dtype=float)
     program = Program(
         cost=np.asarray(form.c.todense() if sparse.issparse(form.c) else form.c, dtype=float).ravel(),
         offset=float(np.ravel(form.c_offset)[0]),
-        matrix=matrix,
-        row_lower=np.array(
-            [rhs if row.bound_type <= 0 else -np.inf for row, rhs in zip(form.rows, form.rhs, strict=True)], dtype=float
-        ),
-        row_upper=np.array(
-            [rhs if row.bound_type >= 0 else np.inf for row, rhs in zip(form.rows, form.rhs, strict=True)], dtype=float
-        ),
+        matrix=sparse.csr_matrix(form.A),
+        row_lower=np.where(types <= 0, rhs, -np.inf),
+        row_upper=np.where(types >= 0, rhs, np.inf),
         lower=np.array([-np.inf if v.lb is None else v.lb for v in form.columns], dtype=float),
         upper=np.array([np.inf if v.ub is None else v.ub for v in form.columns], dtype=float),
         integer=np.array([not v.is_continuous() for v in form.columns], dtype=bool),
     )
-    return Compiled(program, columns, tuple(future_columns), rows, owner, row_future)
+    return program, form
 
 
-def _columns(variable: pyo.Var, column_of: dict[int, int]) -> dict[Any, int]:
-    """Columns of a variable; what no row and no cost mentions has none."""
-    return {index: column_of[id(data)] for index, data in variable.items() if id(data) in column_of}
+# the first stage
 
 
-def _rows(entries: Sequence[Any], count: int) -> tuple[Ints, dict[str, dict[Any, Ints]]]:
-    future = np.full(count, FIRST_STAGE, dtype=np.int64)
+@dataclass(frozen=True, eq=False)
+class FirstStage:
+    """Capacity decisions and budgets as arrays, with the way back: which column and which rows hold what."""
+
+    stage: twostage.Stage  # at no cost
+    columns: dict[str, dict[Any, int]]  # variable name -> index -> column
+    rows: dict[str, dict[Any, Ints]]  # rule name -> index -> rows
+
+    @property
+    def separable(self) -> bool:
+        """Whether futures are independent of each other once the capacity decisions are fixed."""
+        return not any(self.columns[name] for name in BUDGETS)
+
+
+def compile_first_stage(problem: Problem) -> FirstStage:
+    """First stage of a problem: the same columns in the same order for all problems that differ in limits only."""
+    with collection_paused():
+        model = build_first_stage(problem)
+        program, form = _standard_form(model)
+    column_of = {id(variable): position for position, variable in enumerate(form.columns)}
+    columns = {
+        variable.local_name: {index: column_of[id(data)] for index, data in variable.items()}
+        for variable in model.component_objects(pyo.Var)
+    }
     rows: dict[str, dict[Any, list[int]]] = {}
-    for position, entry in enumerate(entries):
-        constraint = entry.constraint
-        block = constraint.parent_block()
-        if block.parent_block() is not None:
-            future[position] = block.index()
-        else:
-            rows.setdefault(constraint.parent_component().local_name, {}).setdefault(constraint.index(), []).append(
-                position
-            )
-    return future, {name: {index: np.array(own) for index, own in by.items()} for name, by in rows.items()}
+    for position, entry in enumerate(form.rows):
+        rule = entry.constraint
+        rows.setdefault(rule.parent_component().local_name, {}).setdefault(rule.index(), []).append(position)
+    return FirstStage(
+        twostage.Stage(
+            cost=np.zeros(len(program.cost)),
+            lower=program.lower,
+            upper=program.upper,
+            matrix=program.matrix,
+            row_lower=program.row_lower,
+            row_upper=program.row_upper,
+            integer=program.integer,
+        ),
+        columns,
+        {name: {index: np.array(own) for index, own in by.items()} for name, by in rows.items()},
+    )
 
 
 # decisions
 
 
-def decisions_from(compiled: Compiled, problem: Problem, x: Floats) -> Decisions:
-    """Whole-number decisions of a solution vector."""
+def decisions_from(first: FirstStage, problem: Problem, x: Floats) -> Decisions:
+    """Whole-number decisions of first-stage values [column]."""
 
     def whole(name: str, index: Any) -> int:
-        column = compiled.columns[name].get(index)
+        column = first.columns[name].get(index)
         return 0 if column is None else round(float(x[column]))
 
     empty = Decisions.none(problem)
     tiers = max_tiers(problem)
     managers = empty.managers.copy()
-    for (node, period), column in compiled.columns["managers"].items():
+    for (node, period), column in first.columns["managers"].items():
         managers[node, period] = round(float(x[column]))
     awards = [(award.lot, award.node, award.period) for award in problem.awards]
     by_tier = [[(lot, tier, node, period) for tier in range(tiers)] for lot, node, period in awards]
@@ -157,12 +171,12 @@ def _array(values: list[Any]) -> Ints:
     return np.array(values, dtype=np.int64)
 
 
-def vector_from(compiled: Compiled, problem: Problem, decisions: Decisions) -> Floats:
-    """Solution vector whose capacity decisions are those given; the rest is zero."""
-    x = np.zeros(compiled.program.matrix.shape[1])
+def vector_from(first: FirstStage, problem: Problem, decisions: Decisions) -> Floats:
+    """First-stage values whose capacity decisions are those given; budgets are zero, [column]."""
+    x = np.zeros(len(first.stage.cost))
 
     def put(name: str, index: Any, value: float) -> None:
-        column = compiled.columns[name].get(index)
+        column = first.columns[name].get(index)
         if column is not None:
             x[column] = value
 
@@ -170,7 +184,7 @@ def vector_from(compiled: Compiled, problem: Problem, decisions: Decisions) -> F
         put("homes_begun", (begin.home, begin.node, begin.period), decisions.homes_begun[position])
     for position, closure in enumerate(problem.closures):
         put("homes_closed", closure, decisions.homes_closed[position])
-    for (node, period), column in compiled.columns["managers"].items():
+    for (node, period), column in first.columns["managers"].items():
         x[column] = decisions.managers[node, period]
     for position, award in enumerate(problem.awards):
         index = award.lot, award.node, award.period
@@ -188,127 +202,355 @@ def vector_from(compiled: Compiled, problem: Problem, decisions: Decisions) -> F
     return x
 
 
-def placements_from(compiled: Compiled, problem: Problem, x: Floats) -> tuple[Placements, ...]:
-    """Where children live in every future of a solution vector; rounding errors below zero are cut off."""
-    found = []
-    for scenario, columns in zip(problem.scenarios, compiled.future_columns, strict=True):
-        placements = Placements.none(problem, scenario)
-        for name in ("placed", "planned_moves", "moves_at_closure", "beds_sold"):
-            array = getattr(placements, name)
-            for index, column in columns[name].items():
-                array[index] = max(x[column], 0.0)
-        for (source, layer, period), column in columns["layer_used"].items():
-            if source >= problem.spot_source:
-                placements.spot_layer_used[source - problem.spot_source, layer, period] = max(x[column], 0.0)
-            else:
-                placements.lot_layer_used[layer, period] = max(x[column], 0.0)
-        found.append(placements)
-    return tuple(found)
-
-
-# futures apart
+# the template of a future
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """One future of a compiled model: its own rows and columns, and how the capacity decisions enter them."""
+class Affine:
+    """Numbers that are a constant each plus fixed multiples of factors."""
 
-    rows: Ints
-    columns: Ints
-    matrix: sparse.csr_matrix
-    first_stage: sparse.csr_matrix  # the same rows, all columns
+    constant: Floats  # [number]
+    share: sparse.csr_matrix  # [number, factor]
 
-
-def parts_of(compiled: Compiled) -> tuple[Part, ...]:
-    """Every future by itself, for a separable model."""
-    parts = []
-    row_future = future_of_rows(compiled)
-    for number in range(len(compiled.future_columns)):
-        rows = np.flatnonzero(row_future == number)
-        columns = np.flatnonzero(compiled.column_future == number)
-        own = compiled.program.matrix[rows]
-        parts.append(Part(rows, columns, sparse.csr_matrix(own[:, columns]), sparse.csr_matrix(own)))
-    return tuple(parts)
+    def at(self, factors: Floats) -> Floats:
+        """The numbers for one future's factors [factor]."""
+        found: Floats = self.constant + self.share @ factors
+        return found
 
 
-def part_given(compiled: Compiled, part: Part, x: Floats) -> Program:
-    """The placement problem of one future, given the capacity decisions in ``x`` (placements in ``x`` being zero)."""
-    program = compiled.program
-    taken = part.first_stage @ x
-    return Program(
-        cost=program.cost[part.columns],
-        offset=0.0,
-        matrix=part.matrix,
-        row_lower=program.row_lower[part.rows] - taken,
-        row_upper=program.row_upper[part.rows] - taken,
-        lower=program.lower[part.columns],
-        upper=program.upper[part.columns],
-        integer=np.zeros(len(part.columns), dtype=bool),
+class _Entries:
+    """Numbers collected one by one, each a constant and multiples of factors."""
+
+    def __init__(self) -> None:
+        self.constant: list[float] = []
+        self.number: list[int] = []
+        self.factor: list[int] = []
+        self.multiple: list[float] = []
+
+    def new(self, constant: float = 0.0) -> int:
+        """A further number."""
+        self.constant.append(constant)
+        return len(self.constant) - 1
+
+    def add(self, number: int, factor: int, multiple: float) -> None:
+        """A multiple of a factor."""
+        self.number.append(number)
+        self.factor.append(factor)
+        self.multiple.append(multiple)
+
+    def affine(self, factors: int) -> Affine:
+        """All of them together."""
+        shape = len(self.constant), factors
+        share = sparse.csr_matrix((self.multiple, (self.number, self.factor)), shape=shape)
+        return Affine(np.array(self.constant, dtype=float), share)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pattern:
+    """A sparse matrix whose places are fixed and whose numbers follow the factors."""
+
+    indices: NDArray[np.int32]
+    indptr: NDArray[np.int32]
+    data: Affine
+    columns: int
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """The placement problem of any one future of a problem, and how its arrays follow from the future's factors."""
+
+    problem: Problem  # whose futures it was made for, without them
+    first: FirstStage
+    present: Coefficients  # booleans
+    columns: dict[str, tuple[Ints, Ints]]  # variable name -> indices [own column, index word], columns [own column]
+    rows: tuple[tuple[str, Any], ...]  # rule name and index, [row]
+    recourse: _Pattern
+    technology: _Pattern  # budgets stand where those of the first future do
+    side: Affine  # right-hand side, [row]
+    row_type: Ints  # -1 from below, 0 equal, 1 from above, [row]
+    cost: Affine
+    first_cost: Affine
+    offset: Affine
+    lower: Floats
+    upper: Floats  # but for the layers of spot markets
+    integer: NDArray[np.bool_]
+    spot_source: int
+
+    @cached_property
+    def budgets(self) -> Ints:
+        """Columns of the first future's budgets, and of every future's in the same order, [future, budget]."""
+        first, found = self.first, []
+        for name in BUDGETS:
+            by_future: dict[int, list[int]] = {}
+            for index, column in first.columns[name].items():
+                by_future.setdefault(index[-1], []).append(column)
+            found.append(np.array([by_future[number] for number in sorted(by_future)], dtype=np.int64))
+        wide = [columns for columns in found if columns.size]
+        return np.concatenate(wide, axis=1) if wide else np.zeros((0, 0), dtype=np.int64)
+
+    @cached_property
+    def _layers(self) -> tuple[Ints, Ints, Ints, Ints]:
+        """Spot market, layer and period of every column that buys in one, and the column."""
+        (source, layer, period), columns = self.columns["layer_used"][0].T, self.columns["layer_used"][1]
+        spot = source - self.spot_source
+        own = spot >= 0
+        return spot[own], layer[own], period[own], columns[own]
+
+    def fits(self, problem: Problem) -> bool:
+        """Whether another problem has the same rules and columns, and differs only in what its futures say."""
+        if not same_but_for_futures(self.problem, problem):
+            return False
+        here, own = factors_of.vector(factors_of.present(problem)), factors_of.vector(self.present)
+        return not bool((here > own).any())
+
+    def write(self, problem: Problem, number: int, like: twostage.Scenario | None = None) -> twostage.Scenario:
+        """One future of the problem as arrays.
+
+        Parameters
+        ----------
+        number : which future
+        like : another future of the same template; what is equal is shared with it
+        """
+        future = problem.scenarios[number]
+        factors = factors_of.vector(factors_of.coefficients(problem, future))
+        side = self.side.at(factors)
+        upper = self.upper.copy()
+        spot, layer, period, columns = self._layers
+        upper[columns] = future.spot_layer_beds[spot, layer, period]
+        stage = twostage.Stage(
+            cost=self.cost.at(factors),
+            lower=self.lower,
+            upper=upper,
+            matrix=self._matrix(self.recourse, factors, None if like is None else like.recourse.matrix),
+            row_lower=np.where(self.row_type <= 0, side, -np.inf),
+            row_upper=np.where(self.row_type >= 0, side, np.inf),
+            integer=self.integer,
+        )
+        technology = self._matrix(
+            self.technology, factors, None if like is None or self.budgets.size else like.technology
+        )
+        if self.budgets.size and number > 0:
+            moved = np.arange(self.technology.columns)
+            moved[self.budgets[0]] = self.budgets[number]
+            technology = sparse.csr_matrix(
+                (technology.data, moved[technology.indices], technology.indptr), shape=technology.shape
+            )
+        offset = float(self.offset.at(factors)[0])
+        return twostage.Scenario(future.probability, technology, stage, self.first_cost.at(factors), offset)
+
+    def _matrix(self, pattern: _Pattern, factors: Floats, like: sparse.csr_matrix | None) -> sparse.csr_matrix:
+        data = pattern.data.at(factors)
+        if like is not None and np.array_equal(like.data, data):
+            return like
+        shape = len(pattern.indptr) - 1, pattern.columns
+        return sparse.csr_matrix((data, pattern.indices, pattern.indptr), shape=shape)
+
+    def placements(self, problem: Problem, y: Floats) -> Placements:
+        """Where children live in one future, from its columns; rounding errors below zero are cut off."""
+        found = Placements.none(problem, problem.scenarios[0])
+        y = np.maximum(y, 0.0)
+        for name in ("placed", "planned_moves", "moves_at_closure", "beds_sold"):
+            index, columns = self.columns[name]
+            getattr(found, name)[tuple(index.T)] = y[columns]
+        index, columns = self.columns["layer_used"]
+        source, layer, period = index.T
+        spot = source >= self.spot_source
+        found.spot_layer_used[source[spot] - self.spot_source, layer[spot], period[spot]] = y[columns[spot]]
+        found.lot_layer_used[layer[~spot], period[~spot]] = y[columns[~spot]]
+        return found
+
+
+def same_but_for_futures(one: Problem, other: Problem) -> bool:
+    """Whether two problems' placement problems differ only in what their futures say."""
+    return (
+        all(getattr(one, name) == getattr(other, name) for name in SETS)
+        and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in FIXED)
+        and (one.managers is None) == (other.managers is None)
     )
+
+
+def compile_template(problem: Problem, first: FirstStage, also: Template | None = None) -> Template:
+    """Template of a problem's futures: all factors that are present in any of them are parameters.
+
+    With ``also``, those present in the futures of another template too, so that it serves both.
+    """
+    with collection_paused():
+        here = factors_of.present(problem)
+        if also is not None and same_but_for_futures(also.problem, problem):
+            here = factors_of.either(here, also.present)
+        parameters, place = _parameters(here)
+        model = build_template(problem, here, parameters)
+        return _template(problem, first, here, model, place)
+
+
+def _parameters(here: Coefficients) -> tuple[Coefficients, dict[int, int]]:
+    """A parameter for every factor that is present, zero for the others; and the place of each in the vector of factors."""
+    present = factors_of.vector(here).astype(bool)
+    holder = pyo.ConcreteModel()
+    holder.factor = pyo.Var(np.flatnonzero(present).tolist())
+    every = np.zeros(len(present), dtype=object)
+    every[:] = 0.0
+    for place, parameter in holder.factor.items():
+        every[place] = parameter
+    named, start = {}, 0
+    for name in factors_of.NAMES:
+        like = getattr(here, name)
+        named[name] = every[start : start + like.size].reshape(like.shape)
+        start += like.size
+    return Coefficients(**named), {id(parameter): place for place, parameter in holder.factor.items()}
+
+
+def _template(
+    problem: Problem, first: FirstStage, here: Coefficients, model: pyo.ConcreteModel, place: dict[int, int]
+) -> Template:
+    factors = len(factors_of.vector(here))
+    future = model.future[0]
+    own: dict[int, int] = {}
+    columns: dict[str, tuple[Ints, Ints]] = {}
+    lower: list[float] = []
+    upper: list[float] = []
+    for name in PLACEMENTS:
+        variable = getattr(future, name)
+        index = np.array(list(variable), dtype=np.int64).reshape(len(variable), variable.dim())
+        columns[name] = index, np.arange(len(own), len(own) + len(variable))
+        for data in variable.values():
+            own[id(data)] = len(own)
+            lower.append(-np.inf if data.lb is None else data.lb)
+            upper.append(np.inf if data.ub is None else data.ub)
+    outer = {
+        id(data): first.columns[variable.local_name][index]
+        for variable in model.component_objects(pyo.Var, descend_into=False)
+        for index, data in variable.items()
+    }
+    within, across = _Rows(own, place), _Rows(outer, place)
+    right, names, types = _Entries(), [], []
+    for constraint in future.component_data_objects(pyo.Constraint, active=True):
+        found = generate_standard_repn(constraint.body, quadratic=True)
+        assert found.nonlinear_expr is None
+        bound = constraint.upper if constraint.upper is not None else constraint.lower
+        types.append(0 if constraint.equality else 1 if constraint.upper is not None else -1)
+        names.append((constraint.parent_component().local_name, constraint.index()))
+        number = right.new(float(pyo.value(bound)) - float(found.constant))
+        within.row(found)
+        across.row(found)
+        for variable, multiple in zip(found.linear_vars, found.linear_coefs, strict=True):
+            if id(variable) in place:
+                right.add(number, place[id(variable)], -float(multiple))
+    total = generate_standard_repn(model.total_cost.expr, quadratic=True)
+    assert total.nonlinear_expr is None
+    offset = _Entries()
+    offset.new(float(total.constant))
+    for variable, multiple in zip(total.linear_vars, total.linear_coefs, strict=True):
+        if id(variable) in place:
+            offset.add(0, place[id(variable)], float(multiple))
+    size = len(first.stage.cost)
+    return Template(
+        problem=replace(problem, scenarios=(replace(problem.scenarios[0], probability=1.0),)),
+        first=first,
+        present=here,
+        columns=columns,
+        rows=tuple(names),
+        recourse=within.pattern(len(own), factors),
+        technology=across.pattern(size, factors),
+        side=right.affine(factors),
+        row_type=np.array(types, dtype=np.int64),
+        cost=_costs(total, own, place, len(own)).affine(factors),
+        first_cost=_costs(total, outer, place, size).affine(factors),
+        offset=offset.affine(factors),
+        lower=np.array(lower, dtype=float),
+        upper=np.array(upper, dtype=float),
+        integer=np.zeros(len(own), dtype=bool),
+        spot_source=problem.spot_source,
+    )
+
+
+class _Rows:
+    """A sparse matrix collected row by row from what Pyomo says of each constraint."""
+
+    def __init__(self, columns: dict[int, int], place: dict[int, int]) -> None:
+        self.columns, self.place = columns, place
+        self.entries = _Entries()
+        self.indices: list[int] = []
+        self.indptr = [0]
+
+    def row(self, found: Any) -> None:
+        """Add the row of one constraint: its terms in these columns."""
+        here: dict[int, int] = {}
+        for variable, multiple in zip(found.linear_vars, found.linear_coefs, strict=True):
+            column = self.columns.get(id(variable))
+            if column is not None:
+                self.entries.constant[self._entry(here, column)] += float(multiple)
+        for column, factor, multiple in _products(found, self.columns, self.place):
+            self.entries.add(self._entry(here, column), factor, multiple)
+        self.indptr.append(len(self.indices))
+
+    def _entry(self, here: dict[int, int], column: int) -> int:
+        if column not in here:
+            here[column] = self.entries.new()
+            self.indices.append(column)
+        return here[column]
+
+    def pattern(self, columns: int, factors: int) -> _Pattern:
+        """All rows."""
+        indices, indptr = np.array(self.indices, dtype=np.int32), np.array(self.indptr, dtype=np.int32)
+        return _Pattern(indices, indptr, self.entries.affine(factors), columns)
+
+
+def _products(found: Any, columns: dict[int, int], place: dict[int, int]) -> Iterator[tuple[int, int, float]]:
+    """Column, factor and multiple of every term that is a factor times one of the columns."""
+    for (one, other), multiple in zip(found.quadratic_vars, found.quadratic_coefs, strict=True):
+        factor, variable = (one, other) if id(one) in place else (other, one)
+        column = columns.get(id(variable))
+        if column is not None:
+            yield column, place[id(factor)], float(multiple)
+
+
+def _costs(found: Any, columns: dict[int, int], place: dict[int, int], size: int) -> _Entries:
+    """Cost of every one of ``size`` columns."""
+    entries = _Entries()
+    entries.constant = [0.0] * size
+    for variable, multiple in zip(found.linear_vars, found.linear_coefs, strict=True):
+        column = columns.get(id(variable))
+        if column is not None:
+            entries.constant[column] += float(multiple)
+    for column, factor, multiple in _products(found, columns, place):
+        entries.add(column, factor, multiple)
+    return entries
 
 
 # two stages
 
 
-def two_stage(problem: Problem) -> tuple[twostage.TwoStageProblem, Compiled]:
-    """A problem as a two-stage program, and the compiled model (without the tail) whose columns it takes.
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A problem as a two-stage program, and the way back."""
 
-    First-stage columns keep their order in the compiled model; those of a future theirs.
+    first: FirstStage
+    template: Template
+    two_stage: twostage.TwoStageProblem
 
-    Raises
-    ------
-    ValueError
-        If a rule joins the placements of two futures, which no two-stage program can express.
-    """
-    with collection_paused():
-        model = build(replace(problem, risk_weight=0.0, cvar_limit=None))
-        compiled = compile_model(model)
-        costs = _scenario_costs(model, compiled)
-    program = compiled.program
-    row_future = future_of_rows(compiled)
-    first_rows = np.flatnonzero(row_future == FIRST_STAGE)
-    first_columns = np.flatnonzero(compiled.column_future == FIRST_STAGE)
-    by_row = [np.flatnonzero(row_future == number) for number in range(len(compiled.future_columns))]
-    by_column = [np.flatnonzero(compiled.column_future == number) for number in range(len(compiled.future_columns))]
-    scenarios = []
-    for scenario, rows, columns, (first_cost, cost, offset) in zip(
-        problem.scenarios, by_row, by_column, costs, strict=True
-    ):
-        own = program.matrix[rows]
-        recourse = twostage.Stage(
-            cost=cost,
-            lower=program.lower[columns],
-            upper=program.upper[columns],
-            matrix=sparse.csr_matrix(own[:, columns]),
-            row_lower=program.row_lower[rows],
-            row_upper=program.row_upper[rows],
-            integer=np.zeros(len(columns), dtype=bool),
-        )
-        technology = sparse.csr_matrix(own[:, first_columns])
-        scenarios.append(twostage.Scenario(scenario.probability, technology, recourse, first_cost, offset))
-    first = twostage.Stage(
-        cost=np.zeros(len(first_columns)),
-        lower=program.lower[first_columns],
-        upper=program.upper[first_columns],
-        matrix=sparse.csr_matrix(program.matrix[first_rows][:, first_columns]),
-        row_lower=program.row_lower[first_rows],
-        row_upper=program.row_upper[first_rows],
-        integer=program.integer[first_columns],
-    )
+
+def compile_problem(problem: Problem) -> Compiled:
+    """A problem as a two-stage program: scenarios share every array that is equal."""
+    first = compile_first_stage(problem)
+    template = compile_template(problem, first)
+    scenarios: list[twostage.Scenario] = []
+    for number in range(len(problem.scenarios)):
+        scenarios.append(template.write(problem, number, scenarios[-1] if scenarios else None))
     split = twostage.TwoStageProblem(
-        first,
+        first.stage,
         tuple(scenarios),
         risk_weight=problem.risk_weight,
         risk_level=problem.cvar_level,
         cvar_limit=problem.cvar_limit,
     )
-    return split, compiled
+    return Compiled(first, template, split)
 
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Without garbage collection: a model is millions of objects that all live to its end, and looking them over again
-    and again took two fifths of building one."""
+    """Without garbage collection: a model is a great many objects that all live to its end, and looking them over again
+    and again takes two fifths of building one."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -316,56 +558,3 @@ def collection_paused() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def whole_vector(compiled: Compiled, x: Floats, placements: Sequence[Floats]) -> Floats:
-    """Solution vector of the compiled model from first-stage values and each future's own columns."""
-    whole = np.zeros(compiled.program.matrix.shape[1])
-    whole[compiled.column_future == FIRST_STAGE] = x
-    for number, own in enumerate(placements):
-        whole[compiled.column_future == number] = own
-    return whole
-
-
-def first_stage_vector(compiled: Compiled, x: Floats) -> Floats:
-    """First-stage values, in the order of the two-stage program, of a solution vector of the compiled model."""
-    chosen: Floats = x[compiled.column_future == FIRST_STAGE]
-    return chosen
-
-
-def future_of_rows(compiled: Compiled) -> Ints:
-    """Future whose columns a row touches, FIRST_STAGE for none; rows of limits across futures touch one each."""
-    matrix = compiled.program.matrix
-    owner = compiled.column_future[matrix.indices]
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    latest = np.full(matrix.shape[0], FIRST_STAGE, dtype=np.int64)
-    np.maximum.at(latest, row, owner)
-    other = (owner != FIRST_STAGE) & (owner != latest[row])
-    if other.any():
-        raise ValueError(f"row {row[other][0]} of the compiled model joins two futures")
-    return latest
-
-
-def _scenario_costs(model: pyo.ConcreteModel, compiled: Compiled) -> list[tuple[Floats, Floats, float]]:
-    """Cost of first-stage columns, of its own columns, and constant, of every future, before probabilities."""
-    column_of = {
-        id(getattr(model, name)[index]): column for name, by in compiled.columns.items() for index, column in by.items()
-    }
-    for number, own in enumerate(compiled.future_columns):
-        future = model.future[number]
-        column_of |= {
-            id(getattr(future, name)[index]): column for name, by in own.items() for index, column in by.items()
-        }
-    visitor = LinearRepnVisitor({})
-    first = compiled.column_future == FIRST_STAGE
-    cost = np.zeros(compiled.program.matrix.shape[1])
-    costs = []
-    for number in model.SCENARIOS:
-        cost[:] = 0.0
-        terms = visitor.walk_expression(model.scenario_cost[number].expr)
-        constant = float(terms) if isinstance(terms, (int, float)) else float(terms.constant)
-        if not isinstance(terms, (int, float)):
-            for variable, coefficient in terms.linear.items():
-                cost[column_of[variable]] = coefficient
-        costs.append((cost[first], cost[compiled.column_future == number], constant))
-    return costs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,30 +13,25 @@ from types import FrameType
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from models.decisions import Decisions, Placements, with_managers_needed
-from models.extensive import build_capacity, build_placement
 from models.problem import Problem
 from optimiser.errors import SolverError
 from optimiser.solve.compile import (
+    BUDGETS,
     DECISIONS,
-    Part,
-    collection_paused,
-    compile_model,
+    Template,
+    compile_first_stage,
+    compile_problem,
+    compile_template,
     decisions_from,
-    future_of_rows,
-    part_given,
-    parts_of,
-    placements_from,
-    two_stage,
     vector_from,
 )
 from optimiser.solve.components import components_of, solve_apart
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.highs import Chain, check_version
+from optimiser.solve.highs import Chain, Program, check_version
 from optimiser.solve.lshaped import solve_lshaped
-from optimiser.solve.twostage import Cuts, Round, Settings, Stage, TwoStageProblem, TwoStageSolution
+from optimiser.solve.twostage import Cuts, Round, Scenario, Settings, TwoStageProblem, TwoStageSolution
 
 Floats = NDArray[np.float64]
 Bounds = dict[tuple[str, object], tuple[float, float]]
@@ -44,15 +39,6 @@ Bounds = dict[tuple[str, object], tuple[float, float]]
 #: Futures placed one after the other from each other's bases. Fixed, so that the same bytes come out on any machine.
 CHUNK = 25
 WORKERS = 2
-#: Rules of the first stage whose limits can be moved without touching what futures see.
-LIMITING = (
-    "homes_available",
-    "capital_within_envelope",
-    "registrations_in_hand",
-    "homes_have_managers",
-    "tier_maximum",
-    "lot_maximum",
-)
 #: Child-weeks that no future can have.
 AMPLE = 1e6
 #: Up to so many futures the extensive form is the quicker way.
@@ -80,10 +66,8 @@ class Engine:
     def __init__(self, problem: Problem) -> None:
         check_version()
         self.problem = problem
-        self.two_stage, self.compiled = two_stage(problem)
-        self.first_columns = np.flatnonzero(self.compiled.column_future < 0)
-        self.first_rows = np.flatnonzero(future_of_rows(self.compiled) < 0)
-        self._parts: tuple[Part, ...] | None = None
+        compiled = compile_problem(problem)
+        self.first, self.template, self.two_stage = compiled.first, compiled.template, compiled.two_stage
         self._kept: tuple[Cuts | None, ...] | None = None
 
     def search(
@@ -108,7 +92,7 @@ class Engine:
         """
         began = time.perf_counter()
         parts = components_of(self._within(bounds or {}))
-        point = None if start is None else vector_from(self.compiled, self.problem, start)[self.first_columns]
+        point = None if start is None else vector_from(self.first, self.problem, start)
         if method == "auto":
             method = "extensive" if len(self.problem.scenarios) <= FEW_FUTURES else "lshaped"
         kept = self._kept if self._kept is not None and len(self._kept) == len(parts) else None
@@ -116,7 +100,7 @@ class Engine:
             parts,
             settings,
             _extensive if method == "extensive" else _lshaped,
-            size=len(self.first_columns),
+            size=len(self.first.stage.cost),
             start=point,
             kept=kept,
             progress=progress,
@@ -129,12 +113,10 @@ class Engine:
             )
         if found.x is None:
             return found
-        x = np.zeros(len(self.compiled.column_future))
-        x[self.first_columns] = found.x
-        decisions = with_managers_needed(self.problem, decisions_from(self.compiled, self.problem, x))
+        decisions = with_managers_needed(self.problem, decisions_from(self.first, self.problem, found.x))
         return Found(
             decisions,
-            self._placed(decisions, x),
+            self._placed(decisions, found.x),
             found.bound,
             found.status,
             time.perf_counter() - began,
@@ -148,20 +130,19 @@ class Engine:
         recomputation then says by how much.
         """
         began = time.perf_counter()
-        x = vector_from(self.compiled, self.problem, decisions)
-        if not self.compiled.separable:
+        x = vector_from(self.first, self.problem, decisions)
+        if not self.first.separable:
             # budgets across futures are still to be shared out
             values = {
                 (name, index): (float(x[column]), float(x[column]))
                 for name in DECISIONS
-                for index, column in self.compiled.columns[name].items()
+                for index, column in self.first.columns[name].items()
             }
             found = self.search(Settings(gap=1e-4), bounds=values)
             if isinstance(found, Found):
                 return replace(found, decisions=decisions, status="placed")
-            for name in ("local_budget", "unregistered_budget"):
-                x[list(self.compiled.columns[name].values())] = AMPLE
-            x[list(self.compiled.columns["any_unregistered"].values())] = 1.0
+            for name in BUDGETS:
+                x[list(self.first.columns[name].values())] = 1.0 if name == "any_unregistered" else AMPLE
         placements = self._placed(decisions, x)
         return Found(decisions, placements, -np.inf, "placed", time.perf_counter() - began, "placement")
 
@@ -172,98 +153,65 @@ class Engine:
         homes available, lot sizes, tolerances, CVaR.
         """
         other = Engine.__new__(Engine)
-        other.problem, other.compiled = problem, self.compiled
-        other.two_stage = replace(self.two_stage, first=self._first_under(problem), cvar_limit=problem.cvar_limit)
-        other.first_rows, other.first_columns, other._parts, other._kept = (
-            self.first_rows,
-            self.first_columns,
-            self._parts,
-            self._kept,
-        )
+        other.problem, other.template, other._kept = problem, self.template, self._kept
+        other.first = compile_first_stage(problem)
+        other.two_stage = replace(self.two_stage, first=other.first.stage, cvar_limit=problem.cvar_limit)
         return other
 
     # inner workings
-
-    def _first_under(self, problem: Problem) -> Stage:
-        """First stage under other limits: the capacity rules compiled anew, with one future to stand for all."""
-        stand_in = replace(problem.scenarios[0], probability=1.0)
-        alone = replace(problem, scenarios=(stand_in,), local_limits=(), unregistered_limits=())
-        small = compile_model(build_capacity(alone))
-        first = self.two_stage.first
-        matrix = first.matrix.tolil(copy=True)
-        row_lower, row_upper = first.row_lower.copy(), first.row_upper.copy()
-        lower, upper = first.lower.copy(), first.upper.copy()
-        place_row = {int(row): place for place, row in enumerate(self.first_rows)}
-        place_column = {int(column): place for place, column in enumerate(self.first_columns)}
-        column_of = np.full(small.program.matrix.shape[1], -1, dtype=np.int64)
-        for name in DECISIONS:
-            for index, column in small.columns[name].items():
-                whole = self.compiled.columns[name].get(index)
-                if whole is None:
-                    continue  # nothing in the whole model mentions it
-                own = column_of[column] = place_column[whole]
-                lower[own], upper[own] = small.program.lower[column], small.program.upper[column]
-        for name in LIMITING:
-            for index, rows in small.rows.get(name, {}).items():
-                for row, own_row in zip(rows, self.compiled.rows[name][index], strict=True):
-                    own = place_row[int(own_row)]
-                    entry = small.program.matrix[int(row)]
-                    matrix[own] = 0.0
-                    matrix[own, column_of[entry.indices]] = entry.data
-                    row_lower[own], row_upper[own] = small.program.row_lower[row], small.program.row_upper[row]
-        for position, tolerance in enumerate(problem.unregistered_limits):
-            for name, limit in (
-                ("registered_in_expectation", tolerance.child_weeks),
-                ("registered_reliably", tolerance.epsilon),
-            ):
-                for index, own_rows in self.compiled.rows.get(name, {}).items():
-                    if limit is not None and (index if isinstance(index, int) else index[0]) == position:
-                        row_upper[[place_row[int(row)] for row in own_rows]] = limit
-        return replace(
-            first, matrix=sparse.csr_matrix(matrix), row_lower=row_lower, row_upper=row_upper, lower=lower, upper=upper
-        )
 
     def _within(self, bounds: Bounds) -> TwoStageProblem:
         if not bounds:
             return self.two_stage
         first = self.two_stage.first
         lower, upper = first.lower.copy(), first.upper.copy()
-        place = {int(column): position for position, column in enumerate(self.first_columns)}
         for (name, index), (least, most) in bounds.items():
-            column = self.compiled.columns[name].get(index)
+            column = self.first.columns[name].get(index)
             if column is not None:
-                lower[place[column]], upper[place[column]] = least, most
+                lower[column], upper[column] = least, most
         return replace(self.two_stage, first=replace(first, lower=lower, upper=upper))
 
     def _placed(self, decisions: Decisions, x: Floats) -> tuple[Placements, ...]:
         """Placements of every future, each solved by itself under exactly these whole-number decisions."""
-        if self._parts is None:
-            self._parts = parts_of(self.compiled)
-        whole = vector_from(self.compiled, self.problem, decisions)
-        given = x.copy()
+        whole, given = vector_from(self.first, self.problem, decisions), x.copy()
         for name in DECISIONS:
-            columns = list(self.compiled.columns[name].values())
+            columns = list(self.first.columns[name].values())
             given[columns] = whole[columns]
-        given[self.compiled.column_future >= 0] = 0.0
-        parts = self._parts
+        return _placed(self.problem, self.template, self.two_stage.scenarios, given)
 
-        def place(chunk: range) -> list[tuple[Part, Floats]]:
-            chain = Chain()
-            solved = []
-            for number in chunk:
-                outcome = chain.solve(part_given(self.compiled, parts[number], given))
-                if outcome.x is None:
-                    name = self.problem.scenarios[number].name
-                    raise SolverError(f"{name}: no placement of children found under the decisions ({outcome.status})")
-                solved.append((parts[number], outcome.x))
-            return solved
 
-        chunks = [range(start, min(start + CHUNK, len(parts))) for start in range(0, len(parts), CHUNK)]
-        with ThreadPoolExecutor(WORKERS) as pool:
-            for solved in pool.map(place, chunks):
-                for part, values in solved:
-                    given[part.columns] = values
-        return placements_from(self.compiled, self.problem, given)
+def _placed(problem: Problem, template: Template, scenarios: Sequence[Scenario], x: Floats) -> tuple[Placements, ...]:
+    """Placements of every future at first-stage values [column]."""
+
+    def place(chunk: range) -> list[Placements]:
+        chain = Chain()
+        solved = []
+        for number in chunk:
+            outcome = chain.solve(_given(scenarios[number], x))
+            if outcome.x is None:
+                name = problem.scenarios[number].name
+                raise SolverError(f"{name}: no placement of children found under the decisions ({outcome.status})")
+            solved.append(template.placements(problem, outcome.x))
+        return solved
+
+    chunks = [range(start, min(start + CHUNK, len(scenarios))) for start in range(0, len(scenarios), CHUNK)]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return tuple(placements for solved in pool.map(place, chunks) for placements in solved)
+
+
+def _given(scenario: Scenario, x: Floats) -> Program:
+    """The placement problem of one future at first-stage values [column]."""
+    stage, taken = scenario.recourse, scenario.technology @ x
+    return Program(
+        cost=stage.cost,
+        offset=0.0,
+        matrix=stage.matrix,
+        row_lower=stage.row_lower - taken,
+        row_upper=stage.row_upper - taken,
+        lower=stage.lower,
+        upper=stage.upper,
+        integer=stage.integer,
+    )
 
 
 def _extensive(
@@ -286,22 +234,23 @@ def _lshaped(
     return solve_lshaped(problem, settings, start=start, cuts=kept, progress=progress)
 
 
-def place_alone(problem: Problem, decisions: Decisions) -> tuple[Placements, ...]:
-    """Best placements in every future under given decisions, limits across futures apart.
+class Placing:
+    """Best placements under given decisions for problems that are looked at once, limits across futures apart.
 
-    For a few futures that are looked at once: nothing is compiled but where children live.
+    The template of one problem serves the next as long as it fits.
     """
-    with collection_paused():
-        compiled = compile_model(build_placement(problem, decisions))
-    x = np.zeros(len(compiled.column_future))
-    chain = Chain()
-    parts = parts_of(compiled)
-    for part, given in zip(parts, [part_given(compiled, part, x) for part in parts], strict=True):
-        outcome = chain.solve(given)
-        if outcome.x is None:
-            raise SolverError(f"no placement of children found under the decisions ({outcome.status})")
-        x[part.columns] = outcome.x
-    return placements_from(compiled, problem, x)
+
+    def __init__(self) -> None:
+        self._template: Template | None = None
+
+    def place(self, problem: Problem, decisions: Decisions) -> tuple[Placements, ...]:
+        """Where children live in every future of a problem."""
+        problem = replace(problem, local_limits=(), unregistered_limits=())
+        if self._template is None or not self._template.fits(problem):
+            self._template = compile_template(problem, compile_first_stage(problem), self._template)
+        template = self._template
+        scenarios = [template.write(problem, number) for number in range(len(problem.scenarios))]
+        return _placed(problem, template, scenarios, vector_from(template.first, problem, decisions))
 
 
 @contextmanager
