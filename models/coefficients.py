@@ -20,7 +20,7 @@ from models.problem import Floats, Problem, Scenario, UnregisteredLimit
 class Coefficients:
     """Factors of one future. Held as numbers, as *present or not*, or as the parameters of a template.
 
-    Beds are shares of those decided on; money is present real pounds.
+    Beds are those of one home or bed decided on; money is present real pounds.
     """
 
     # children
@@ -30,12 +30,16 @@ class Coefficients:
     lasting: Floats  # share of placements that must last, planned moves free of charge apart, [cohort, source, period]
     movable: Floats  # share of placements that a planned move may end, [cohort, source, period]
     # beds
-    home_open: Floats  # share of a home's beds open, [begin, period]
-    closed: Floats  # 1 on the future's path, [closure]
-    award_delivered: Floats  # share of awarded beds delivered in the initial term, [award, period]
-    award_lost: Floats  # share of awarded beds lost as the term ends, [award, period]
-    extension_delivered: Floats  # share of beds delivered under the extension of an award, [extension, period]
-    extension_lost: Floats  # share of an award's, or beds of a supply, lost as the extension ends, [extension, period]
+    home_open: Floats  # usable beds of a home begun, [begin, period]
+    closed: Floats  # usable beds of a home closed, [closure]
+    award_guaranteed: Floats  # of a bed awarded, in its term: guaranteed and usable, [award, period]
+    award_above_guarantee: Floats  # committed and usable beyond that, [award, period]
+    award_usable: Floats  # usable at all, [award, period]
+    award_lost: Floats  # usable beds lost as the term ends, [award, period]
+    extension_guaranteed: Floats  # the same of a bed that an extension keeps, [extension, period]
+    extension_above_guarantee: Floats  # [extension, period]
+    extension_usable: Floats  # [extension, period]
+    extension_lost: Floats  # usable beds lost as the extension of an award or of a supply ends, [extension, period]
     supply_beds: Floats  # usable beds before any extension, [supply, period]
     supply_extension_beds: Floats  # usable beds added by the extension, [extension, period]
     lost: Floats  # beds lost in supplies and spot markets whatever is decided, [source, period]
@@ -47,6 +51,8 @@ class Coefficients:
     waiting: Floats  # £ for one home begun, [begin]
     lifecycle: Floats  # £ for one home begun, [begin]
     abortive: Floats  # £ for one home begun, [begin]
+    closed_saving: Floats  # £ no longer spent for one home closed, [closure]
+    closing: Floats  # £ to close one home, [closure]
     managers: Floats  # £ for one manager in post, [node, period]
     committed: Floats  # £ for one committed bed, filled or not, [award, tier]
     committed_extended: Floats  # £ for one bed that an extension keeps, filled or not, [extension, tier]
@@ -87,6 +93,16 @@ def coefficients(problem: Problem, scenario: Scenario) -> Coefficients:
     of_award = np.array([extension.award is not None for extension in problem.extensions], dtype=bool)
     extension_delivered = scenario.extension_delivered * (taken * of_award)[:, None]
     supply_extension_beds = scenario.supply_extension_beds * (taken * ~of_award)[:, None]
+    guaranteed = np.minimum(problem.guaranteed_share, problem.lot_occupancy)
+    fill = {
+        "guaranteed": guaranteed,
+        "above_guarantee": problem.lot_occupancy - guaranteed,
+        "usable": problem.lot_occupancy,
+    }
+    parent = [-1 if e.award is None else problem.awards[e.award].lot for e in problem.extensions]
+    beds = problem.home_beds * problem.home_occupancy
+    closed_home, closed_node, closed_period = np.array(problem.closures, dtype=np.int64).reshape(-1, 3).T
+    saving = problem.closed_saving * worth
     award_lost, extension_lost = _lost_at_the_end(problem, scenario, delivered, extension_delivered, taken)
     bed_price, retainer = _bed_prices(problem, scenario)
     extended_price, extended_retainer = _extended_prices(problem, scenario, bed_price, retainer)
@@ -101,12 +117,12 @@ def coefficients(problem: Problem, scenario: Scenario) -> Coefficients:
         step=scenario.step,
         lasting=kept - np.where(free[:, None, None], movable, 0.0),
         movable=movable,
-        home_open=scenario.home_open[home, begun] * here[:, None],
-        closed=np.array([on_path[node] for _, node, _ in problem.closures]),
-        award_delivered=delivered,
-        award_lost=award_lost,
-        extension_delivered=extension_delivered,
-        extension_lost=extension_lost,
+        home_open=scenario.home_open[home, begun] * (beds[home] * here)[:, None],
+        closed=beds[closed_home] * on_path[closed_node],
+        **{f"award_{kind}": delivered * share[lot][:, None] for kind, share in fill.items()},
+        award_lost=award_lost * problem.lot_occupancy[lot][:, None],
+        **{f"extension_{kind}": extension_delivered * _of(share, parent)[:, None] for kind, share in fill.items()},
+        extension_lost=extension_lost * _of(problem.lot_occupancy, parent, 1.0)[:, None],
         supply_beds=scenario.supply_beds,
         supply_extension_beds=supply_extension_beds,
         lost=_lost_anyway(problem, scenario),
@@ -117,6 +133,8 @@ def coefficients(problem: Problem, scenario: Scenario) -> Coefficients:
         waiting=scenario.home_waiting[home, begun] @ worth * here,
         lifecycle=scenario.home_lifecycle[home, begun] @ worth * here,
         abortive=scenario.abortive_cost[home, begun] * worth[begun] * here,
+        closed_saving=np.array([saving[h, p:].sum() * on_path[n] for h, n, p in problem.closures]),
+        closing=problem.closing_cost[closed_home] * worth[closed_period] * on_path[closed_node],
         managers=on_path[:, None] * (0.0 * worth if problem.managers is None else problem.managers.cost * worth),
         committed=(bed_price * (delivered * weeks)[:, None]).sum(axis=2),
         committed_extended=(extended_price * (extension_delivered * weeks)[:, None]).sum(axis=2),
@@ -132,6 +150,11 @@ def coefficients(problem: Problem, scenario: Scenario) -> Coefficients:
         deterrent=scenario.deterrent * weeks,
         most_unregistered=_most_unregistered(problem, scenario),
     )
+
+
+def _of(share: Floats, lots: list[int], otherwise: float = 0.0) -> Floats:
+    """Figures of lots [lot] for each in a list; ``otherwise`` where there is none."""
+    return np.array([otherwise if lot < 0 else share[lot] for lot in lots], dtype=float)
 
 
 def present(problem: Problem) -> Coefficients:

@@ -23,7 +23,7 @@ def build(
     terms = {
         "capital": by_home_begun("capital", *given),
         "residual": by_home_begun("residual", *given),
-        "running": by_home_begun("running", *given) - saved_by_closing(model, problem, numbers),
+        "running": by_home_begun("running", *given) - by_home_closed("closed_saving", model, problem, numbers),
         "managers": managers(*given),
         "variable": variable(future, problem, present, numbers, range(len(problem.homes))),
         "waiting": by_home_begun("waiting", *given),
@@ -56,12 +56,11 @@ def by_home_begun(
     )
 
 
-def saved_by_closing(model: pyo.ConcreteModel, problem: Problem, numbers: Coefficients) -> object:
-    """Fixed running cost that homes closed no longer cost: closed_saving[h, t] from the closure on * homes_closed."""
-    worth = problem.closed_saving * problem.present_value
+def by_home_closed(factor: str, model: pyo.ConcreteModel, problem: Problem, numbers: Coefficients) -> object:
+    """What goes with each home closed: closed_saving or closing * homes_closed."""
     return sum(
-        float(worth[home, period:].sum()) * numbers.closed[position] * model.homes_closed[home, node, period]
-        for position, (home, node, period) in enumerate(problem.closures)
+        getattr(numbers, factor)[position] * model.homes_closed[index]
+        for position, index in enumerate(problem.closures)
     )
 
 
@@ -177,12 +176,7 @@ def closures(future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, numb
     return sum(
         float(problem.closure_price[cohort] * worth[period]) * future.moves_at_closure[cohort, source, period]
         for cohort, source, period in future.ENDING
-    ) + sum(
-        float(problem.closing_cost[home] * worth[period])
-        * numbers.closed[position]
-        * model.homes_closed[home, node, period]
-        for position, (home, node, period) in enumerate(problem.closures)
-    )
+    ) + by_home_closed("closing", model, problem, numbers)
 
 
 def planned_moves(future: pyo.Block, problem: Problem) -> object:

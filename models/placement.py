@@ -147,7 +147,7 @@ def before(future: pyo.Block, problem: Problem, cohort: int, source: int, period
 def delivered_at_all(problem: Problem, present: Coefficients, award: int, period: int) -> bool:
     """Whether any bed of the award, or of an extension of it, can be there in the period."""
     extensions = list(problem.extensions_of(award=award))
-    return bool(present.award_delivered[award, period] or present.extension_delivered[extensions, period].any())
+    return bool(present.award_usable[award, period] or present.extension_usable[extensions, period].any())
 
 
 def beds_may_be_lost(problem: Problem, present: Coefficients) -> np.ndarray:
@@ -288,15 +288,14 @@ def beds_lost(
     """Beds that go in this period because decisions take them away, less those that decisions keep."""
     kind = problem.source_kind(source)
     if kind == "home":
-        beds = float(problem.home_beds[source] * problem.home_occupancy[source])
         return [
-            (beds * numbers.closed[position], model.homes_closed[index])
+            (numbers.closed[position], model.homes_closed[index])
             for position, index in enumerate(problem.closures)
             if index[0] == source and index[2] == period
         ]
     if kind == "lot":
         lot = source - problem.lot_source
-        return lot_beds(model, problem, present, numbers, lot, period, float(problem.lot_occupancy[lot]), lost=True)
+        return lot_beds(model, problem, present, numbers, lot, period, "lost")
     if kind == "supply":
         supply = source - problem.supply_source
         return [
@@ -314,34 +313,36 @@ def lot_beds(
     numbers: Coefficients,
     lot: int,
     period: int,
-    part: float,
+    part: str,
     *,
-    lost: bool = False,
     award: int | None = None,
     tiers: Iterable[int] | None = None,
 ) -> Terms:
-    """Delivered beds of a lot's awards and their extensions, times a part of a bed; with ``lost`` those that go.
+    """Beds of a lot's awards and their extensions: a part of those delivered, or those ``lost`` as a term ends.
 
     Of beds that go when a term ends, those that an extension takes on in the same period are taken off.
+
+    Parameters
+    ----------
+    part : ``guaranteed``, ``above_guarantee``, ``usable`` or ``lost``
     """
-    of_award, of_extension = ("award_lost", "extension_lost") if lost else ("award_delivered", "extension_delivered")
+    here, of_award = getattr(present, f"award_{part}"), getattr(numbers, f"award_{part}")
+    here_extended, of_extension = getattr(present, f"extension_{part}"), getattr(numbers, f"extension_{part}")
     terms: Terms = []
     for position in problem.awards_of(lot) if award is None else (award,):
         which = problem.awards[position]
         index = which.lot, which.node, which.period
         kinds = tuple(tiers) if tiers is not None else (*range(len(problem.lot_tiers[lot])), -1)
         for kind in (kind for kind in kinds if kind != -1 or problem.call_off_maximum[lot] > 0):
-            if getattr(present, of_award)[position, period]:
+            if here[position, period]:
                 beds = (
-                    model.optional_beds[index]
-                    if kind == -1
-                    else model.beds_in_tier[lot, kind, which.node, which.period]
+                    model.beds_in_tier[lot, kind, which.node, which.period] if kind >= 0 else model.optional_beds[index]
                 )
-                terms.append((part * getattr(numbers, of_award)[position, period], beds))
+                terms.append((of_award[position, period], beds))
             terms += [
-                (part * getattr(numbers, of_extension)[extension, period], model.beds_extended[extension, kind])
+                (of_extension[extension, period], model.beds_extended[extension, kind])
                 for extension in problem.extensions_of(award=position)
-                if getattr(present, of_extension)[extension, period]
+                if here_extended[extension, period]
             ]
     return terms
 
@@ -405,10 +406,10 @@ def usable_beds(
         return open_beds(model, problem, present, numbers, source, period)
     if kind == "lot":
         lot = source - problem.lot_source
-        if problem.void_price_share[lot] < 1 or problem.guaranteed_beds(lot) == 0:
+        if any(kind == "filled" and problem.awards[award].lot == lot for kind, award, _ in problem.lot_layers):
             return []
         tiers = range(len(problem.lot_tiers[lot]))
-        return lot_beds(model, problem, present, numbers, lot, period, problem.guaranteed_beds(lot), tiers=tiers)
+        return lot_beds(model, problem, present, numbers, lot, period, "guaranteed", tiers=tiers)
     if kind == "supply":
         return [
             (numbers.supply_extension_beds[extension, period], model.extension_taken[extension])
@@ -422,15 +423,14 @@ def open_beds(
     model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients, home: int, period: int
 ) -> Terms:
     """Beds of a home type that are registered, ramped up and matched, less those of homes closed."""
-    beds = float(problem.home_beds[home] * problem.home_occupancy[home])
     return [
         *(
-            (beds * numbers.home_open[position, period], model.homes_begun[begin.home, begin.node, begin.period])
+            (numbers.home_open[position, period], model.homes_begun[begin.home, begin.node, begin.period])
             for position, begin in enumerate(problem.begins)
             if begin.home == home and present.home_open[position, period]
         ),
         *(
-            (-beds * numbers.closed[position], model.homes_closed[index])
+            (-numbers.closed[position], model.homes_closed[index])
             for position, index in enumerate(problem.closures)
             if index[0] == home and index[2] <= period
         ),
@@ -451,13 +451,9 @@ def add_layers_within_award(
             return pyo.Constraint.Skip
         kind, award, tier = problem.lot_layers[layer]
         lot = source - problem.lot_source
-        share = {
-            "filled": problem.guaranteed_beds(lot),
-            "above_guarantee": float(problem.lot_occupancy[lot]) - problem.guaranteed_beds(lot),
-            "call_off": float(problem.lot_occupancy[lot]),
-        }[kind]
-        beds = lot_beds(model, problem, present, numbers, lot, period, share, award=award, tiers=(tier,))
-        return future.layer_used[source, layer, period] - sum(part * variable for part, variable in beds) <= 0
+        part = {"filled": "guaranteed", "above_guarantee": "above_guarantee", "call_off": "usable"}[kind]
+        beds = lot_beds(model, problem, present, numbers, lot, period, part, award=award, tiers=(tier,))
+        return future.layer_used[source, layer, period] - sum(share * variable for share, variable in beds) <= 0
 
     future.layers_within_award = pyo.Constraint(future.LAYERS, rule=rule, doc="Priced layers within the award [beds]")
 

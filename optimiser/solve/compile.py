@@ -45,8 +45,19 @@ DECISIONS = (
 #: What a scenario may take of limits across scenarios: first-stage columns of its own, the scenario last in their index.
 BUDGETS = ("local_budget", "unregistered_budget", "any_unregistered")
 #: Sets of a problem that say which rows and columns a future has.
-SETS = ("nodes", "begins", "awards", "extensions", "steps", "lot_tiers", "local_limits", "unregistered_limits")
-#: Arrays of a problem that enter the placement problem of every future alike; the others only matter in the first stage.
+SETS = (
+    "nodes",
+    "begins",
+    "awards",
+    "extensions",
+    "steps",
+    "lot_tiers",
+    "lot_layers",
+    "local_limits",
+    "unregistered_limits",
+)
+#: Arrays of a problem that enter the placement problem of every future alike. The others matter in the first stage, or
+#: through the factors of each future.
 FIXED = tuple(
     name
     for name in PROBLEM_SHAPES
@@ -60,6 +71,15 @@ FIXED = tuple(
         "cost_share",
         "lot_minimum",
         "lot_maximum",
+        "breakdown",
+        "mobility",
+        "home_beds",
+        "home_occupancy",
+        "closing_cost",
+        "closed_saving",
+        "lot_occupancy",
+        "guaranteed_share",
+        "void_price_share",
     )
 )
 PLACEMENTS = ("placed", "planned_moves", "moves_at_closure", "layer_used", "beds_sold")
@@ -364,9 +384,19 @@ def same_but_for_futures(one: Problem, other: Problem) -> bool:
     """Whether two problems' placement problems differ only in what their futures say."""
     return (
         all(getattr(one, name) == getattr(other, name) for name in SETS)
+        and _limits_of(one) == _limits_of(other)
         and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in FIXED)
         and (one.managers is None) == (other.managers is None)
     )
+
+
+def _limits_of(problem: Problem) -> tuple[object, ...]:
+    """What limits across futures make of each future; how much they allow is the first stage's."""
+    local = tuple((limit.cohorts, limit.share.tobytes(), limit.minimum) for limit in problem.local_limits)
+    tolerated = tuple(
+        (limit.authorities, limit.child_weeks is None, limit.epsilon is None) for limit in problem.unregistered_limits
+    )
+    return local, tolerated
 
 
 def compile_template(problem: Problem, first: FirstStage, also: Template | None = None) -> Template:

@@ -25,6 +25,7 @@ from optimiser.solve.compile import (
     compile_problem,
     compile_template,
     decisions_from,
+    same_but_for_futures,
     vector_from,
 )
 from optimiser.solve.components import components_of, solve_apart
@@ -237,18 +238,20 @@ def _lshaped(
 class Placing:
     """Best placements under given decisions for problems that are looked at once, limits across futures apart.
 
-    The template of one problem serves the next as long as it fits.
+    The template of one problem serves every other that it fits.
     """
 
     def __init__(self) -> None:
-        self._template: Template | None = None
+        self._templates: list[Template] = []
 
     def place(self, problem: Problem, decisions: Decisions) -> tuple[Placements, ...]:
         """Where children live in every future of a problem."""
         problem = replace(problem, local_limits=(), unregistered_limits=())
-        if self._template is None or not self._template.fits(problem):
-            self._template = compile_template(problem, compile_first_stage(problem), self._template)
-        template = self._template
+        template = next((known for known in self._templates if known.fits(problem)), None)
+        if template is None:
+            like = next((known for known in self._templates if same_but_for_futures(known.problem, problem)), None)
+            template = compile_template(problem, compile_first_stage(problem), like)
+            self._templates = [template, *(known for known in self._templates if known is not like)]
         scenarios = [template.write(problem, number) for number in range(len(problem.scenarios))]
         return _placed(problem, template, scenarios, vector_from(template.first, problem, decisions))
 
