@@ -106,7 +106,6 @@ def coefficients(problem: Problem, scenario: Scenario) -> Coefficients:
     award_lost, extension_lost = _lost_at_the_end(problem, scenario, delivered, extension_delivered, taken)
     bed_price, retainer = _bed_prices(problem, scenario)
     extended_price, extended_retainer = _extended_prices(problem, scenario, bed_price, retainer)
-    layer_price = np.array([_layer_price(problem, scenario, layer) for layer in range(len(problem.lot_layers))])
     supply_extended = scenario.supply_extension_cost @ worth * taken * ~of_award
     variable = np.zeros((len(problem.sources), len(problem.periods)))
     in_use = [*range(len(problem.homes)), *range(problem.supply_source, problem.spot_source)]
@@ -144,7 +143,7 @@ def coefficients(problem: Problem, scenario: Scenario) -> Coefficients:
         supply_commitment=np.array((scenario.supply_commitment @ worth).sum()),
         supply_extended=supply_extended,
         variable_price=variable,
-        lot_layer_price=layer_price.reshape(-1, len(problem.periods)) * weeks,
+        lot_layer_price=_layer_prices(problem, scenario) * weeks,
         spot_layer_price=scenario.spot_layer_price * weeks,
         unregistered_price=scenario.unregistered_price * weeks,
         deterrent=scenario.deterrent * weeks,
@@ -245,12 +244,13 @@ def _bed_prices(problem: Problem, scenario: Scenario) -> tuple[Floats, Floats]:
     periods = len(problem.periods)
     price = np.zeros((len(problem.awards), max_tiers(problem), periods))
     retainer = np.zeros((len(problem.awards), periods))
+    lot_price, call_off_retainer = scenario.lot_price, scenario.call_off_retainer
     for position, award in enumerate(problem.awards):
         paid = problem.guaranteed_share[award.lot] * problem.void_price_share[award.lot]
         tiers = len(problem.lot_tiers[award.lot])
-        price[position, :tiers] = paid * scenario.lot_price[award.lot, :tiers, award.period]
+        price[position, :tiers] = paid * lot_price[award.lot, :tiers, award.period]
         if problem.call_off_maximum[award.lot] > 0:
-            retainer[position] = scenario.call_off_retainer[award.lot, award.period]
+            retainer[position] = call_off_retainer[award.lot, award.period]
     return price, retainer
 
 
@@ -267,30 +267,34 @@ def _extended_prices(
     return price, held
 
 
-def _layer_price(problem: Problem, scenario: Scenario, layer: int) -> Floats:
-    """Price of a bed-week in a priced layer of a lot, [period], nominal £.
+def _layer_prices(problem: Problem, scenario: Scenario) -> Floats:
+    """Price of a bed-week in each priced layer of the lots, nominal £, [layer of a lot, period].
 
     In a period shared by a term and its extension the term's price stands; the extension's from the next.
     """
-    kind, position, tier = problem.lot_layers[layer]
-    award = problem.awards[position]
-    if award.node not in scenario.path:
-        return np.zeros(len(problem.periods))
-    if kind == "call_off":
-        price = scenario.call_off_price[award.lot, award.period]
-    else:
-        price = scenario.lot_price[award.lot, tier, award.period]
-        if kind == "filled":
-            price = price * (1 - problem.void_price_share[award.lot])
-    factor = np.ones(len(problem.periods))
-    under_way = scenario.lot_delivered[award.lot, award.period] > 0
-    for extension in problem.extensions_of(award=position):
-        if problem.extensions[extension].node in scenario.path:
-            extended = scenario.extension_delivered[extension] > 0
-            factor[extended & ~under_way] = scenario.extension_price[extension]
-            under_way = under_way | extended
-    result: Floats = price * factor
-    return result
+    prices = np.zeros((len(problem.lot_layers), len(problem.periods)))
+    if not problem.lot_layers:
+        return prices
+    delivered, lot_price, call_off_price = scenario.lot_delivered, scenario.lot_price, scenario.call_off_price
+    for layer, (kind, position, tier) in enumerate(problem.lot_layers):
+        award = problem.awards[position]
+        if award.node not in scenario.path:
+            continue
+        if kind == "call_off":
+            price = call_off_price[award.lot, award.period]
+        else:
+            price = lot_price[award.lot, tier, award.period]
+            if kind == "filled":
+                price = price * (1 - problem.void_price_share[award.lot])
+        factor = np.ones(len(problem.periods))
+        under_way = delivered[award.lot, award.period] > 0
+        for extension in problem.extensions_of(award=position):
+            if problem.extensions[extension].node in scenario.path:
+                extended = scenario.extension_delivered[extension] > 0
+                factor[extended & ~under_way] = scenario.extension_price[extension]
+                under_way = under_way | extended
+        prices[layer] = price * factor
+    return prices
 
 
 # tolerance

@@ -203,6 +203,46 @@ class Scenario:
     deterrent: Floats  # £ a child-week charged on top in the objective, [period]
 
 
+class _Rows:
+    """An array kept as its rows along the last axis, those of zeros not at all."""
+
+    def __init__(self, array: Floats, shared: dict[bytes, Any]) -> None:
+        self.shape = array.shape
+        flat = array.reshape(-1, array.shape[-1])
+        self.places = np.flatnonzero(flat.any(axis=1))
+        key = self.places.tobytes()
+        self.places = shared.setdefault(b"places" + key, self.places)
+        self.rows = tuple(shared.setdefault(row.tobytes(), row.copy()) for row in flat[self.places])
+
+    def whole(self) -> Floats:
+        """The array, made anew."""
+        array = np.zeros((int(np.prod(self.shape[:-1])), self.shape[-1]))
+        if self.rows:
+            array[self.places] = self.rows
+        return array.reshape(self.shape)
+
+
+class PackedScenario(Scenario):
+    """A future whose large arrays are kept row by row, rows equal to another future's only once.
+
+    Delays and prices take few values, so that thousands of futures fit in memory. Arrays are made anew when read: what
+    is written into them is lost.
+    """
+
+    def __getattribute__(self, name: str) -> Any:
+        value = object.__getattribute__(self, name)
+        return value.whole() if type(value) is _Rows else value
+
+
+def packed(scenario: Scenario, shared: dict[bytes, Any]) -> PackedScenario:
+    """The same future in little memory; ``shared`` holds the rows of all futures packed together."""
+    own: dict[str, Any] = {
+        name: _Rows(value, shared) if isinstance(value, np.ndarray) and value.ndim > 2 and value.size else value
+        for name, value in ((each.name, getattr(scenario, each.name)) for each in fields(Scenario))
+    }
+    return PackedScenario(**own)
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """Everything the formulation needs. See the module page for the index words and ``Scenario`` for the futures."""

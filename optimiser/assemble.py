@@ -24,6 +24,7 @@ from models.problem import (
     Scenario,
     Tier,
     UnregisteredLimit,
+    packed,
 )
 from optimiser.demand.scenarios import UNREGISTERED, ScenarioSet, calendar_of, source_names
 from optimiser.finance import Calendar, deflator, discount_factor
@@ -67,8 +68,12 @@ def assemble(
         awards, extensions = like.awards, like.extensions
     worth = deflator(calendar, settings.inflation_per_year) * discount_factor(calendar, settings.discount_rate)
     children = _children(instance, calendar, names)
+    shared: dict[bytes, Any] = {}
     scenarios = tuple(
-        _scenario(instance, calendar, futures, number, names, paths[number], awards, extensions, worth, children)
+        packed(
+            _scenario(instance, calendar, futures, number, names, paths[number], awards, extensions, worth, children),
+            shared,
+        )
         for number in range(len(futures.names))
     )
     certainly = np.min([scenario.home_open >= 1 for scenario in scenarios], axis=0)
