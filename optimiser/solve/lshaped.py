@@ -85,23 +85,22 @@ class Answer:
     slope: Floats  # [first-stage column]
     dual: Floats  # [row]
     ray: tuple[float, Floats, Floats] | None
-    y: Floats  # [recourse column]
     basis: Basis | None
     elastic_basis: Basis | None
+
+
+def _by_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The matrix by rows: itself, where it is."""
+    return matrix if isinstance(matrix, sparse.csr_matrix) else sparse.csr_matrix(matrix)
 
 
 class Recourse:
     """The recourse problem of one scenario, ready to be solved at many first-stage points."""
 
     def __init__(self, scenario: Scenario) -> None:
-        stage = scenario.recourse
-        self.stage = stage
-        self.technology = sparse.csr_matrix(scenario.technology)
-        self.matrix = sparse.csr_matrix(stage.matrix)
-        self.across = sparse.csr_matrix(stage.matrix.T)
-        self.back = sparse.csr_matrix(scenario.technology.T)
-        self.whole = np.zeros(len(stage.cost), dtype=bool)
-        self._elastic: Program | None = None
+        self.stage = scenario.recourse
+        self.technology = _by_rows(scenario.technology)
+        self.matrix = _by_rows(self.stage.matrix)
 
     def program(self, x: Floats, relaxed: float = 0.0) -> Program:
         """The recourse problem at x; its rows may be relaxed by a tolerance."""
@@ -114,40 +113,33 @@ class Recourse:
             row_upper=stage.row_upper - taken + relaxed,
             lower=stage.lower,
             upper=stage.upper,
-            integer=self.whole,
+            integer=self.stage.integer,
         )
 
     def elastic(self, x: Floats, *, priced: bool = False) -> Program:
         """Least sum of what rows miss at x; or least cost with that sum at a price beyond every other."""
-        if self._elastic is None:
-            rows, columns = self.matrix.shape
-            short = np.flatnonzero(np.isfinite(self.stage.row_lower))
-            over = np.flatnonzero(np.isfinite(self.stage.row_upper))
-            slack = sparse.csr_matrix(
-                (
-                    np.concatenate([np.ones(len(short)), -np.ones(len(over))]),
-                    (np.concatenate([short, over]), np.arange(len(short) + len(over))),
-                ),
-                shape=(rows, len(short) + len(over)),
-            )
-            extra = slack.shape[1]
-            self._elastic = Program(
-                cost=np.concatenate([np.zeros(columns), np.ones(extra)]),
-                offset=0.0,
-                matrix=sparse.hstack([self.matrix, slack], format="csr"),
-                row_lower=self.stage.row_lower,
-                row_upper=self.stage.row_upper,
-                lower=np.concatenate([self.stage.lower, np.zeros(extra)]),
-                upper=np.concatenate([self.stage.upper, np.full(extra, np.inf)]),
-                integer=np.zeros(columns + extra, dtype=bool),
-            )
-        taken = self.technology @ x
-        cost = self._elastic.cost
-        if priced:
-            dear = 10.0 * (1.0 + float(np.abs(self.stage.cost).max(initial=0.0)))
-            cost = np.concatenate([self.stage.cost, np.full(len(cost) - len(self.stage.cost), dear)])
-        return replace(
-            self._elastic, cost=cost, row_lower=self.stage.row_lower - taken, row_upper=self.stage.row_upper - taken
+        stage, taken = self.stage, self.technology @ x
+        rows, columns = self.matrix.shape
+        short, over = np.flatnonzero(np.isfinite(stage.row_lower)), np.flatnonzero(np.isfinite(stage.row_upper))
+        extra = len(short) + len(over)
+        slack = sparse.csr_matrix(
+            (
+                np.concatenate([np.ones(len(short)), -np.ones(len(over))]),
+                (np.concatenate([short, over]), np.arange(extra)),
+            ),
+            shape=(rows, extra),
+        )
+        dear = 10.0 * (1.0 + float(np.abs(stage.cost).max(initial=0.0)))
+        cost = [stage.cost, np.full(extra, dear)] if priced else [np.zeros(columns), np.ones(extra)]
+        return Program(
+            cost=np.concatenate(cost),
+            offset=0.0,
+            matrix=sparse.hstack([self.matrix, slack], format="csr"),
+            row_lower=stage.row_lower - taken,
+            row_upper=stage.row_upper - taken,
+            lower=np.concatenate([stage.lower, np.zeros(extra)]),
+            upper=np.concatenate([stage.upper, np.full(extra, np.inf)]),
+            integer=np.zeros(columns + extra, dtype=bool),
         )
 
     def floor(self, dual: Floats, *, ray: bool = False, size: float = 1.0) -> tuple[float, Floats] | None:
@@ -158,29 +150,34 @@ class Recourse:
         Reduced costs of the wrong sign, by rounding errors only, are charged at ten times the largest value ``size``.
         """
         stage = self.stage
-        cost = np.zeros(len(stage.cost)) if ray else stage.cost
         rows = np.where(dual > 0, stage.row_lower, stage.row_upper)
-        dual = np.where(np.isfinite(rows), dual, 0.0)
-        reduced = cost - self.across @ dual
+        open_rows = np.isinf(rows)
+        if open_rows.any():
+            dual, rows = np.where(open_rows, 0.0, dual), np.where(open_rows, 0.0, rows)
+        reduced = -(self.matrix.T @ dual)
+        if not ray:
+            reduced += stage.cost
         columns = np.where(reduced > 0, stage.lower, stage.upper)
-        held = np.isfinite(columns)
-        wrong = np.abs(reduced[~held])
-        if (wrong > NOISE * (1.0 + np.abs(cost[~held]) + np.abs(dual).max(initial=0.0))).any():
-            return None
-        used = dual != 0
-        constant = dual[used] @ rows[used] + reduced[held] @ columns[held] - 10.0 * (1.0 + size) * wrong.sum()
-        return float(constant), self.back @ dual
+        open_columns = np.flatnonzero(np.isinf(columns))
+        wrong = np.abs(reduced[open_columns])
+        columns[open_columns] = 0.0
+        constant = float(dual @ rows + reduced @ columns)
+        if wrong.any():
+            cost = 0.0 if ray else np.abs(stage.cost[open_columns])
+            if (wrong > NOISE * (1.0 + cost + np.abs(dual).max(initial=0.0))).any():
+                return None
+            constant -= 10.0 * (1.0 + size) * float(wrong.sum())
+        return constant, self.technology.T @ dual
 
     def answer(self, warm: Warm, x: Floats, basis: Basis | None, elastic_basis: Basis | None) -> Answer:
         """Solve at x, from stored bases where there are any."""
         found = warm.solve(self.program(x), basis)
         if found.status == "unbounded":
-            none = np.empty(0)
-            return Answer(-np.inf, -np.inf, -np.inf, np.zeros(len(x)), none, None, none, None, elastic_basis)
+            return Answer(-np.inf, -np.inf, -np.inf, np.zeros(len(x)), np.empty(0), None, None, elastic_basis)
         cut = self.cut_of(found)
         if cut is not None:
             value = found.objective
-            return Answer(value, value, *cut, found.dual, None, found.x, found.basis, elastic_basis)
+            return Answer(value, value, *cut, found.dual, None, found.basis, elastic_basis)
         # infeasible; or so close to it that HiGHS cannot tell, which the sum of what rows miss can
         missed = warm.solve(self.elastic(x), elastic_basis)
         if missed.status != "optimal":
@@ -194,13 +191,13 @@ class Recourse:
             priced = warm.solve(self.elastic(x, priced=True), missed.basis)
             cut = self.cut_of(priced) or (-np.inf, np.zeros(len(x)))
             ray = *proof, missed.dual
-            return Answer(np.inf, priced.objective, *cut, priced.dual, ray, np.empty(0), basis, missed.basis)
+            return Answer(np.inf, priced.objective, *cut, priced.dual, ray, basis, missed.basis)
         for relaxed in (2.0, 20.0, 200.0):
             found = warm.solve(self.program(x, relaxed * tolerance), None)
             cut = self.cut_of(found)
             if cut is not None:
                 value = found.objective
-                return Answer(value, value, *cut, found.dual, None, found.x, found.basis, missed.basis)
+                return Answer(value, value, *cut, found.dual, None, found.basis, missed.basis)
         raise SolverError("HiGHS gave no usable duals for a scenario")
 
     def cut_of(self, found: Point) -> tuple[float, Floats] | None:
@@ -969,19 +966,14 @@ class Clustered:
             self.add(np.array(rows), np.array(lower), np.full(len(rows), np.inf))
         return added or bool(rows)
 
-    def program(self, cutoff: float = np.inf) -> Program:
-        """What there is now, with cost at most ``cutoff`` pounds."""
-        rows, lower, upper = list(self.rows), list(self.row_lower), list(self.row_upper)
-        if np.isfinite(cutoff):
-            rows.append(sparse.csr_matrix(self.cost))
-            lower.append(np.array([-np.inf]))
-            upper.append(np.array([cutoff / self.search.unit]))
+    def program(self) -> Program:
+        """What there is now."""
         return Program(
             cost=self.cost,
             offset=0.0,
-            matrix=sparse.vstack(rows, format="csr"),
-            row_lower=np.concatenate(lower),
-            row_upper=np.concatenate(upper),
+            matrix=sparse.vstack(self.rows, format="csr"),
+            row_lower=np.concatenate(self.row_lower),
+            row_upper=np.concatenate(self.row_upper),
             lower=self.lower,
             upper=self.upper,
             integer=self.integer,
@@ -1007,7 +999,7 @@ class Clustered:
     def solve(self, cutoff: float, near: Floats | None = None) -> highs.Outcome:
         """Best whole-number point of cost at most ``cutoff`` pounds; or the best near another point."""
         search = self.search
-        program = self.program(cutoff)
+        program = self.program()
         if near is not None:
             first, binary = search.first, search.binary
             at_upper = near[binary] > first.lower[binary] + 0.5
@@ -1020,8 +1012,15 @@ class Clustered:
                 row_lower=np.append(program.row_lower, -np.inf),
                 row_upper=np.append(program.row_upper, away),
             )
-        gap = MASTER_GAP * search.settings.gap
-        return highs.solve(program, gap=gap, time_limit=search.left(), stop=search.settings.stop)
+        highest = cutoff / search.unit
+        for gap in (MASTER_GAP * search.settings.gap, 0.0):
+            found = highs.solve(program, gap=gap, cutoff=highest, time_limit=search.left(), stop=search.settings.stop)
+            # beyond the cutoff nothing is looked for: what is found there says only that there is nothing below
+            if found.status != "optimal" or found.objective <= highest:
+                return found
+            if found.bound >= highest:
+                break
+        return replace(found, status="infeasible", x=None, objective=np.inf, bound=np.inf)
 
 
 def _without_costs(problem: TwoStageProblem) -> TwoStageProblem:
@@ -1147,14 +1146,15 @@ def recourse_at(problem: TwoStageProblem, x: Floats, executor: Executor | None =
         If a scenario has none.
     """
     with ThreadPoolExecutor(2) if executor is None else nullcontext(executor) as pool:
-        recourse = [Recourse(scenario) for scenario in problem.scenarios]
-        chunks = [recourse[i : i + CHUNK] for i in range(0, len(recourse), CHUNK)]
-        work = [
-            pool.submit(_solve_chunk, chunk, x, [None] * len(chunk), [None] * len(chunk), Clock(None, None))
-            for chunk in chunks
-        ]
-        answers = [answer for task in work for answer in task.result() or ()]
-    for number, answer in enumerate(answers):
-        if not np.isfinite(answer.value):
+        chunks = [problem.scenarios[i : i + CHUNK] for i in range(0, len(problem.scenarios), CHUNK)]
+        found = [point for part in pool.map(_points, chunks, [x] * len(chunks)) for point in part]
+    for number, point in enumerate(found):
+        if point.status != "optimal":
             raise SolverError(f"scenario {number} has no best recourse at this first-stage point")
-    return tuple(answer.y for answer in answers)
+    return tuple(point.x for point in found)
+
+
+def _points(chunk: Sequence[Scenario], x: Floats) -> list[Point]:
+    """Best recourse of some scenarios."""
+    warm = Warm()
+    return [warm.solve(Recourse(scenario).program(x)) for scenario in chunk]
