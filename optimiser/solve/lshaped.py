@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from scipy import sparse
@@ -23,6 +24,7 @@ from optimiser.solve.extensive import solve_extensive
 from optimiser.solve.highs import Basis, Growing, Point, Program, Warm, relative_gap
 from optimiser.solve.twostage import (
     Cuts,
+    Duals,
     Floats,
     Ints,
     Round,
@@ -276,26 +278,33 @@ class Relaxed:
     bound: float
 
 
-class Pool:
-    """Every cut there is. A cut bounds the whole cost of its scenario: cost >= constant + slope·x.
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """At most one cut per scenario, cost >= constant + slope·x, and the duals they come from."""
 
-    Kept in layers of at most one cut per scenario; a scenario without a cut in a layer has the constant minus infinity.
-    """
+    constant: Floats  # [scenario], minus infinite without a cut
+    slope: Floats  # [scenario, column]
+    place: Ints  # [scenario], where its dual vector is
+    dual: Duals
+
+
+class Pool:
+    """Every cut there is. A cut bounds the whole cost of its scenario: cost >= constant + slope·x."""
 
     def __init__(self, scenarios: int, columns: int) -> None:
-        self.constant = np.empty((0, scenarios))  # [layer, scenario]
-        self.slope = np.empty((0, scenarios, columns))  # [layer, scenario, column]
+        self.layers: list[Layer] = []
+        self.has_cut = np.zeros(scenarios, dtype=bool)  # [scenario]
         self.ray_constant = np.empty(0)  # [ray]; constant + slope·x <= 0 must hold
         self.ray_slope = np.empty((0, columns))  # [ray, column]
-        self.dual: list[dict[int, Floats]] = []  # [layer], by scenario
         self.ray_dual: list[tuple[int, Floats]] = []  # [ray], scenario and dual
         self.asked: list[Floats] = []  # points at which cuts were made or looked up
 
-    def add(self, constant: Floats, slope: Floats, dual: dict[int, Floats]) -> None:
-        """Add a layer."""
-        self.dual.append(dual)
-        self.constant = np.concatenate([self.constant, constant[None]])
-        self.slope = np.concatenate([self.slope, slope[None]])
+    def add(self, constant: Floats, slope: Floats, duals: dict[int, Floats]) -> None:
+        """Add a layer, with the dual vectors of the scenarios that have a cut in it."""
+        place = np.full(len(constant), -1, dtype=np.int64)
+        place[list(duals)] = np.arange(len(duals))
+        self.layers.append(Layer(constant, slope, place, Duals(duals.values())))
+        self.has_cut |= np.isfinite(constant)
 
     def add_ray(self, constant: float, slope: Floats, scenario: int, dual: Floats) -> None:
         """Add a feasibility cut."""
@@ -306,20 +315,29 @@ class Pool:
     @property
     def bounded(self) -> int:
         """Number of scenarios that have a cut."""
-        return int(np.isfinite(self.constant).any(axis=0).sum())
+        return int(self.has_cut.sum())
 
     @property
     def complete(self) -> bool:
         """Whether every scenario has a cut, so that the master is bounded in the scenario costs."""
-        return bool(np.isfinite(self.constant).any(axis=0).all()) if len(self.constant) else False
+        return bool(self.has_cut.all())
 
     def at(self, x: Floats) -> tuple[Floats, Ints]:
         """Cost of every scenario by the cuts at x, and the layer of the cut that says so, [scenario]."""
-        if not len(self.constant):
-            return np.full(self.constant.shape[1], -np.inf), np.zeros(self.constant.shape[1], dtype=np.int64)
-        values = self.constant + self.slope @ x
-        best = np.argmax(values, axis=0)
-        return values[best, np.arange(values.shape[1])], best
+        most, best = np.full(len(self.has_cut), -np.inf), np.zeros(len(self.has_cut), dtype=np.int64)
+        for number, layer in enumerate(self.layers):
+            value = layer.constant + layer.slope @ x
+            better = value > most
+            most[better], best[better] = value[better], number
+        return most, best
+
+    def cuts_of(self, best: Ints) -> tuple[Floats, Floats]:
+        """Constants and slopes of one layer for every scenario, ``best`` [scenario] saying which."""
+        constant, slope = np.empty(len(best)), np.empty((len(best), self.ray_slope.shape[1]))
+        for number in np.unique(best):
+            own = best == number
+            constant[own], slope[own] = self.layers[number].constant[own], self.layers[number].slope[own]
+        return constant, slope
 
 
 class Search:
@@ -548,6 +566,11 @@ class Search:
             return None
         kept = part.kept()
         self.reuse(replace(kept, scenario=chosen[kept.scenario]))
+        # a scenario starts from where its nearest neighbour of the sample ended
+        for number in range(self.count):
+            near = int(np.argmin(np.abs(chosen - number)))
+            if self.recourse[number].matrix.shape == part.recourse[near].matrix.shape:
+                self.bases[number] = part.bases[near]
         self.order(np.concatenate([np.setdiff1d(np.arange(self.count), chosen), chosen]))
         if part.x is not None:
             self.evaluate(part.x)
@@ -560,17 +583,17 @@ class Search:
     def kept(self) -> Cuts:
         """Dual vectors of every cut that says most at some point asked for; the others would change nothing there."""
         pool = self.pool
-        used: dict[tuple[int, int], Floats] = {}
+        used: set[tuple[int, int]] = set()
         for x in pool.asked:
             costs, layer = pool.at(x)
-            for scenario in np.flatnonzero(np.isfinite(costs)):
-                place = int(layer[scenario])
-                used[place, int(scenario)] = pool.dual[place][int(scenario)]
+            told = np.flatnonzero(np.isfinite(costs))
+            used.update(zip(layer[told].tolist(), told.tolist(), strict=True))
         order = sorted(used)
+        layers = pool.layers
         return Cuts(
             np.array([s for _, s in order] + [s for s, _ in pool.ray_dual], dtype=np.int64),
             np.array([False] * len(order) + [True] * len(pool.ray_dual), dtype=bool),
-            (*(used[place] for place in order), *(dual for _, dual in pool.ray_dual)),
+            Duals(chain((layers[n].dual[layers[n].place[s]] for n, s in order), (dual for _, dual in pool.ray_dual))),
         )
 
     def reuse(self, cuts: Cuts) -> None:
@@ -653,7 +676,7 @@ class Search:
                 complete, bounded, layers, rays = self.pool.complete, self.pool.bounded, 0, 0
                 master = Growing(self.master(self.box))
             self.extend(master, layers, rays)
-            layers, rays = len(self.pool.constant), len(self.pool.ray_constant)
+            layers, rays = len(self.pool.layers), len(self.pool.ray_constant)
             found = master.solve(time_limit=self.left())
             if found.status == "stopped":
                 raise Stopped
@@ -704,7 +727,7 @@ class Search:
         first, tail = self.first, self.problem.tail_counts
         weight, extra = self.problem.risk_weight if tail else 0.0, self.count + 1 if tail else 0
         beyond = self.probability / (1.0 - self.problem.risk_level)
-        free = np.where(np.isfinite(self.pool.constant).any(axis=0), np.inf, 0.0)
+        free = np.where(self.pool.has_cut, np.inf, 0.0)
         size = self.columns + self.count + extra
         matrix = sparse.hstack(
             [first.matrix, sparse.csr_matrix((first.matrix.shape[0], size - self.columns))], format="csr"
@@ -750,14 +773,14 @@ class Search:
     def extend(self, master: Growing, layers: int, rays: int) -> None:
         """Add to the master what the pool has beyond so many layers and rays."""
         size = self.columns + self.count + (self.count + 1 if self.problem.tail_counts else 0)
-        for layer in range(layers, len(self.pool.constant)):
-            have = np.flatnonzero(np.isfinite(self.pool.constant[layer]))
-            slope = sparse.csr_matrix(-self.pool.slope[layer, have] / self.unit)
+        for layer in self.pool.layers[layers:]:
+            have = np.flatnonzero(np.isfinite(layer.constant))
+            slope = sparse.csr_matrix(-layer.slope[have] / self.unit)
             own = sparse.csr_matrix(
                 (np.ones(len(have)), (np.arange(len(have)), have)), shape=(len(have), size - self.columns)
             )
             rows = sparse.hstack([slope, own], format="csr")
-            master.add_rows(rows, self.pool.constant[layer, have] / self.unit, np.full(len(have), np.inf))
+            master.add_rows(rows, layer.constant[have] / self.unit, np.full(len(have), np.inf))
         if rays < len(self.pool.ray_constant):
             rows, upper = self.ray_rows(size, rays)
             master.add_rows(rows, np.full(len(upper), -np.inf), upper)
@@ -796,8 +819,7 @@ class Search:
             return [np.array([s]) for s in range(self.count)]
         features = []
         for point in points:
-            _, layer = self.pool.at(point)
-            features.append(self.pool.slope[layer, np.arange(self.count)])
+            features.append(self.pool.cuts_of(self.pool.at(point)[1])[1])
         table = np.concatenate(features, axis=1)
         spread = table.std(axis=0)
         table = table[:, spread > 0]
@@ -937,9 +959,8 @@ class Clustered:
         costs, layer = pool.at(x)
         if not np.isfinite(costs).all():
             return added
-        every = np.arange(search.count)
-        constant = pool.constant[layer, every] / unit
-        slope = pool.slope[layer, every] / unit
+        constant, slope = pool.cuts_of(layer)
+        constant, slope = constant / unit, slope / unit
         at_risk = tail_mean(search.problem, costs)[1] / unit if self.tail else 0.0
         rows, lower = [], []
         for number, group in enumerate(self.groups):
