@@ -21,6 +21,8 @@ from optimiser.solve.twostage import Cuts, Round, Scenario, Settings, Stage, Two
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+#: Index arrays of sparse matrices, by shape and content: parts of futures that share theirs do so too.
+Layouts = dict[tuple[tuple[int, ...], bytes, bytes], tuple[Ints, Ints]]
 #: Solves one two-stage problem: problem, settings, a point to start from, kept duals, progress.
 Solve = Callable[
     [TwoStageProblem, Settings, Floats | None, Cuts | None, Callable[[Round], None] | None], TwoStageSolution
@@ -40,76 +42,95 @@ def components_of(problem: TwoStageProblem) -> tuple[Component, ...]:
     whole = (Component(np.arange(len(problem.first.cost)), problem),)
     if problem.tail_counts:
         return whole
-    label, cuts = _labels(problem)
-    first = label[: len(problem.first.cost)]
-    recourse = [label[start:end] for start, end in cuts]
-    with_children = np.unique(np.concatenate(recourse)) if recourse else np.array([], dtype=np.int64)
-    groups = [group for group in np.unique(first) if group in with_children]
-    if len(groups) < 2:
+    group, own = _groups(problem)
+    with_children = np.unique(np.concatenate(own))
+    with_children = with_children[with_children >= 0]
+    if len(with_children) < 2:
         return whole
     # what has no decision, or no children, goes with the first part
-    place = np.zeros(label.max() + 1, dtype=np.int64)
-    place[groups] = np.arange(len(groups))
+    place = np.zeros(group.max() + 2, dtype=np.int64)
+    place[with_children] = np.arange(len(with_children))
+    places = {id(groups): place[groups] for groups in own}
+    shared: Layouts = {}
     return tuple(
-        _part(problem, number, place[first], [place[own] for own in recourse]) for number in range(len(groups))
+        _part(problem, number, place[group], [places[id(groups)] for groups in own], shared)
+        for number in range(len(with_children))
     )
 
 
-def _labels(problem: TwoStageProblem) -> tuple[Ints, list[tuple[int, int]]]:
-    """Connected component of every column, first stage first, and where each future's own columns lie."""
-    columns = len(problem.first.cost)
-    rows: list[Ints] = []
-    entries: list[Ints] = []
-    cuts: list[tuple[int, int]] = []
-    row_count = 0
+def _groups(problem: TwoStageProblem) -> tuple[Ints, list[Ints]]:
+    """Which group a column belongs to: first-stage columns, and each future's own, -1 for those no decision touches.
 
-    def add(matrix: sparse.csr_matrix, first_column: int, first_row: int) -> None:
-        coordinates = matrix.tocoo()
-        rows.append(coordinates.row.astype(np.int64) + first_row)
-        entries.append(coordinates.col.astype(np.int64) + first_column)
-
-    add(problem.first.matrix, 0, 0)
-    row_count += problem.first.matrix.shape[0]
+    Futures whose matrices share their index arrays are looked at once, and share what is found.
+    """
+    first = len(problem.first.cost)
+    seen: dict[tuple[int, ...], Ints] = {}
+    labels = []
+    joined = [_joined([problem.first.matrix])]
     for scenario in problem.scenarios:
-        own = scenario.recourse.matrix
-        add(scenario.technology, 0, row_count)
-        add(own, columns, row_count)
-        cuts.append((columns, columns + own.shape[1]))
-        columns += own.shape[1]
-        row_count += own.shape[0]
-    row, column = np.concatenate(rows), np.concatenate(entries)
-    size = columns + row_count
-    graph = sparse.coo_matrix((np.ones(len(row), dtype=np.int8), (column, row + columns)), shape=(size, size))
-    label = connected_components(graph, directed=False)[1][:columns]
-    return label.astype(np.int64), cuts
+        matrices = [scenario.technology, scenario.recourse.matrix]
+        key = tuple(id(array) for matrix in matrices for array in (matrix.indptr, matrix.indices))
+        if key not in seen:
+            seen[key] = _joined(matrices)
+            joined.append(seen[key][:first])
+        labels.append(seen[key])
+    # a first-stage column belongs with every other that bears the same label anywhere
+    column = np.tile(np.arange(first), len(joined))
+    offsets = np.cumsum([0, *(int(own.max(initial=0)) + 1 for own in joined)])
+    label = np.concatenate([own + offset for own, offset in zip(joined, offsets, strict=False)])
+    group = _connected(column, label, first, int(offsets[-1]))[:first]
+    found: dict[int, Ints] = {}
+    for own in labels:
+        if id(own) not in found:
+            group_of = np.full(int(own.max(initial=0)) + 1, -1, dtype=np.int64)
+            group_of[own[:first]] = group
+            found[id(own)] = group_of[own[first:]]
+    return group, [found[id(own)] for own in labels]
 
 
-def _part(problem: TwoStageProblem, number: int, first: Ints, recourse: Sequence[Ints]) -> Component:
+def _joined(matrices: Sequence[sparse.csr_matrix]) -> Ints:
+    """Connected component of every column of matrices side by side, by common rows."""
+    rows, columns, width = [], [], 0
+    for matrix in matrices:
+        rows.append(np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)))
+        columns.append(matrix.indices + width)
+        width += matrix.shape[1]
+    return _connected(np.concatenate(columns), np.concatenate(rows), width, matrices[0].shape[0])[:width]
+
+
+def _connected(one: Ints, other: Ints, ones: int, others: int) -> Ints:
+    """Connected component of every node of a graph in two halves, given its edges."""
+    size = ones + others
+    graph = sparse.coo_matrix((np.ones(len(one), dtype=np.int8), (one, other + ones)), shape=(size, size))
+    label: Ints = connected_components(graph, directed=False)[1].astype(np.int64)
+    return label
+
+
+def _part(problem: TwoStageProblem, number: int, first: Ints, recourse: Sequence[Ints], shared: Layouts) -> Component:
     columns = np.flatnonzero(first == number)
     stage = problem.first
     rows = _rows_of(stage.matrix, columns, number == 0)
-    own = _restricted(stage, rows, columns)
     scenarios = tuple(
-        _future_part(scenario, columns, np.flatnonzero(places == number), number == 0)
+        _future_part(scenario, columns, np.flatnonzero(places == number), number == 0, shared)
         for scenario, places in zip(problem.scenarios, recourse, strict=True)
     )
+    own = _restricted(stage, rows, columns, _cut(stage.matrix, rows, columns, {}))
     return Component(columns, replace(problem, first=own, scenarios=scenarios))
 
 
-def _future_part(scenario: Scenario, columns: Ints, own: Ints, leading: bool) -> Scenario:
+def _future_part(scenario: Scenario, columns: Ints, own: Ints, leading: bool, shared: Layouts) -> Scenario:
     """One future's part: its rows touch the part's columns; constants go with the leading part."""
     recourse = scenario.recourse
     touched = _rows_of(recourse.matrix, own, False)
     touched = np.union1d(touched, _rows_of(scenario.technology, columns, False))
     if leading:
-        empty = np.diff(recourse.matrix.indptr) + np.diff(sparse.csr_matrix(scenario.technology).indptr) == 0
+        empty = np.diff(recourse.matrix.indptr) + np.diff(scenario.technology.indptr) == 0
         touched = np.union1d(touched, np.flatnonzero(empty))
-    technology = sparse.csr_matrix(sparse.csr_matrix(scenario.technology)[touched][:, columns])
     cost = scenario.first_stage_cost
     return replace(
         scenario,
-        technology=technology,
-        recourse=_restricted(recourse, touched, own),
+        technology=_cut(scenario.technology, touched, columns, shared),
+        recourse=_restricted(recourse, touched, own, _cut(recourse.matrix, touched, own, shared)),
         first_stage_cost=None if cost is None else cost[columns],
         offset=scenario.offset if leading else 0.0,
     )
@@ -127,12 +148,20 @@ def _rows_of(matrix: sparse.csr_matrix, columns: Ints, with_empty: bool) -> Ints
     return np.flatnonzero(found)
 
 
-def _restricted(stage: Stage, rows: Ints, columns: Ints) -> Stage:
+def _cut(matrix: sparse.csr_matrix, rows: Ints, columns: Ints, shared: Layouts) -> sparse.csr_matrix:
+    """Rows and columns of a matrix; index arrays equal to some met before are those."""
+    part = sparse.csr_matrix(matrix[rows][:, columns])
+    key = part.shape, part.indptr.tobytes(), part.indices.tobytes()
+    part.indptr, part.indices = shared.setdefault(key, (part.indptr, part.indices))
+    return part
+
+
+def _restricted(stage: Stage, rows: Ints, columns: Ints, matrix: sparse.csr_matrix) -> Stage:
     return Stage(
         cost=stage.cost[columns],
         lower=stage.lower[columns],
         upper=stage.upper[columns],
-        matrix=sparse.csr_matrix(sparse.csr_matrix(stage.matrix)[rows][:, columns]),
+        matrix=matrix,
         row_lower=stage.row_lower[rows],
         row_upper=stage.row_upper[rows],
         integer=stage.integer[columns],

@@ -78,6 +78,7 @@ def solve(
     program: Program,
     *,
     gap: float = 1e-3,
+    cutoff: float = np.inf,
     time_limit: float | None = None,
     stop: threading.Event | None = None,
 ) -> Outcome:
@@ -85,6 +86,9 @@ def solve(
 
     Parameters
     ----------
+    cutoff
+        Of programs with whole numbers: what costs more is not looked for. The search may end with a point beyond it,
+        and the bound then holds up to the cutoff only. Far quicker than a row that says the same.
     time_limit
         Seconds after which the best found so far is returned, status ``stopped``.
     stop
@@ -93,6 +97,8 @@ def solve(
     check_version()
     began = time.perf_counter()
     highs = _load(program, gap=gap, time_limit=time_limit, presolve=True)
+    if np.isfinite(cutoff):
+        highs.setOptionValue("objective_bound", float(cutoff))
     if stop is not None:
         _listen(highs, stop)
     highs.run()
@@ -259,23 +265,27 @@ def _load(program: Program, *, gap: float, time_limit: float | None, presolve: b
 
 
 def _pass(highs: Any, program: Program) -> None:
-    """Hand over a program."""
+    """Hand over a program, as pointers to its arrays: a list of a thousand numbers takes HiGHS as long as solving."""
     import highspy
 
-    model = highspy.HighsLp()
-    rows, columns = program.matrix.shape
-    model.num_col_, model.num_row_ = columns, rows
-    model.col_cost_, model.offset_ = program.cost, program.offset
-    model.col_lower_, model.col_upper_ = program.lower, program.upper
-    model.row_lower_, model.row_upper_ = program.row_lower, program.row_upper
-    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    model.a_matrix_.start_ = program.matrix.indptr
-    model.a_matrix_.index_ = program.matrix.indices
-    model.a_matrix_.value_ = program.matrix.data
-    if program.integer.any():
-        kinds = highspy.HighsVarType
-        model.integrality_ = [kinds.kInteger if whole else kinds.kContinuous for whole in program.integer]
-    highs.passModel(model)
+    matrix = program.matrix
+    highs.passModel(
+        matrix.shape[1],
+        matrix.shape[0],
+        len(matrix.data),
+        int(highspy.MatrixFormat.kRowwise),
+        int(highspy.ObjSense.kMinimize),
+        program.offset,
+        program.cost,
+        program.lower,
+        program.upper,
+        program.row_lower,
+        program.row_upper,
+        matrix.indptr,
+        matrix.indices,
+        matrix.data,
+        program.integer.astype(np.int32),
+    )
 
 
 def _status(highs: Any) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from scipy import sparse
@@ -23,6 +24,7 @@ from optimiser.solve.extensive import solve_extensive
 from optimiser.solve.highs import Basis, Growing, Point, Program, Warm, relative_gap
 from optimiser.solve.twostage import (
     Cuts,
+    Duals,
     Floats,
     Ints,
     Round,
@@ -85,23 +87,22 @@ class Answer:
     slope: Floats  # [first-stage column]
     dual: Floats  # [row]
     ray: tuple[float, Floats, Floats] | None
-    y: Floats  # [recourse column]
     basis: Basis | None
     elastic_basis: Basis | None
+
+
+def _by_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The matrix by rows: itself, where it is."""
+    return matrix if isinstance(matrix, sparse.csr_matrix) else sparse.csr_matrix(matrix)
 
 
 class Recourse:
     """The recourse problem of one scenario, ready to be solved at many first-stage points."""
 
     def __init__(self, scenario: Scenario) -> None:
-        stage = scenario.recourse
-        self.stage = stage
-        self.technology = sparse.csr_matrix(scenario.technology)
-        self.matrix = sparse.csr_matrix(stage.matrix)
-        self.across = sparse.csr_matrix(stage.matrix.T)
-        self.back = sparse.csr_matrix(scenario.technology.T)
-        self.whole = np.zeros(len(stage.cost), dtype=bool)
-        self._elastic: Program | None = None
+        self.stage = scenario.recourse
+        self.technology = _by_rows(scenario.technology)
+        self.matrix = _by_rows(self.stage.matrix)
 
     def program(self, x: Floats, relaxed: float = 0.0) -> Program:
         """The recourse problem at x; its rows may be relaxed by a tolerance."""
@@ -114,40 +115,33 @@ class Recourse:
             row_upper=stage.row_upper - taken + relaxed,
             lower=stage.lower,
             upper=stage.upper,
-            integer=self.whole,
+            integer=self.stage.integer,
         )
 
     def elastic(self, x: Floats, *, priced: bool = False) -> Program:
         """Least sum of what rows miss at x; or least cost with that sum at a price beyond every other."""
-        if self._elastic is None:
-            rows, columns = self.matrix.shape
-            short = np.flatnonzero(np.isfinite(self.stage.row_lower))
-            over = np.flatnonzero(np.isfinite(self.stage.row_upper))
-            slack = sparse.csr_matrix(
-                (
-                    np.concatenate([np.ones(len(short)), -np.ones(len(over))]),
-                    (np.concatenate([short, over]), np.arange(len(short) + len(over))),
-                ),
-                shape=(rows, len(short) + len(over)),
-            )
-            extra = slack.shape[1]
-            self._elastic = Program(
-                cost=np.concatenate([np.zeros(columns), np.ones(extra)]),
-                offset=0.0,
-                matrix=sparse.hstack([self.matrix, slack], format="csr"),
-                row_lower=self.stage.row_lower,
-                row_upper=self.stage.row_upper,
-                lower=np.concatenate([self.stage.lower, np.zeros(extra)]),
-                upper=np.concatenate([self.stage.upper, np.full(extra, np.inf)]),
-                integer=np.zeros(columns + extra, dtype=bool),
-            )
-        taken = self.technology @ x
-        cost = self._elastic.cost
-        if priced:
-            dear = 10.0 * (1.0 + float(np.abs(self.stage.cost).max(initial=0.0)))
-            cost = np.concatenate([self.stage.cost, np.full(len(cost) - len(self.stage.cost), dear)])
-        return replace(
-            self._elastic, cost=cost, row_lower=self.stage.row_lower - taken, row_upper=self.stage.row_upper - taken
+        stage, taken = self.stage, self.technology @ x
+        rows, columns = self.matrix.shape
+        short, over = np.flatnonzero(np.isfinite(stage.row_lower)), np.flatnonzero(np.isfinite(stage.row_upper))
+        extra = len(short) + len(over)
+        slack = sparse.csr_matrix(
+            (
+                np.concatenate([np.ones(len(short)), -np.ones(len(over))]),
+                (np.concatenate([short, over]), np.arange(extra)),
+            ),
+            shape=(rows, extra),
+        )
+        dear = 10.0 * (1.0 + float(np.abs(stage.cost).max(initial=0.0)))
+        cost = [stage.cost, np.full(extra, dear)] if priced else [np.zeros(columns), np.ones(extra)]
+        return Program(
+            cost=np.concatenate(cost),
+            offset=0.0,
+            matrix=sparse.hstack([self.matrix, slack], format="csr"),
+            row_lower=stage.row_lower - taken,
+            row_upper=stage.row_upper - taken,
+            lower=np.concatenate([stage.lower, np.zeros(extra)]),
+            upper=np.concatenate([stage.upper, np.full(extra, np.inf)]),
+            integer=np.zeros(columns + extra, dtype=bool),
         )
 
     def floor(self, dual: Floats, *, ray: bool = False, size: float = 1.0) -> tuple[float, Floats] | None:
@@ -158,29 +152,34 @@ class Recourse:
         Reduced costs of the wrong sign, by rounding errors only, are charged at ten times the largest value ``size``.
         """
         stage = self.stage
-        cost = np.zeros(len(stage.cost)) if ray else stage.cost
         rows = np.where(dual > 0, stage.row_lower, stage.row_upper)
-        dual = np.where(np.isfinite(rows), dual, 0.0)
-        reduced = cost - self.across @ dual
+        open_rows = np.isinf(rows)
+        if open_rows.any():
+            dual, rows = np.where(open_rows, 0.0, dual), np.where(open_rows, 0.0, rows)
+        reduced = -(self.matrix.T @ dual)
+        if not ray:
+            reduced += stage.cost
         columns = np.where(reduced > 0, stage.lower, stage.upper)
-        held = np.isfinite(columns)
-        wrong = np.abs(reduced[~held])
-        if (wrong > NOISE * (1.0 + np.abs(cost[~held]) + np.abs(dual).max(initial=0.0))).any():
-            return None
-        used = dual != 0
-        constant = dual[used] @ rows[used] + reduced[held] @ columns[held] - 10.0 * (1.0 + size) * wrong.sum()
-        return float(constant), self.back @ dual
+        open_columns = np.flatnonzero(np.isinf(columns))
+        wrong = np.abs(reduced[open_columns])
+        columns[open_columns] = 0.0
+        constant = float(dual @ rows + reduced @ columns)
+        if wrong.any():
+            cost = 0.0 if ray else np.abs(stage.cost[open_columns])
+            if (wrong > NOISE * (1.0 + cost + np.abs(dual).max(initial=0.0))).any():
+                return None
+            constant -= 10.0 * (1.0 + size) * float(wrong.sum())
+        return constant, self.technology.T @ dual
 
     def answer(self, warm: Warm, x: Floats, basis: Basis | None, elastic_basis: Basis | None) -> Answer:
         """Solve at x, from stored bases where there are any."""
         found = warm.solve(self.program(x), basis)
         if found.status == "unbounded":
-            none = np.empty(0)
-            return Answer(-np.inf, -np.inf, -np.inf, np.zeros(len(x)), none, None, none, None, elastic_basis)
+            return Answer(-np.inf, -np.inf, -np.inf, np.zeros(len(x)), np.empty(0), None, None, elastic_basis)
         cut = self.cut_of(found)
         if cut is not None:
             value = found.objective
-            return Answer(value, value, *cut, found.dual, None, found.x, found.basis, elastic_basis)
+            return Answer(value, value, *cut, found.dual, None, found.basis, elastic_basis)
         # infeasible; or so close to it that HiGHS cannot tell, which the sum of what rows miss can
         missed = warm.solve(self.elastic(x), elastic_basis)
         if missed.status != "optimal":
@@ -194,13 +193,13 @@ class Recourse:
             priced = warm.solve(self.elastic(x, priced=True), missed.basis)
             cut = self.cut_of(priced) or (-np.inf, np.zeros(len(x)))
             ray = *proof, missed.dual
-            return Answer(np.inf, priced.objective, *cut, priced.dual, ray, np.empty(0), basis, missed.basis)
+            return Answer(np.inf, priced.objective, *cut, priced.dual, ray, basis, missed.basis)
         for relaxed in (2.0, 20.0, 200.0):
             found = warm.solve(self.program(x, relaxed * tolerance), None)
             cut = self.cut_of(found)
             if cut is not None:
                 value = found.objective
-                return Answer(value, value, *cut, found.dual, None, found.x, found.basis, missed.basis)
+                return Answer(value, value, *cut, found.dual, None, found.basis, missed.basis)
         raise SolverError("HiGHS gave no usable duals for a scenario")
 
     def cut_of(self, found: Point) -> tuple[float, Floats] | None:
@@ -279,26 +278,33 @@ class Relaxed:
     bound: float
 
 
-class Pool:
-    """Every cut there is. A cut bounds the whole cost of its scenario: cost >= constant + slope·x.
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """At most one cut per scenario, cost >= constant + slope·x, and the duals they come from."""
 
-    Kept in layers of at most one cut per scenario; a scenario without a cut in a layer has the constant minus infinity.
-    """
+    constant: Floats  # [scenario], minus infinite without a cut
+    slope: Floats  # [scenario, column]
+    place: Ints  # [scenario], where its dual vector is
+    dual: Duals
+
+
+class Pool:
+    """Every cut there is. A cut bounds the whole cost of its scenario: cost >= constant + slope·x."""
 
     def __init__(self, scenarios: int, columns: int) -> None:
-        self.constant = np.empty((0, scenarios))  # [layer, scenario]
-        self.slope = np.empty((0, scenarios, columns))  # [layer, scenario, column]
+        self.layers: list[Layer] = []
+        self.has_cut = np.zeros(scenarios, dtype=bool)  # [scenario]
         self.ray_constant = np.empty(0)  # [ray]; constant + slope·x <= 0 must hold
         self.ray_slope = np.empty((0, columns))  # [ray, column]
-        self.dual: list[dict[int, Floats]] = []  # [layer], by scenario
         self.ray_dual: list[tuple[int, Floats]] = []  # [ray], scenario and dual
         self.asked: list[Floats] = []  # points at which cuts were made or looked up
 
-    def add(self, constant: Floats, slope: Floats, dual: dict[int, Floats]) -> None:
-        """Add a layer."""
-        self.dual.append(dual)
-        self.constant = np.concatenate([self.constant, constant[None]])
-        self.slope = np.concatenate([self.slope, slope[None]])
+    def add(self, constant: Floats, slope: Floats, duals: dict[int, Floats]) -> None:
+        """Add a layer, with the dual vectors of the scenarios that have a cut in it."""
+        place = np.full(len(constant), -1, dtype=np.int64)
+        place[list(duals)] = np.arange(len(duals))
+        self.layers.append(Layer(constant, slope, place, Duals(duals.values())))
+        self.has_cut |= np.isfinite(constant)
 
     def add_ray(self, constant: float, slope: Floats, scenario: int, dual: Floats) -> None:
         """Add a feasibility cut."""
@@ -309,20 +315,29 @@ class Pool:
     @property
     def bounded(self) -> int:
         """Number of scenarios that have a cut."""
-        return int(np.isfinite(self.constant).any(axis=0).sum())
+        return int(self.has_cut.sum())
 
     @property
     def complete(self) -> bool:
         """Whether every scenario has a cut, so that the master is bounded in the scenario costs."""
-        return bool(np.isfinite(self.constant).any(axis=0).all()) if len(self.constant) else False
+        return bool(self.has_cut.all())
 
     def at(self, x: Floats) -> tuple[Floats, Ints]:
         """Cost of every scenario by the cuts at x, and the layer of the cut that says so, [scenario]."""
-        if not len(self.constant):
-            return np.full(self.constant.shape[1], -np.inf), np.zeros(self.constant.shape[1], dtype=np.int64)
-        values = self.constant + self.slope @ x
-        best = np.argmax(values, axis=0)
-        return values[best, np.arange(values.shape[1])], best
+        most, best = np.full(len(self.has_cut), -np.inf), np.zeros(len(self.has_cut), dtype=np.int64)
+        for number, layer in enumerate(self.layers):
+            value = layer.constant + layer.slope @ x
+            better = value > most
+            most[better], best[better] = value[better], number
+        return most, best
+
+    def cuts_of(self, best: Ints) -> tuple[Floats, Floats]:
+        """Constants and slopes of one layer for every scenario, ``best`` [scenario] saying which."""
+        constant, slope = np.empty(len(best)), np.empty((len(best), self.ray_slope.shape[1]))
+        for number in np.unique(best):
+            own = best == number
+            constant[own], slope[own] = self.layers[number].constant[own], self.layers[number].slope[own]
+        return constant, slope
 
 
 class Search:
@@ -551,6 +566,11 @@ class Search:
             return None
         kept = part.kept()
         self.reuse(replace(kept, scenario=chosen[kept.scenario]))
+        # a scenario starts from where its nearest neighbour of the sample ended
+        for number in range(self.count):
+            near = int(np.argmin(np.abs(chosen - number)))
+            if self.recourse[number].matrix.shape == part.recourse[near].matrix.shape:
+                self.bases[number] = part.bases[near]
         self.order(np.concatenate([np.setdiff1d(np.arange(self.count), chosen), chosen]))
         if part.x is not None:
             self.evaluate(part.x)
@@ -563,17 +583,17 @@ class Search:
     def kept(self) -> Cuts:
         """Dual vectors of every cut that says most at some point asked for; the others would change nothing there."""
         pool = self.pool
-        used: dict[tuple[int, int], Floats] = {}
+        used: set[tuple[int, int]] = set()
         for x in pool.asked:
             costs, layer = pool.at(x)
-            for scenario in np.flatnonzero(np.isfinite(costs)):
-                place = int(layer[scenario])
-                used[place, int(scenario)] = pool.dual[place][int(scenario)]
+            told = np.flatnonzero(np.isfinite(costs))
+            used.update(zip(layer[told].tolist(), told.tolist(), strict=True))
         order = sorted(used)
+        layers = pool.layers
         return Cuts(
             np.array([s for _, s in order] + [s for s, _ in pool.ray_dual], dtype=np.int64),
             np.array([False] * len(order) + [True] * len(pool.ray_dual), dtype=bool),
-            (*(used[place] for place in order), *(dual for _, dual in pool.ray_dual)),
+            Duals(chain((layers[n].dual[layers[n].place[s]] for n, s in order), (dual for _, dual in pool.ray_dual))),
         )
 
     def reuse(self, cuts: Cuts) -> None:
@@ -656,7 +676,7 @@ class Search:
                 complete, bounded, layers, rays = self.pool.complete, self.pool.bounded, 0, 0
                 master = Growing(self.master(self.box))
             self.extend(master, layers, rays)
-            layers, rays = len(self.pool.constant), len(self.pool.ray_constant)
+            layers, rays = len(self.pool.layers), len(self.pool.ray_constant)
             found = master.solve(time_limit=self.left())
             if found.status == "stopped":
                 raise Stopped
@@ -707,7 +727,7 @@ class Search:
         first, tail = self.first, self.problem.tail_counts
         weight, extra = self.problem.risk_weight if tail else 0.0, self.count + 1 if tail else 0
         beyond = self.probability / (1.0 - self.problem.risk_level)
-        free = np.where(np.isfinite(self.pool.constant).any(axis=0), np.inf, 0.0)
+        free = np.where(self.pool.has_cut, np.inf, 0.0)
         size = self.columns + self.count + extra
         matrix = sparse.hstack(
             [first.matrix, sparse.csr_matrix((first.matrix.shape[0], size - self.columns))], format="csr"
@@ -753,14 +773,14 @@ class Search:
     def extend(self, master: Growing, layers: int, rays: int) -> None:
         """Add to the master what the pool has beyond so many layers and rays."""
         size = self.columns + self.count + (self.count + 1 if self.problem.tail_counts else 0)
-        for layer in range(layers, len(self.pool.constant)):
-            have = np.flatnonzero(np.isfinite(self.pool.constant[layer]))
-            slope = sparse.csr_matrix(-self.pool.slope[layer, have] / self.unit)
+        for layer in self.pool.layers[layers:]:
+            have = np.flatnonzero(np.isfinite(layer.constant))
+            slope = sparse.csr_matrix(-layer.slope[have] / self.unit)
             own = sparse.csr_matrix(
                 (np.ones(len(have)), (np.arange(len(have)), have)), shape=(len(have), size - self.columns)
             )
             rows = sparse.hstack([slope, own], format="csr")
-            master.add_rows(rows, self.pool.constant[layer, have] / self.unit, np.full(len(have), np.inf))
+            master.add_rows(rows, layer.constant[have] / self.unit, np.full(len(have), np.inf))
         if rays < len(self.pool.ray_constant):
             rows, upper = self.ray_rows(size, rays)
             master.add_rows(rows, np.full(len(upper), -np.inf), upper)
@@ -799,8 +819,7 @@ class Search:
             return [np.array([s]) for s in range(self.count)]
         features = []
         for point in points:
-            _, layer = self.pool.at(point)
-            features.append(self.pool.slope[layer, np.arange(self.count)])
+            features.append(self.pool.cuts_of(self.pool.at(point)[1])[1])
         table = np.concatenate(features, axis=1)
         spread = table.std(axis=0)
         table = table[:, spread > 0]
@@ -940,9 +959,8 @@ class Clustered:
         costs, layer = pool.at(x)
         if not np.isfinite(costs).all():
             return added
-        every = np.arange(search.count)
-        constant = pool.constant[layer, every] / unit
-        slope = pool.slope[layer, every] / unit
+        constant, slope = pool.cuts_of(layer)
+        constant, slope = constant / unit, slope / unit
         at_risk = tail_mean(search.problem, costs)[1] / unit if self.tail else 0.0
         rows, lower = [], []
         for number, group in enumerate(self.groups):
@@ -969,19 +987,14 @@ class Clustered:
             self.add(np.array(rows), np.array(lower), np.full(len(rows), np.inf))
         return added or bool(rows)
 
-    def program(self, cutoff: float = np.inf) -> Program:
-        """What there is now, with cost at most ``cutoff`` pounds."""
-        rows, lower, upper = list(self.rows), list(self.row_lower), list(self.row_upper)
-        if np.isfinite(cutoff):
-            rows.append(sparse.csr_matrix(self.cost))
-            lower.append(np.array([-np.inf]))
-            upper.append(np.array([cutoff / self.search.unit]))
+    def program(self) -> Program:
+        """What there is now."""
         return Program(
             cost=self.cost,
             offset=0.0,
-            matrix=sparse.vstack(rows, format="csr"),
-            row_lower=np.concatenate(lower),
-            row_upper=np.concatenate(upper),
+            matrix=sparse.vstack(self.rows, format="csr"),
+            row_lower=np.concatenate(self.row_lower),
+            row_upper=np.concatenate(self.row_upper),
             lower=self.lower,
             upper=self.upper,
             integer=self.integer,
@@ -1007,7 +1020,7 @@ class Clustered:
     def solve(self, cutoff: float, near: Floats | None = None) -> highs.Outcome:
         """Best whole-number point of cost at most ``cutoff`` pounds; or the best near another point."""
         search = self.search
-        program = self.program(cutoff)
+        program = self.program()
         if near is not None:
             first, binary = search.first, search.binary
             at_upper = near[binary] > first.lower[binary] + 0.5
@@ -1020,8 +1033,15 @@ class Clustered:
                 row_lower=np.append(program.row_lower, -np.inf),
                 row_upper=np.append(program.row_upper, away),
             )
-        gap = MASTER_GAP * search.settings.gap
-        return highs.solve(program, gap=gap, time_limit=search.left(), stop=search.settings.stop)
+        highest = cutoff / search.unit
+        for gap in (MASTER_GAP * search.settings.gap, 0.0):
+            found = highs.solve(program, gap=gap, cutoff=highest, time_limit=search.left(), stop=search.settings.stop)
+            # beyond the cutoff nothing is looked for: what is found there says only that there is nothing below
+            if found.status != "optimal" or found.objective <= highest:
+                return found
+            if found.bound >= highest:
+                break
+        return replace(found, status="infeasible", x=None, objective=np.inf, bound=np.inf)
 
 
 def _without_costs(problem: TwoStageProblem) -> TwoStageProblem:
@@ -1147,14 +1167,15 @@ def recourse_at(problem: TwoStageProblem, x: Floats, executor: Executor | None =
         If a scenario has none.
     """
     with ThreadPoolExecutor(2) if executor is None else nullcontext(executor) as pool:
-        recourse = [Recourse(scenario) for scenario in problem.scenarios]
-        chunks = [recourse[i : i + CHUNK] for i in range(0, len(recourse), CHUNK)]
-        work = [
-            pool.submit(_solve_chunk, chunk, x, [None] * len(chunk), [None] * len(chunk), Clock(None, None))
-            for chunk in chunks
-        ]
-        answers = [answer for task in work for answer in task.result() or ()]
-    for number, answer in enumerate(answers):
-        if not np.isfinite(answer.value):
+        chunks = [problem.scenarios[i : i + CHUNK] for i in range(0, len(problem.scenarios), CHUNK)]
+        found = [point for part in pool.map(_points, chunks, [x] * len(chunks)) for point in part]
+    for number, point in enumerate(found):
+        if point.status != "optimal":
             raise SolverError(f"scenario {number} has no best recourse at this first-stage point")
-    return tuple(answer.y for answer in answers)
+    return tuple(point.x for point in found)
+
+
+def _points(chunk: Sequence[Scenario], x: Floats) -> list[Point]:
+    """Best recourse of some scenarios."""
+    warm = Warm()
+    return [warm.solve(Recourse(scenario).program(x)) for scenario in chunk]

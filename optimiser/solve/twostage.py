@@ -8,8 +8,9 @@ min cost·x + sum probability_s · Q_s(x), or with weight on the tail mean (CVaR
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,6 +148,39 @@ class Settings:
     workers: int = 2
 
 
+class Duals(Sequence[Floats]):
+    """Vectors kept without their zeros, which more than half of the entries of dual vectors are."""
+
+    def __init__(self, vectors: Iterable[Floats]) -> None:
+        sizes, places, values = [], [np.empty(0, dtype=np.int32)], [np.empty(0)]
+        for vector in vectors:
+            place = np.flatnonzero(vector).astype(np.int32)
+            sizes.append(len(vector))
+            places.append(place)
+            values.append(vector[place])
+        self._size = np.array(sizes, dtype=np.int64)
+        self._end = np.cumsum([len(place) for place in places])
+        self._place, self._value = np.concatenate(places), np.concatenate(values)
+
+    def __len__(self) -> int:
+        return len(self._size)
+
+    @overload
+    def __getitem__(self, number: int) -> Floats: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> Duals: ...
+
+    def __getitem__(self, number: int | slice) -> Floats | Duals:
+        if isinstance(number, slice):
+            return Duals(self[position] for position in range(*number.indices(len(self))))
+        number = range(len(self))[number]
+        own = slice(self._end[number], self._end[number + 1])
+        vector = np.zeros(self._size[number])
+        vector[self._place[own]] = self._value[own]
+        return vector
+
+
 @dataclass(frozen=True, eq=False)
 class Cuts:
     """Dual vectors of recourse problems.
@@ -163,7 +197,7 @@ class Cuts:
 
     scenario: Ints
     ray: Bools
-    dual: tuple[Floats, ...]
+    dual: Sequence[Floats]
 
 
 @dataclass(frozen=True)
