@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from optimiser.errors import NoPlanError, OptimiserError
 if TYPE_CHECKING:
     from optimiser.analysis.planning import Asked, Told
     from optimiser.instance.schema import Instance
+    from optimiser.solve.kept import Kept
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,6 +47,12 @@ CapitalOption = Annotated[
 RiskWeight = Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Weight of the worst futures' mean, 0 to 1.")]
 Method = Annotated[str, typer.Option(help="auto, extensive or lshaped.")]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Write tables and the whole document to this folder.")]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from", metavar="RUN", help="Start from what an earlier run has learned: a folder written by --out."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
@@ -67,6 +75,7 @@ def plan(
     capital: CapitalOption = None,
     risk_weight: RiskWeight = None,
     method: Method = "auto",
+    start: From = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -80,6 +89,7 @@ def plan(
             from optimiser.report.files import refuse_unless_writable
 
             refuse_unless_writable(out)
+        asked = replace(asked, keep=out is not None, start=None if start is None else _kept(start))
         with _telling() as told:
             made, document = make_plan(found, asked, told)
     if out is not None:
@@ -180,6 +190,12 @@ def _asked(
     if method not in ("auto", "extensive", "lshaped"):
         raise typer.BadParameter("auto, extensive or lshaped", param_hint="--method")
     return Asked(scenarios, seed, gap, time_limit, capital, risk_weight, method)
+
+
+def _kept(folder: Path) -> Kept:
+    from optimiser.report.files import read_kept
+
+    return read_kept(folder)
 
 
 def _load(name_or_path: str) -> Instance:

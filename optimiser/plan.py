@@ -19,6 +19,7 @@ from models.problem import COST_TERMS, Problem
 from optimiser.finance import month_name, month_number
 from optimiser.instance.schema import Instance
 from optimiser.solve.engine import Found
+from optimiser.solve.kept import Kept
 from optimiser.verify import Verified
 
 Floats = NDArray[np.float64]
@@ -43,12 +44,13 @@ COST_GROUPS = {
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A verified plan of an instance on its futures."""
+    """A verified plan of an instance on its futures; ``kept`` is what its search learned, where that was asked for."""
 
     instance: Instance
     problem: Problem
     solution: Found
     verified: Verified
+    kept: Kept | None = None
 
     @property
     def decisions(self) -> Decisions:

@@ -7,7 +7,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 
 import numpy as np
@@ -36,6 +36,7 @@ from optimiser.instance.schema import Capital, Instance
 from optimiser.plan import Plan, Row, break_even, decisions_table, titles_of
 from optimiser.solve.engine import Engine, Placing, stopped_by_hand
 from optimiser.solve.highs import relative_gap
+from optimiser.solve.kept import Kept
 from optimiser.solve.twostage import Round, Settings
 from optimiser.verify import idle_while_unregistered, verify
 
@@ -54,6 +55,8 @@ class Asked:
     capital: float | None = None
     risk_weight: float | None = None
     method: str = "auto"
+    start: Kept | None = None  # what an earlier run has kept
+    keep: bool = False  # keep what the search learns
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,11 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
         refuse_if_stopped(stop)
         at = timed("build", began)
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
+        taken = None if asked.start is None else engine.take_up(asked.start)
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search, asked.method)
+        if asked.keep:
+            plan = replace(plan, kept=engine.keep())
         at = timed("search", at)
         # ended by a gap, not by a clock, so that the same bytes come out again
         extra = replace(settings, gap=2 * asked.gap)
@@ -144,7 +150,10 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
             told.step("pricing the plan on fresh futures")
             fresh = out_of_sample(plan, asked)
             timed("fresh_futures", at)
-    document = plan_document(plan, compared, worth, ranked, asked) | {"out_of_sample": fresh}
+    document = plan_document(plan, compared, worth, ranked, asked) | {
+        "out_of_sample": fresh,
+        "taken_up": None if taken is None else asdict(taken),
+    }
     timings["total_seconds"] = time.perf_counter() - began
     document["timings"] = timings
     return plan, document

@@ -8,15 +8,19 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.problem import COST_TERMS
 from optimiser.errors import Fault, InstanceError
 from optimiser.plan import Plan
 
+if TYPE_CHECKING:
+    from optimiser.solve.kept import Kept
+
 Row = dict[str, Any]
 
 DOCUMENT = "plan.json"
+KEPT = "kept.npz"
 #: Tables of the document that are written as CSV.
 TABLES = ("decisions", "quarters", "years", "capital", "voids", "break_even", "limits", "beyond_horizon")
 
@@ -38,6 +42,31 @@ def refuse_unless_writable(folder: Path) -> None:
     if not os.access(parent, os.W_OK):
         fix = "Name a folder that can be written."
         raise InstanceError([Fault(str(folder), None, "--out", "", "cannot be written", fix)], "the command")
+
+
+def read_kept(folder: Path) -> Kept:
+    """What an earlier run has kept.
+
+    Raises
+    ------
+    InstanceError
+        If the folder holds no run, or one that kept nothing that can be read.
+    """
+    from optimiser.errors import SolverError
+    from optimiser.solve.kept import Kept
+
+    file = folder / KEPT
+    if not (folder / DOCUMENT).exists():
+        fix = "Name a folder that optimiser plan --out has written."
+        raise InstanceError([Fault(str(folder), None, "--from", "", "holds no run", fix)], "the command")
+    if not file.exists():
+        fix = "Plan again with --out and --method lshaped: the extensive form keeps nothing."
+        raise InstanceError([Fault(str(file), None, "--from", "", "is not there", fix)], "the command")
+    try:
+        return Kept.from_bytes(file.read_bytes())
+    except SolverError as error:
+        fix = "Plan again with --out."
+        raise InstanceError([Fault(str(file), None, "--from", "", str(error), fix)], "the command") from None
 
 
 def write_plan(plan: Plan, document: Row, folder: Path) -> None:
@@ -67,6 +96,8 @@ def _write_everything(plan: Plan, document: Row, folder: Path) -> None:
     write_table(document["evidence"]["register"], folder / "evidence.csv")
     write_table(plan.terms_table(), folder / "costs.csv")
     _write_futures(plan, folder)
+    if plan.kept is not None:
+        (folder / KEPT).write_bytes(plan.kept.to_bytes())
     (folder / DOCUMENT).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

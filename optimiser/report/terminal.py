@@ -364,9 +364,20 @@ def _quality(document: Row) -> Group:
             f"(standard error {pounds(fresh['standard_error_gbp'], step)}), "
             f"on its own {pounds(document['expected_cost_gbp'], step)} ({pounds(fresh['own_standard_error_gbp'], step)})."
         )
+    if document["taken_up"] is not None:
+        lines.append(taken_up_words(document["taken_up"]))
     if document["warnings"]:
         lines += [Text(f"Note: {warning}", style="yellow") for warning in document["warnings"]]
     return Group(*lines)
+
+
+def taken_up_words(taken: Row) -> str:
+    """What of an earlier run could be taken up."""
+    held = f"Started from an earlier run: {taken['vectors']:,} of what it learned still holds"
+    if not taken["dropped"]:
+        return held + "."
+    why = f"prices, stays or beds on offer changed in {taken['futures_changed']:,} futures"
+    return f"{held}; {taken['dropped']:,} dropped, since {why}."
 
 
 def matter_words(evidence: Row, step: float) -> str:

@@ -31,15 +31,17 @@ Solve = Callable[
 
 @dataclass(frozen=True, eq=False)
 class Component:
-    """A part of a problem, and which first-stage columns of the whole it holds."""
+    """A part of a problem: first-stage columns of the whole that it holds, and recourse rows of the first scenario."""
 
     columns: Ints
     problem: TwoStageProblem
+    rows: Ints
 
 
 def components_of(problem: TwoStageProblem) -> tuple[Component, ...]:
     """The parts of a problem that share neither row nor column; the problem itself where it is of one piece."""
-    whole = (Component(np.arange(len(problem.first.cost)), problem),)
+    rows = np.arange(problem.scenarios[0].recourse.matrix.shape[0])
+    whole = (Component(np.arange(len(problem.first.cost)), problem, rows),)
     if problem.tail_counts:
         return whole
     group, own = _groups(problem)
@@ -110,16 +112,19 @@ def _part(problem: TwoStageProblem, number: int, first: Ints, recourse: Sequence
     columns = np.flatnonzero(first == number)
     stage = problem.first
     rows = _rows_of(stage.matrix, columns, number == 0)
-    scenarios = tuple(
-        _future_part(scenario, columns, np.flatnonzero(places == number), number == 0, shared)
-        for scenario, places in zip(problem.scenarios, recourse, strict=True)
+    touched, scenarios = zip(
+        *(
+            _future_part(scenario, columns, np.flatnonzero(places == number), number == 0, shared)
+            for scenario, places in zip(problem.scenarios, recourse, strict=True)
+        ),
+        strict=True,
     )
     own = _restricted(stage, rows, columns, _cut(stage.matrix, rows, columns, {}))
-    return Component(columns, replace(problem, first=own, scenarios=scenarios))
+    return Component(columns, replace(problem, first=own, scenarios=scenarios), touched[0])
 
 
-def _future_part(scenario: Scenario, columns: Ints, own: Ints, leading: bool, shared: Layouts) -> Scenario:
-    """One future's part: its rows touch the part's columns; constants go with the leading part."""
+def _future_part(scenario: Scenario, columns: Ints, own: Ints, leading: bool, shared: Layouts) -> tuple[Ints, Scenario]:
+    """One future's part, and its rows: they touch the part's columns; constants go with the leading part."""
     recourse = scenario.recourse
     touched = _rows_of(recourse.matrix, own, False)
     touched = np.union1d(touched, _rows_of(scenario.technology, columns, False))
@@ -127,7 +132,7 @@ def _future_part(scenario: Scenario, columns: Ints, own: Ints, leading: bool, sh
         empty = np.diff(recourse.matrix.indptr) + np.diff(scenario.technology.indptr) == 0
         touched = np.union1d(touched, np.flatnonzero(empty))
     cost = scenario.first_stage_cost
-    return replace(
+    return touched, replace(
         scenario,
         technology=_cut(scenario.technology, touched, columns, shared),
         recourse=_restricted(recourse, touched, own, _cut(recourse.matrix, touched, own, shared)),

@@ -31,6 +31,7 @@ from optimiser.solve.compile import (
 from optimiser.solve.components import components_of, solve_apart
 from optimiser.solve.extensive import solve_extensive
 from optimiser.solve.highs import Chain, Program, check_version
+from optimiser.solve.kept import Kept, TakenUp, keep, take_up
 from optimiser.solve.lshaped import solve_lshaped
 from optimiser.solve.twostage import Cuts, Round, Scenario, Settings, TwoStageProblem, TwoStageSolution
 
@@ -70,6 +71,8 @@ class Engine:
         compiled = compile_problem(problem)
         self.first, self.template, self.two_stage = compiled.first, compiled.template, compiled.two_stage
         self._kept: tuple[Cuts | None, ...] | None = None
+        self._best: Floats | None = None
+        self._start: Floats | None = None
 
     def search(
         self,
@@ -93,7 +96,7 @@ class Engine:
         """
         began = time.perf_counter()
         parts = components_of(self._within(bounds or {}))
-        point = None if start is None else vector_from(self.first, self.problem, start)
+        point = self._start if start is None else vector_from(self.first, self.problem, start)
         if method == "auto":
             method = "extensive" if len(self.problem.scenarios) <= FEW_FUTURES else "lshaped"
         kept = self._kept if self._kept is not None and len(self._kept) == len(parts) else None
@@ -107,7 +110,7 @@ class Engine:
             progress=progress,
         )
         if not bounds and found.x is not None:
-            self._kept = learned
+            self._kept, self._best = learned, found.x
         if found.status == "unbounded":
             raise SolverError(
                 "the problem is unbounded: some price is below zero. Check prices, contributions and grants"
@@ -154,10 +157,24 @@ class Engine:
         homes available, lot sizes, tolerances, CVaR.
         """
         other = Engine.__new__(Engine)
-        other.problem, other.template, other._kept = problem, self.template, self._kept
+        other.problem, other.template = problem, self.template
+        other._kept, other._best, other._start = self._kept, None, None
         other.first = compile_first_stage(problem)
         other.two_stage = replace(self.two_stage, first=other.first.stage, cvar_limit=problem.cvar_limit)
         return other
+
+    def keep(self) -> Kept | None:
+        """What the last search within all limits learned, for another run; None where it learned nothing to keep."""
+        if self._kept is None or self._best is None or all(cuts is None for cuts in self._kept):
+            return None
+        parts = components_of(self.two_stage)
+        return keep(self.first, self.template, self.two_stage.scenarios, parts, self._kept, self._best)
+
+    def take_up(self, kept: Kept) -> TakenUp:
+        """Start the next search from what another run has kept, as far as it still holds."""
+        parts = components_of(self.two_stage)
+        self._kept, self._start, taken = take_up(kept, self.first, self.template, self.two_stage.scenarios, parts)
+        return taken
 
     # inner workings
 

@@ -1,0 +1,214 @@
+"""What one run learned of its placement problems, kept for the next: dual vectors by the names of their rows.
+
+A dual vector bounds the cost of a future from below whatever its right-hand side, its beds and its dates, as long as its
+prices have not fallen and its stays stand. Whether that is so is computed for each vector before it is taken up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from optimiser.errors import SolverError
+from optimiser.solve.compile import FirstStage, Template
+from optimiser.solve.components import Component
+from optimiser.solve.twostage import Cuts, Scenario, Stage
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+#: Reduced costs of the wrong sign up to this much, relative to costs, are rounding errors.
+NOISE = 1e-7
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """Dual vectors of a run, and the best first-stage point that it found.
+
+    Parameters
+    ----------
+    rows : name of every row of a placement problem
+    futures : fingerprint of what the vectors of each future depend on: recourse costs, matrix and bounds of columns
+    scenario, ray : [vector], as in ``Cuts``
+    dual : [vector, row]
+    start : values of first-stage columns by name, zeros left out
+    """
+
+    rows: tuple[str, ...]
+    futures: tuple[str, ...]
+    scenario: Ints
+    ray: Bools
+    dual: sparse.csr_matrix
+    start: dict[str, float]
+
+    def to_bytes(self) -> bytes:
+        """A compressed file of it."""
+        head = {"format": FORMAT, "rows": self.rows, "futures": self.futures, "start": self.start}
+        file = io.BytesIO()
+        np.savez_compressed(
+            file,
+            head=np.frombuffer(json.dumps(head).encode(), dtype=np.uint8),
+            scenario=self.scenario.astype(np.int32),
+            ray=self.ray,
+            data=self.dual.data,
+            indices=self.dual.indices.astype(np.int32),
+            indptr=self.dual.indptr.astype(np.int64),
+        )
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Kept:
+        """Read such a file.
+
+        Raises
+        ------
+        SolverError
+            If it is none, or of another format.
+        """
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
+                head = json.loads(file["head"].tobytes())
+                if head["format"] != FORMAT:
+                    raise SolverError(f"kept duals of format {head['format']}; this version reads {FORMAT}")
+                shape = len(file["indptr"]) - 1, len(head["rows"])
+                dual = sparse.csr_matrix((file["data"], file["indices"], file["indptr"]), shape=shape)
+                scenario, ray = file["scenario"].astype(np.int64), file["ray"].astype(bool)
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise SolverError("the file of kept duals cannot be read") from error
+        return cls(tuple(head["rows"]), tuple(head["futures"]), scenario, ray, dual, head["start"])
+
+
+@dataclass(frozen=True)
+class TakenUp:
+    """How many kept vectors still hold, how many do not, and in how many futures prices, stays or bounds changed."""
+
+    vectors: int
+    dropped: int
+    futures_changed: int
+
+
+def keep(
+    first: FirstStage,
+    template: Template,
+    scenarios: Sequence[Scenario],
+    parts: Sequence[Component],
+    cuts: Sequence[Cuts | None],
+    x: Floats,
+) -> Kept:
+    """Everything worth keeping of a solve: vectors of its parts [part], and its best first-stage point [column]."""
+    scenario, ray, rows, columns, values = [], [], [], [], []
+    count = 0
+    for part, own in zip(parts, cuts, strict=True):
+        if own is None:
+            continue
+        scenario.append(own.scenario)
+        ray.append(own.ray)
+        for dual in own.dual:
+            used = np.flatnonzero(dual)
+            rows.append(np.full(len(used), count))
+            columns.append(part.rows[used])
+            values.append(dual[used])
+            count += 1
+    names = _names(template)
+    dual = sparse.csr_matrix(
+        (_joined(values), (_joined(rows).astype(np.int64), _joined(columns).astype(np.int64))),
+        shape=(count, len(names)),
+    )
+    start = {name: float(x[column]) for name, column in _columns(first).items() if x[column] != 0}
+    futures = tuple(_fingerprint(each.recourse) for each in scenarios)
+    return Kept(
+        names, futures, _joined(scenario).astype(np.int64), _joined(ray).astype(bool), sparse.csr_matrix(dual), start
+    )
+
+
+def take_up(
+    kept: Kept, first: FirstStage, template: Template, scenarios: Sequence[Scenario], parts: Sequence[Component]
+) -> tuple[tuple[Cuts, ...], Floats, TakenUp]:
+    """Kept vectors that hold for other figures, by part; the point to start from [column]; and how many there are."""
+    names = _names(template)
+    place = {name: row for row, name in enumerate(names)}
+    old = np.array([place.get(name, -1) for name in kept.rows], dtype=np.int64)
+    known = np.flatnonzero(old >= 0)
+    move = sparse.csr_matrix((np.ones(len(known)), (known, old[known])), shape=(len(kept.rows), len(names)))
+    dual = sparse.csr_matrix(kept.dual @ move)
+    new = np.ones(len(names), dtype=bool)
+    new[old[known]] = False
+    held = np.zeros(len(kept.scenario), dtype=bool)
+    by_part = []
+    for part in parts:
+        own = sparse.csr_matrix(dual[:, part.rows])
+        inside = np.flatnonzero((np.diff(own.indptr) > 0) & (kept.scenario < len(scenarios)))
+        chosen: list[int] = []
+        vectors: list[Floats] = []
+        for number in np.unique(kept.scenario[inside]):
+            mine = inside[kept.scenario[inside] == number]
+            table, good = _holding(
+                part.problem.scenarios[int(number)].recourse, own[mine].toarray(), kept.ray[mine], new[part.rows]
+            )
+            chosen += mine[good].tolist()
+            vectors += list(table[good])
+        held[chosen] = True
+        by_part.append(Cuts(kept.scenario[chosen], kept.ray[chosen], tuple(vectors)))
+    x = np.zeros(len(first.stage.cost))
+    for name, column in _columns(first).items():
+        x[column] = kept.start.get(name, 0.0)
+    changed = sum(
+        fingerprint != _fingerprint(scenario.recourse)
+        for fingerprint, scenario in zip(kept.futures, scenarios, strict=False)
+    )
+    return tuple(by_part), x, TakenUp(int(held.sum()), int((~held).sum()), changed)
+
+
+def _holding(stage: Stage, dual: Floats, ray: Bools, new: Bools) -> tuple[Floats, Bools]:
+    """Vectors [vector, row], mended where rows are new, and which of them bound the cost of a placement problem."""
+    matrix = stage.matrix
+    cost = np.where(ray[:, None], 0.0, stage.cost)
+    noise = NOISE * (1.0 + np.abs(cost) + np.abs(dual).max(axis=1, initial=0.0)[:, None])
+    open_above, open_below = np.isinf(stage.upper), np.isinf(stage.lower)
+
+    def wrong(reduced: Floats) -> Bools:
+        found: Bools = ((reduced < -noise) & open_above) | ((reduced > noise) & open_below)
+        return found
+
+    reduced = cost - dual @ matrix
+    bad = wrong(reduced)
+    if bad.any() and new.any():
+        # a row that was not there before held columns at zero: its price is what they would have gained
+        rows = sparse.csr_matrix(matrix[np.flatnonzero(new)])
+        for place, row in enumerate(np.flatnonzero(new)):
+            columns = rows.indices[rows.indptr[place] : rows.indptr[place + 1]]
+            factor = rows.data[rows.indptr[place] : rows.indptr[place + 1]]
+            columns, factor = columns[factor > 0], factor[factor > 0]
+            if np.isfinite(stage.row_upper[row]) and len(columns):
+                dual[:, row] = np.minimum((np.minimum(reduced[:, columns], 0.0) / factor).min(axis=1), 0.0)
+        bad = wrong(cost - dual @ matrix)
+    good: Bools = np.logical_not(bad.any(axis=1))
+    return dual, good
+
+
+def _names(template: Template) -> tuple[str, ...]:
+    return tuple(f"{name}{index}" for name, index in template.rows)
+
+
+def _columns(first: FirstStage) -> dict[str, int]:
+    return {f"{name}{index}": column for name, by in first.columns.items() for index, column in by.items()}
+
+
+def _fingerprint(stage: Stage) -> str:
+    found = hashlib.blake2b(digest_size=8)
+    for array in (stage.cost, stage.matrix.data, stage.matrix.indices, stage.lower, stage.upper):
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def _joined(arrays: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+    return np.concatenate(arrays) if arrays else np.zeros(0)
