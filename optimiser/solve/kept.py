@@ -1,7 +1,8 @@
 """What one run learned of its placement problems, kept for the next: dual vectors by the names of their rows.
 
 A dual vector bounds the cost of a future from below whatever its right-hand side, its beds and its dates, as long as its
-prices have not fallen and its stays stand. Whether that is so is computed for each vector before it is taken up.
+prices have not fallen and its stays stand. Whether that is so is computed for each vector before it is taken up; where
+prices fell a little it can often be mended.
 """
 
 from __future__ import annotations
@@ -140,8 +141,6 @@ def take_up(
     known = np.flatnonzero(old >= 0)
     move = sparse.csr_matrix((np.ones(len(known)), (known, old[known])), shape=(len(kept.rows), len(names)))
     dual = sparse.csr_matrix(kept.dual @ move)
-    new = np.ones(len(names), dtype=bool)
-    new[old[known]] = False
     held = np.zeros(len(kept.scenario), dtype=bool)
     by_part = []
     for part in parts:
@@ -151,9 +150,7 @@ def take_up(
         vectors: list[Floats] = []
         for number in np.unique(kept.scenario[inside]):
             mine = inside[kept.scenario[inside] == number]
-            table, good = _holding(
-                part.problem.scenarios[int(number)].recourse, own[mine].toarray(), kept.ray[mine], new[part.rows]
-            )
+            table, good = _holding(part.problem.scenarios[int(number)].recourse, own[mine].toarray(), kept.ray[mine])
             chosen += mine[good].tolist()
             vectors += list(table[good])
         held[chosen] = True
@@ -168,29 +165,37 @@ def take_up(
     return tuple(by_part), x, TakenUp(int(held.sum()), int((~held).sum()), changed)
 
 
-def _holding(stage: Stage, dual: Floats, ray: Bools, new: Bools) -> tuple[Floats, Bools]:
-    """Vectors [vector, row], mended where rows are new, and which of them bound the cost of a placement problem."""
+def _holding(stage: Stage, dual: Floats, ray: Bools) -> tuple[Floats, Bools]:
+    """Vectors [vector, row], mended where prices fell, and which of them bound the cost of a placement problem.
+
+    A row that only holds columns down, such as beds in a layer within the award, may take a lower price: that mends the
+    columns it holds and harms no other. So a layer that is cheaper because its term begins later costs the bound no more
+    than the beds it offers.
+    """
     matrix = stage.matrix
     cost = np.where(ray[:, None], 0.0, stage.cost)
     noise = NOISE * (1.0 + np.abs(cost) + np.abs(dual).max(axis=1, initial=0.0)[:, None])
     open_above, open_below = np.isinf(stage.upper), np.isinf(stage.lower)
-
-    def wrong(reduced: Floats) -> Bools:
-        found: Bools = ((reduced < -noise) & open_above) | ((reduced > noise) & open_below)
-        return found
-
     reduced = cost - dual @ matrix
-    bad = wrong(reduced)
-    if bad.any() and new.any():
-        # a row that was not there before held columns at zero: its price is what they would have gained
-        rows = sparse.csr_matrix(matrix[np.flatnonzero(new)])
-        for place, row in enumerate(np.flatnonzero(new)):
-            columns = rows.indices[rows.indptr[place] : rows.indptr[place + 1]]
-            factor = rows.data[rows.indptr[place] : rows.indptr[place + 1]]
-            columns, factor = columns[factor > 0], factor[factor > 0]
-            if np.isfinite(stage.row_upper[row]) and len(columns):
-                dual[:, row] = np.minimum((np.minimum(reduced[:, columns], 0.0) / factor).min(axis=1), 0.0)
-        bad = wrong(cost - dual @ matrix)
+    short = (reduced < -noise) & open_above
+    if short.any():
+        entries = matrix.copy()
+        entries.eliminate_zeros()
+        least = np.full(entries.shape[0], np.inf)
+        np.minimum.at(least, np.repeat(np.arange(len(least)), np.diff(entries.indptr)), entries.data)
+        holds = (least > 0) & np.isfinite(stage.row_upper)
+        holding = sparse.csr_matrix(sparse.diags(holds.astype(float)) @ entries)
+        holding.eliminate_zeros()
+        wanted = np.flatnonzero(np.diff(sparse.csr_matrix(holding[:, np.flatnonzero(short.any(axis=0))]).indptr))
+        for row in sorted(wanted, key=lambda row: int(holding.indptr[row + 1] - holding.indptr[row])):
+            columns = holding.indices[holding.indptr[row] : holding.indptr[row + 1]]
+            factor = holding.data[holding.indptr[row] : holding.indptr[row + 1]]
+            missing = np.where(short[:, columns], np.minimum(reduced[:, columns], 0.0), 0.0)
+            fall = (missing / factor).min(axis=1)
+            dual[:, row] += fall
+            reduced[:, columns] -= fall[:, None] * factor
+            short[:, columns] = (reduced[:, columns] < -noise[:, columns]) & open_above[columns]
+    bad = short | ((reduced > noise) & open_below)
     good: Bools = np.logical_not(bad.any(axis=1))
     return dual, good
 
