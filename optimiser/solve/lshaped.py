@@ -64,6 +64,8 @@ WAVES = 4
 POLISHING, NEAR = 8, 4
 #: Gain, as a share of the gap, for which a point is worth evaluating.
 WORTH = 0.2
+#: Points of a search kept for another.
+REMEMBERED = 24
 #: Entries of dual vectors kept for other solves, twelve bytes each.
 ROOM = 12_000_000
 #: How far from a whole-number point towards the centre its first cuts are made: they hold for more than that point.
@@ -392,6 +394,7 @@ class Search:
         self.binary = np.flatnonzero(self.first.integer & (self.first.upper - self.first.lower == 1))
         self.unit = 1.0
         self.box = BOXES[0]
+        self.remembered: list[Floats] = []
 
     def order(self, scenarios: Ints) -> None:
         """Solve scenarios in this order: those that tell most first, for points found too dear on the way."""
@@ -581,7 +584,7 @@ class Search:
         except Unbounded:
             return None
         kept = part.kept()
-        self.reuse(replace(kept, scenario=chosen[kept.scenario], bases=()))
+        self.reuse(replace(kept, scenario=chosen[kept.scenario], bases=(), points=()))
         # a scenario starts from where its nearest neighbour of the sample ended
         self.bases = [part.bases[int(np.argmin(np.abs(chosen - number)))] for number in range(self.count)]
         self.order(np.concatenate([np.setdiff1d(np.arange(self.count), chosen), chosen]))
@@ -608,10 +611,12 @@ class Search:
             np.array([False] * len(order) + [True] * len(pool.ray_dual), dtype=bool),
             Duals(chain((pool.dual(n, s) for n, s in order), (dual for _, dual in pool.ray_dual))),
             tuple(self.bases),
+            tuple(pool.asked[-REMEMBERED:]),
         )
 
     def reuse(self, cuts: Cuts) -> None:
         """Cuts from dual vectors kept from another solve; those that do not fit are left out."""
+        self.remembered = [point for point in cuts.points if len(point) == self.columns]
         for number, basis in enumerate(cuts.bases[: self.count]):
             self.bases[number] = basis
         layers: list[tuple[Floats, Floats, dict[int, Floats]]] = []
@@ -743,8 +748,10 @@ class Search:
         if found.status != "optimal":
             return None
         x, bound = found.x[: self.columns], found.objective * self.unit
-        self.pool.asked.append(x)
         self.raise_bound(bound)
+        old = [point for point in self.remembered if self.allowed(point)]
+        if old:
+            self.evaluate(min(old, key=self.modelled))
         return Relaxed(x, x, np.inf, bound)
 
     def rescaled(self, cost: float) -> bool:
@@ -872,7 +879,7 @@ class Search:
     def improve(self, relaxed: Relaxed) -> None:
         """Find whole-number points and prove the best of them."""
         model = Clustered(self, self.clusters(CLUSTERS, [relaxed.x, relaxed.centre]))
-        for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x])):
+        for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x]), *self.remembered):
             model.cut_at(point)
         model.close()
         polished, settled = np.inf, set()
@@ -900,9 +907,10 @@ class Search:
         added = model.cut_at(point)
         if added and self.modelled(point) >= worth:
             return True
-        inward = point + INWARD * (centre - point)
-        self.evaluate(inward)
-        added |= model.cut_at(inward)
+        if not self.remembered:
+            inward = point + INWARD * (centre - point)
+            self.evaluate(inward)
+            added |= model.cut_at(inward)
         if self.modelled(point) < worth:
             self.evaluate(point, worth)
         return model.cut_at(point) or added

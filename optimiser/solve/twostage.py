@@ -201,12 +201,14 @@ class Cuts:
     ray : [cut], whether the vector proves infeasibility, rather than bounding cost
     dual : one array per cut, [row of the recourse problem]
     bases : [scenario], where its last solve ended, for the next to start from; empty for none
+    points : first-stage points at which the last cuts were made, one array each, [first-stage column]
     """
 
     scenario: Ints
     ray: Bools
     dual: Sequence[Floats]
     bases: tuple[Basis | None, ...] = ()
+    points: tuple[Floats, ...] = ()
 
 
 @dataclass(frozen=True)
