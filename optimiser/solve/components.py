@@ -45,7 +45,7 @@ def components_of(problem: TwoStageProblem) -> tuple[Component, ...]:
     if problem.tail_counts:
         return whole
     group, own = _groups(problem)
-    with_children = np.unique(np.concatenate(own))
+    with_children = np.unique(np.concatenate(list({id(groups): groups for groups in own}.values())))
     with_children = with_children[with_children >= 0]
     if len(with_children) < 2:
         return whole

@@ -129,8 +129,8 @@ class Chain:
 class Basis:
     """Where a simplex solve ended, for the next to start from; may be handed to another process."""
 
-    def __init__(self, held: Any) -> None:
-        self.held = held
+    def __init__(self, held: Any, shape: tuple[int, ...]) -> None:
+        self.held, self.shape = held, shape
 
     def __getstate__(self) -> tuple[bytes, bytes]:
         return bytes(int(s) for s in self.held.col_status), bytes(int(s) for s in self.held.row_status)
@@ -142,6 +142,7 @@ class Basis:
         self.held.col_status = [highspy.HighsBasisStatus(s) for s in state[0]]
         self.held.row_status = [highspy.HighsBasisStatus(s) for s in state[1]]
         self.held.valid = True
+        self.shape = len(state[1]), len(state[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,10 +167,10 @@ class Warm:
         self._quick(True)
 
     def solve(self, program: Program, basis: Basis | None = None) -> Point:
-        """Solve a linear program from a basis, or cold."""
+        """Solve a linear program from a basis, or cold where there is none of its shape."""
         highs = self._highs
         _pass(highs, program)
-        if basis is not None:
+        if basis is not None and basis.shape == program.matrix.shape:
             highs.setBasis(basis.held)
         highs.run()
         status = _status(highs)
@@ -188,7 +189,7 @@ class Warm:
             np.array(solution.col_value, dtype=float),
             np.array(solution.row_dual, dtype=float),
             float(highs.getInfo().objective_function_value),
-            Basis(highs.getBasis()),
+            Basis(highs.getBasis(), program.matrix.shape),
         )
 
     def _quick(self, quick: bool) -> None:

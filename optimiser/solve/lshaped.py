@@ -64,6 +64,10 @@ WAVES = 4
 POLISHING, NEAR = 8, 4
 #: Gain, as a share of the gap, for which a point is worth evaluating.
 WORTH = 0.2
+#: Points of a search kept for another.
+REMEMBERED = 24
+#: Entries of dual vectors kept for other solves, twelve bytes each.
+ROOM = 12_000_000
 #: How far from a whole-number point towards the centre its first cuts are made: they hold for more than that point.
 INWARD = 0.5
 #: Artificial bounds on first-stage columns that have none, tried in this order.
@@ -226,7 +230,7 @@ def _solve_chunk(
         _own.warm = Warm()
     answers: list[Answer] = []
     for recourse, basis, elastic_basis in zip(chunk, bases, elastic_bases, strict=True):
-        if basis is None and answers and chunk[len(answers) - 1].matrix.shape == recourse.matrix.shape:
+        if answers and (basis is None or basis.shape != recourse.matrix.shape):
             basis = answers[-1].basis
         answers.append(recourse.answer(_own.warm, x, basis, elastic_basis))
     return answers
@@ -285,7 +289,7 @@ class Layer:
     constant: Floats  # [scenario], minus infinite without a cut
     slope: Floats  # [scenario, column]
     place: Ints  # [scenario], where its dual vector is
-    dual: Duals
+    dual: Duals | None  # None once there is no more room for it
 
 
 class Pool:
@@ -305,6 +309,20 @@ class Pool:
         place[list(duals)] = np.arange(len(duals))
         self.layers.append(Layer(constant, slope, place, Duals(duals.values())))
         self.has_cut |= np.isfinite(constant)
+        # the oldest cuts stand, but were made far from where the search is now: their duals go first
+        room = ROOM
+        for number in range(len(self.layers) - 1, -1, -1):
+            dual = self.layers[number].dual
+            if dual is not None:
+                room -= dual.entries
+                if room < 0:
+                    self.layers[number] = replace(self.layers[number], dual=None)
+
+    def dual(self, layer: int, scenario: int) -> Floats:
+        """Dual vector of a cut that still has one, [row]."""
+        kept = self.layers[layer]
+        assert kept.dual is not None
+        return kept.dual[int(kept.place[scenario])]
 
     def add_ray(self, constant: float, slope: Floats, scenario: int, dual: Floats) -> None:
         """Add a feasibility cut."""
@@ -376,6 +394,7 @@ class Search:
         self.binary = np.flatnonzero(self.first.integer & (self.first.upper - self.first.lower == 1))
         self.unit = 1.0
         self.box = BOXES[0]
+        self.remembered: list[Floats] = []
 
     def order(self, scenarios: Ints) -> None:
         """Solve scenarios in this order: those that tell most first, for points found too dear on the way."""
@@ -565,12 +584,9 @@ class Search:
         except Unbounded:
             return None
         kept = part.kept()
-        self.reuse(replace(kept, scenario=chosen[kept.scenario]))
+        self.reuse(replace(kept, scenario=chosen[kept.scenario], bases=(), points=()))
         # a scenario starts from where its nearest neighbour of the sample ended
-        for number in range(self.count):
-            near = int(np.argmin(np.abs(chosen - number)))
-            if self.recourse[number].matrix.shape == part.recourse[near].matrix.shape:
-                self.bases[number] = part.bases[near]
+        self.bases = [part.bases[int(np.argmin(np.abs(chosen - number)))] for number in range(self.count)]
         self.order(np.concatenate([np.setdiff1d(np.arange(self.count), chosen), chosen]))
         if part.x is not None:
             self.evaluate(part.x)
@@ -584,20 +600,25 @@ class Search:
         """Dual vectors of every cut that says most at some point asked for; the others would change nothing there."""
         pool = self.pool
         used: set[tuple[int, int]] = set()
-        for x in pool.asked:
+        for x in pool.asked if pool.layers else ():
             costs, layer = pool.at(x)
-            told = np.flatnonzero(np.isfinite(costs))
+            held = np.array([known.dual is not None for known in pool.layers], dtype=bool)
+            told = np.flatnonzero(np.isfinite(costs) & held[layer])
             used.update(zip(layer[told].tolist(), told.tolist(), strict=True))
         order = sorted(used)
-        layers = pool.layers
         return Cuts(
             np.array([s for _, s in order] + [s for s, _ in pool.ray_dual], dtype=np.int64),
             np.array([False] * len(order) + [True] * len(pool.ray_dual), dtype=bool),
-            Duals(chain((layers[n].dual[layers[n].place[s]] for n, s in order), (dual for _, dual in pool.ray_dual))),
+            Duals(chain((pool.dual(n, s) for n, s in order), (dual for _, dual in pool.ray_dual))),
+            tuple(self.bases),
+            tuple(pool.asked[-REMEMBERED:]),
         )
 
     def reuse(self, cuts: Cuts) -> None:
         """Cuts from dual vectors kept from another solve; those that do not fit are left out."""
+        self.remembered = [point for point in cuts.points if len(point) == self.columns]
+        for number, basis in enumerate(cuts.bases[: self.count]):
+            self.bases[number] = basis
         layers: list[tuple[Floats, Floats, dict[int, Floats]]] = []
         depth = np.zeros(self.count, dtype=np.int64)
         for scenario, ray, dual in zip(cuts.scenario.tolist(), cuts.ray.tolist(), cuts.dual, strict=True):
@@ -710,6 +731,28 @@ class Search:
             outward = OUTWARD if improved or raised else min(2 * outward, 1.0)
             point = outward * x + (1 - outward) * centre if np.isfinite(merit) and not close else x
         return Relaxed(x, centre, best, bound)
+
+    def recall(self) -> Relaxed | None:
+        """The linear relaxation by the cuts there are; None where they, or bounds of columns, leave it unbounded."""
+        first = self.first
+        if not self.pool.complete or not (np.isfinite(first.lower).all() and np.isfinite(first.upper).all()):
+            return None
+        self.rescaled(self.modelled(first.lower))
+        master = Growing(self.master(self.box))
+        self.extend(master, 0, 0)
+        found = master.solve(time_limit=self.left())
+        if found.status == "stopped":
+            raise Stopped
+        if found.status == "infeasible":
+            raise Infeasible
+        if found.status != "optimal":
+            return None
+        x, bound = found.x[: self.columns], found.objective * self.unit
+        self.raise_bound(bound)
+        old = [point for point in self.remembered if self.allowed(point)]
+        if old:
+            self.evaluate(min(old, key=self.modelled))
+        return Relaxed(x, x, np.inf, bound)
 
     def rescaled(self, cost: float) -> bool:
         """Whether the unit of money had to change so that the master sees costs of about a hundred."""
@@ -836,7 +879,7 @@ class Search:
     def improve(self, relaxed: Relaxed) -> None:
         """Find whole-number points and prove the best of them."""
         model = Clustered(self, self.clusters(CLUSTERS, [relaxed.x, relaxed.centre]))
-        for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x])):
+        for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x]), *self.remembered):
             model.cut_at(point)
         model.close()
         polished, settled = np.inf, set()
@@ -864,9 +907,10 @@ class Search:
         added = model.cut_at(point)
         if added and self.modelled(point) >= worth:
             return True
-        inward = point + INWARD * (centre - point)
-        self.evaluate(inward)
-        added |= model.cut_at(inward)
+        if not self.remembered:
+            inward = point + INWARD * (centre - point)
+            self.evaluate(inward)
+            added |= model.cut_at(inward)
         if self.modelled(point) < worth:
             self.evaluate(point, worth)
         return model.cut_at(point) or added
@@ -1146,7 +1190,9 @@ def _run(search: Search, start: Floats | None, cuts: Cuts | None) -> str:
             centre = search.sample()
         elif start is not None and whole:
             search.evaluate(start)
-        relaxed = search.relax(search.begin() if centre is None else centre, gap, 200 if whole else 10_000)
+        relaxed = search.recall() if cuts is not None and whole else None
+        if relaxed is None:
+            relaxed = search.relax(search.begin() if centre is None else centre, gap, 200 if whole else 10_000)
         if whole and not search.done:
             search.improve(relaxed)
     except Stopped:

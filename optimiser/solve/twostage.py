@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from optimiser.solve.highs import Basis
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -162,6 +164,11 @@ class Duals(Sequence[Floats]):
         self._end = np.cumsum([len(place) for place in places])
         self._place, self._value = np.concatenate(places), np.concatenate(values)
 
+    @property
+    def entries(self) -> int:
+        """Numbers kept."""
+        return len(self._value)
+
     def __len__(self) -> int:
         return len(self._size)
 
@@ -193,11 +200,15 @@ class Cuts:
     scenario : [cut]
     ray : [cut], whether the vector proves infeasibility, rather than bounding cost
     dual : one array per cut, [row of the recourse problem]
+    bases : [scenario], where its last solve ended, for the next to start from; empty for none
+    points : first-stage points at which the last cuts were made, one array each, [first-stage column]
     """
 
     scenario: Ints
     ray: Bools
     dual: Sequence[Floats]
+    bases: tuple[Basis | None, ...] = ()
+    points: tuple[Floats, ...] = ()
 
 
 @dataclass(frozen=True)
