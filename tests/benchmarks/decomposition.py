@@ -55,6 +55,7 @@ NAMES = {
 }
 #: A peer gets so many times as long as ours took, and at least so many seconds.
 PATIENCE, LEAST = 100.0, 300.0
+TOO_LONG = "not within"
 
 
 @dataclass
@@ -75,12 +76,12 @@ class Timed:
         return self.build_seconds + self.solve_seconds
 
 
-def main() -> None:
-    """Print the table, a line as soon as it is measured."""
+def main() -> int:
+    """Print the table, a line as soon as it is measured; 1 where anything failed otherwise than by its time."""
     asked = arguments()
     if asked.way:
         one_way(asked)
-        return
+        return 0
     print(
         f"{asked.instance}, seed {asked.seed}, gap {GAP:.1%}, {asked.cores} cores; peers up to {asked.peers_up_to} futures"
     )
@@ -89,16 +90,21 @@ def main() -> None:
         f"{'ratio':>8}{'gap':>9}{'MB':>7}{'passes':>8}"
     )
     ours: dict[int, Timed] = {}
+    failed = False
     for count in asked.scenarios:
         found = measured(asked, OURS, count, asked.limit)
         show(count, OURS, found, None)
         if isinstance(found, Timed):
             ours[count] = found
+        else:
+            failed |= not found.startswith(TOO_LONG)
         if count > asked.peers_up_to:
             continue
         limit = max(PATIENCE * found.seconds, LEAST) if isinstance(found, Timed) else asked.limit
         for peer in asked.peers:
-            show(count, peer, measured(asked, peer, count, min(limit, asked.limit)), found)
+            theirs = measured(asked, peer, count, min(limit, asked.limit))
+            failed |= isinstance(theirs, str) and not theirs.startswith(TOO_LONG)
+            show(count, peer, theirs, found)
     for fewer, more in zip(sorted(ours), sorted(ours)[1:], strict=False):
         for words, one, other in (
             ("solve", ours[fewer].solve_seconds, ours[more].solve_seconds),
@@ -106,6 +112,7 @@ def main() -> None:
         ):
             power = np.log(other / one) / np.log(more / fewer)
             print(f"our {words} from {fewer} to {more} futures grows with their number to the power {power:.2f}")
+    return int(failed)
 
 
 def arguments() -> argparse.Namespace:
@@ -174,7 +181,7 @@ def measured(asked: argparse.Namespace, way: str, count: int, limit: float) -> T
                     process.communicate(timeout=10)
                 except subprocess.TimeoutExpired:
                     process.kill()
-                return f"not within {limit:,.0f} s"
+                return f"{TOO_LONG} {limit:,.0f} s"
         if not answer.exists():
             words = [line for line in errors.splitlines() if re.match(r"\w+(\.\w+)*(Error|Exception)\b", line)]
             return words[-1] if words else f"failed with exit code {process.returncode}"
@@ -417,4 +424,4 @@ def chained_pass(problem: TwoStageProblem, x: Floats) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
