@@ -64,8 +64,8 @@ def options(name: str) -> dict[str, object]:
     return {"instance": name, "num_scens": COUNT, "seed": 1}
 
 
-def spun(name: str, *words: str) -> tuple[float, float]:
-    """Inner and outer bound that mpi-sppy's driver ends with, on three ranks."""
+def spun(folder: Path, name: str, *words: str) -> tuple[float, float]:
+    """Inner and outer bound that mpi-sppy's driver ends with, on three ranks; its logs go to the folder."""
     assert MPIEXEC is not None
     command = [MPIEXEC, "--bind-to", "none", "-n", "3", sys.executable, "-u", "-m", "mpi4py"]
     command += ["-m", "mpisppy.generic_cylinders", "--module-name", "optimiser.solve.mpisppy"]
@@ -76,7 +76,13 @@ def spun(name: str, *words: str) -> tuple[float, float]:
         "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
     }
     done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | container, capture_output=True, text=True, timeout=900, check=False
+        command,
+        cwd=folder,
+        env=os.environ | container | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     last = done.stdout.rpartition("Statistics at termination")[2]
@@ -109,9 +115,9 @@ def test_the_extensive_form_of_mpi_sppy_costs_what_ours_does_without_mpi(name: s
 
 @pytest.mark.long
 @with_mpiexec
-def test_the_l_shaped_method_of_mpi_sppy_on_three_ranks_ends_within_the_gap_of_ours() -> None:
+def test_the_l_shaped_method_of_mpi_sppy_on_three_ranks_ends_within_the_gap_of_ours(tmp_path: Path) -> None:
     inner, outer = spun(
-        REVIEWED, "--lshaped-hub", "--xhatlshaped", "--xhatshuffle", "--solver-name", "highs", "--max-iterations", "100",
+        tmp_path, REVIEWED, "--lshaped-hub", "--xhatlshaped", "--xhatshuffle", "--solver-name", "highs", "--max-iterations", "100",
         "--default-rho", "1",
     )  # fmt: skip
     objective, bound = ours(REVIEWED)
@@ -122,9 +128,11 @@ def test_the_l_shaped_method_of_mpi_sppy_on_three_ranks_ends_within_the_gap_of_o
 
 @pytest.mark.long
 @with_mpiexec
-def test_progressive_hedging_of_mpi_sppy_on_three_ranks_has_bounds_on_either_side_of_ours() -> None:
+def test_progressive_hedging_of_mpi_sppy_on_three_ranks_has_bounds_on_either_side_of_ours(
+    tmp_path: Path,
+) -> None:
     inner, outer = spun(
-        PLAIN, "--lagrangian", "--xhatshuffle", "--solver-name", "appsi_highs", "--max-iterations", "5",
+        tmp_path, PLAIN, "--lagrangian", "--xhatshuffle", "--solver-name", "appsi_highs", "--max-iterations", "5",
         "--default-rho", "1000", "--linearize-proximal-terms",
     )  # fmt: skip
     objective, bound = ours(PLAIN)

@@ -170,7 +170,7 @@ def measured(asked: argparse.Namespace, way: str, count: int, limit: float) -> T
         ]
         command += ["--scenarios", str(count), "--seed", str(asked.seed), "--cores", str(asked.cores)]
         with subprocess.Popen(
-            command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as process:
             try:
                 errors = process.communicate(timeout=limit)[1]
@@ -189,14 +189,14 @@ def measured(asked: argparse.Namespace, way: str, count: int, limit: float) -> T
 
 
 def environment() -> dict[str, str]:
-    """One thread for every linear algebra library; Open MPI as in a container."""
+    """One thread for every linear algebra library; Open MPI as in a container; found from any folder."""
     one = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     mpi = {
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
     }
-    return os.environ | one | mpi
+    return os.environ | one | mpi | {"PYTHONPATH": str(ROOT)}
 
 
 # in the process
