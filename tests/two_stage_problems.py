@@ -1,4 +1,4 @@
-"""Random two-stage problems of every kind, most with an answer known by construction, and an oracle by SciPy.
+"""Two-stage problems of every kind, most with an answer known by construction; an oracle by SciPy; planning problems.
 
 A problem is drawn around a point and dual vectors that prove what is said of it. Where recourse costs are random and
 the first stage is continuous, the point is the optimum by complementary slackness; elsewhere the point shows that the
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, linprog, milp
 
+from models.problem import Award, Begin, Envelope, Group, Node, Tier
 from optimiser.solve.twostage import Scenario, Stage, TwoStageProblem
+from tests.random_problems import Draft
 
 INF = np.inf
 Floats = NDArray[np.float64]
@@ -795,3 +797,91 @@ def cost_of(problem: TwoStageProblem, costs: Floats) -> float:
     """Weighed mean and tail mean of scenario costs, the tail mean by its weights."""
     tail = tail_weights(problem.probability, costs, problem.risk_level)
     return float((1 - problem.risk_weight) * problem.probability @ costs + problem.risk_weight * tail @ costs)
+
+
+# whole planning problems
+
+
+PERIODS = 12
+
+
+def council(
+    seed: int = 0,
+    *,
+    authorities: int = 1,
+    cohorts: int = 2,
+    homes: int = 2,
+    lots: int = 1,
+    futures: int = 10,
+    review: bool = False,
+    demand: float = 1.0,
+    spot_beds: float = INF,
+) -> Draft:
+    """A year of months in pounds: homes to begin in three of them, lots with two tiers, homes in place, a spot market.
+
+    Arrivals, delays of registration and spot prices are random by future. With ``review`` the decision tree branches
+    after six months by how many children have arrived, and every branch may begin homes and award lots.
+    """
+    rng = np.random.default_rng(seed)
+    nodes, paths = (Node("root", None, 0, PERIODS, ""),), ((0,),) * futures
+    if review:
+        nodes = (
+            Node("root", None, 0, 6, ""),
+            Node("few", 0, 6, PERIODS, "few arrivals"),
+            Node("many", 0, 6, PERIODS, "many arrivals"),
+        )
+        paths = tuple((0, 1 + number % 2) for number in range(futures))
+    draft = Draft(
+        authorities=authorities,
+        cohorts=cohorts,
+        periods=PERIODS,
+        homes=homes,
+        lot_tiers=((Tier(1, 3), Tier(4, 6)),) * lots,
+        supplies=1,
+        layers=2,
+        nodes=nodes,
+        paths=paths,
+    )
+    array, first_spot = draft.array, homes + lots + 1
+    array.weeks = np.full(PERIODS, 52 / 12)
+    array.cohort_authority = np.arange(cohorts) % authorities
+    array.placed_at_start[:, first_spot - 1] = demand * 0.5
+    array.placed_at_start[:, first_spot] = demand * rng.uniform(0.5, 2.0, cohorts)
+    array.breakdown[:, :-1] = 0.02
+    array.mobility[:] = 0.2
+    since = np.arange(PERIODS)[None, :] - np.arange(PERIODS)[:, None]  # [begun or awarded, period]
+    outlay = rng.uniform(250_000, 600_000, homes)
+    for home in range(homes):
+        array.home_beds[home] = 2 + home % 3
+        array.planning_capital[home] = 1.1 * outlay[home]
+        array.needs_manager[home] = since >= 0
+    for number, future in enumerate(draft.futures):
+        busy = (0.4 if number % 2 == 0 else 1.6) if review else rng.uniform(0.5, 1.5)
+        future.arrivals[:] = demand * busy * rng.poisson(0.4, (cohorts, PERIODS))
+        future.stay[:] = rng.uniform(0.85, 0.97, (cohorts, 1, 1))
+        for home in range(homes):
+            opened = (since >= 1 + rng.integers(0, 5)).astype(float)
+            future.home_open[home] = opened
+            future.capital_outlay[home] = outlay[home]
+            future.residual_value[home] = 0.9 * outlay[home]
+            future.home_running[home] = opened * array.home_beds[home] * 3_500 * array.weeks
+            future.home_waiting[home] = np.where(since >= 0, 1 - opened, 0) * 5_000
+        for lot in range(lots):
+            future.lot_delivered[lot] = since >= 1
+            future.lot_price[lot, 0], future.lot_price[lot, 1] = 5_200 - 200 * lot, 4_900 - 200 * lot
+        future.supply_beds[0] = 2.0
+        future.supply_commitment[0] = 2 * 3_000 * array.weeks
+        level = rng.uniform(5_000, 9_000) * 1.005 ** np.arange(PERIODS)
+        future.spot_layer_price[0] = np.stack([level, 1.3 * level])
+        future.spot_layer_beds[0] = np.array([[1.0 * cohorts], [spot_beds]])
+        future.unregistered_price[:] = 10_000.0
+        future.deterrent[:] = 20_000.0
+    draft.home_groups = [Group(f"home {home}", (home,), 2) for home in range(homes)]
+    draft.begins = [Begin(home, 0, period) for home in range(homes) for period in (0, 1, 3)]
+    draft.awards = [Award(lot, 0, period) for lot in range(lots) for period in (0, 2)]
+    if review:
+        draft.begins += [Begin(home, node, 6) for home in range(homes) for node in (1, 2)]
+        draft.awards += [Award(lot, node, 6) for lot in range(lots) for node in (1, 2)]
+    if homes:
+        draft.envelopes = [Envelope("capital", tuple(range(homes)), 2.2 * float(outlay.mean()), None, True)]
+    return draft
