@@ -13,7 +13,7 @@ from scipy import sparse
 
 from optimiser.solve.extensive import solve_extensive
 from optimiser.solve.lshaped import solve_lshaped
-from optimiser.solve.twostage import Scenario, Settings, Stage, TwoStageProblem, TwoStageSolution
+from optimiser.solve.twostage import Scenario, Settings, TwoStageProblem, TwoStageSolution
 from tests.two_stage_problems import scenario, stage
 
 INF = np.inf
@@ -225,7 +225,9 @@ def test_power_expansion_apl1p_costs_24642_32(solver: Solver) -> None:
 
 @SOLVERS
 def test_aircraft_for_uncertain_passengers_cost_1566_04(solver: Solver) -> None:
-    operating = np.array([[18, 21, 18, 16, 10], [0, 15, 16, 14, 9], [0, 10, 0, 9, 6], [17, 16, 17, 15, 10]], dtype=float)
+    operating = np.array(
+        [[18, 21, 18, 16, 10], [0, 15, 16, 14, 9], [0, 10, 0, 9, 6], [17, 16, 17, 15, 10]], dtype=float
+    )
     seats = np.array([[16, 15, 28, 23, 81], [0, 10, 14, 15, 57], [0, 5, 0, 7, 29], [9, 11, 22, 17, 55]], dtype=float)
     lost = [13.0, 13.0, 7.0, 7.0, 1.0]
     demands = joint(
@@ -237,7 +239,9 @@ def test_aircraft_for_uncertain_passengers_cost_1566_04(solver: Solver) -> None:
     )
     assert len(demands) == 750
     able = seats.ravel() > 0
-    first = stage(operating.ravel(), np.kron(np.eye(4), np.ones(5)), -INF, [10, 19, 25, 15], upper=np.where(able, INF, 0))
+    first = stage(
+        operating.ravel(), np.kron(np.eye(4), np.ones(5)), -INF, [10, 19, 25, 15], upper=np.where(able, INF, 0)
+    )
     carry = np.vstack([np.diag(row) for row in seats]).T  # passengers carried by route
     futures = tuple(scenario(share, carry, stage(lost, np.eye(5), demand, INF)) for demand, share in demands)
     assert_optimum(solver(TwoStageProblem(first, futures), EXACT), 1566.04, decimals=2)

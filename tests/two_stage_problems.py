@@ -114,7 +114,10 @@ def _around(rng: np.random.Generator, value: Floats, kinds: NDArray[np.str_], *,
             lower[place] = upper[place] = value[place]
             multiplier[place] = force[place] if low_side[place] else -force[place]
             continue
-        has_low, has_high = kind in ("at least", "from zero", "range", "box"), kind in ("at most", "up to", "range", "box")
+        has_low, has_high = (
+            kind in ("at least", "from zero", "range", "box"),
+            kind in ("at most", "up to", "range", "box"),
+        )
         if has_low:
             lower[place] = value[place] - room[0, place]
         if has_high:
@@ -270,13 +273,9 @@ def draw(
     costs = costs + first_cost @ x
     tail_mean = float(tail @ costs)
     slack = 0.0 if own_cost and not integer.any() else 0.05 * abs(tail_mean) + 1.0
-    problem = TwoStageProblem(
-        first, tuple(futures), weight, level, cvar_limit=tail_mean + slack if limited else None
-    )
+    problem = TwoStageProblem(first, tuple(futures), weight, level, cvar_limit=tail_mean + slack if limited else None)
     known = own_cost and not integer.any()
-    return Drawn(
-        problem, "optimal", float((1 - weight) * probability @ costs + weight * tail_mean) if known else None
-    )
+    return Drawn(problem, "optimal", float((1 - weight) * probability @ costs + weight * tail_mean) if known else None)
 
 
 # kinds of problems that have a solution
@@ -311,9 +310,7 @@ def _no_rows(rng: np.random.Generator) -> Drawn:
 
 
 def _with_stage(problem: TwoStageProblem, change: Callable[[Stage], Stage]) -> TwoStageProblem:
-    return replace(
-        problem, scenarios=tuple(replace(s, recourse=change(s.recourse)) for s in problem.scenarios)
-    )
+    return replace(problem, scenarios=tuple(replace(s, recourse=change(s.recourse)) for s in problem.scenarios))
 
 
 def _duplicated(rng: np.random.Generator) -> Drawn:
@@ -330,8 +327,12 @@ def _duplicated(rng: np.random.Generator) -> Drawn:
             upper=np.append(own.upper, 1.0),
             integer=np.append(own.integer, False),
             matrix=sparse.csr_matrix(
-                np.hstack([np.vstack([own.matrix.toarray(), factor * own.matrix.toarray(), np.zeros((1, columns))]),
-                           np.zeros((2 * own.matrix.shape[0] + 1, 1))])
+                np.hstack(
+                    [
+                        np.vstack([own.matrix.toarray(), factor * own.matrix.toarray(), np.zeros((1, columns))]),
+                        np.zeros((2 * own.matrix.shape[0] + 1, 1)),
+                    ]
+                )
             ),
             row_lower=np.concatenate([own.row_lower, factor * own.row_lower, [-1.0]]),
             row_upper=np.concatenate([own.row_upper, factor * own.row_upper, [INF]]),
@@ -368,9 +369,7 @@ def _same_futures(rng: np.random.Generator) -> Drawn:
     return replace(one, problem=replace(one.problem, scenarios=futures))
 
 
-def scaled(
-    drawn: Drawn, *, rows: Callable[[int], Floats], columns: Callable[[int], Floats], money: float
-) -> Drawn:
+def scaled(drawn: Drawn, *, rows: Callable[[int], Floats], columns: Callable[[int], Floats], money: float) -> Drawn:
     """The same problem in other units: ``rows`` and ``columns`` give factors; whole columns keep theirs."""
     problem = drawn.problem
     own = np.where(problem.first.integer, 1.0, columns(len(problem.first.cost)))
@@ -414,7 +413,9 @@ def scaled(
 
 def _badly_scaled(what: str, *factors: float) -> Callable[[np.random.Generator], Drawn]:
     def make(rng: np.random.Generator) -> Drawn:
-        drawn = draw(rng, random=EVERYTHING, whole=_pick(rng, "none", "none", "mixed"), complete=bool(rng.random() < 0.7))
+        drawn = draw(
+            rng, random=EVERYTHING, whole=_pick(rng, "none", "none", "mixed"), complete=bool(rng.random() < 0.7)
+        )
 
         decades = 1.5 if what == "all" else 3.0
 
@@ -494,9 +495,7 @@ def _with_row_in(chosen: Scenario, technology: Floats, least: float, price: floa
 
 def _infeasible_together(rng: np.random.Generator) -> Drawn:
     """One scenario needs a·x >= 1, another a·x <= 0.5; each alone could be met where the first stage is free to."""
-    problem = draw(
-        rng, random=_some(rng), scenarios=int(rng.integers(2, 6)), whole=_pick(rng, "none", "mixed")
-    ).problem
+    problem = draw(rng, random=_some(rng), scenarios=int(rng.integers(2, 6)), whole=_pick(rng, "none", "mixed")).problem
     direction = rng.uniform(-2, 2, len(problem.first.cost))
     futures = list(problem.scenarios)
     futures[0] = _with_row_in(futures[0], direction, 1.0, float(rng.uniform(0, 3)))
@@ -530,9 +529,7 @@ def _infeasible_limit(rng: np.random.Generator) -> Drawn:
     """The tail mean is limited to less than the least expected cost, which is known."""
     drawn = draw(rng, random=EVERYTHING, level=_pick(rng, 0.5, 0.9, 0.99))
     assert drawn.optimum is not None
-    return Drawn(
-        replace(drawn.problem, cvar_limit=drawn.optimum - 0.5 - 0.1 * abs(drawn.optimum)), "infeasible"
-    )
+    return Drawn(replace(drawn.problem, cvar_limit=drawn.optimum - 0.5 - 0.1 * abs(drawn.optimum)), "infeasible")
 
 
 def _with_columns(problem: TwoStageProblem, cost: float, technology: Callable[[int], Floats]) -> TwoStageProblem:
@@ -565,10 +562,14 @@ def _unbounded_first(rng: np.random.Generator) -> Drawn:
     """A column earns for ever, and what rows of scenarios make of it costs less than it earns."""
     problem = draw(rng, random=_some(rng), whole=_pick(rng, "none", "mixed"), complete=True).problem
     if rng.random() < 0.5:
-        return Drawn(_with_columns(problem, -1.0, lambda s: np.zeros(problem.scenarios[s].technology.shape[0])), "unbounded")
+        return Drawn(
+            _with_columns(problem, -1.0, lambda s: np.zeros(problem.scenarios[s].technology.shape[0])), "unbounded"
+        )
     # complete recourse pays at most 15 a unit for each row that the column enters with a coefficient of 1
     earns = -16.0 * max(s.technology.shape[0] for s in problem.scenarios)
-    return Drawn(_with_columns(problem, earns, lambda s: np.ones(problem.scenarios[s].technology.shape[0])), "unbounded")
+    return Drawn(
+        _with_columns(problem, earns, lambda s: np.ones(problem.scenarios[s].technology.shape[0])), "unbounded"
+    )
 
 
 def _unbounded_recourse(rng: np.random.Generator) -> Drawn:
@@ -666,7 +667,7 @@ KINDS: dict[str, Callable[[np.random.Generator], Drawn]] = {
         rng, random=_some(rng), small_integers=True, whole=_pick(rng, "none", "general"), number_of_rows=(3, 7)
     ),
     "many scenarios": lambda rng: draw(
-        rng, random=_some(rng), scenarios=40, whole=_pick(rng, "none", "binary", "mixed"), columns=6
+        rng, random=_some(rng), scenarios=25, whole=_pick(rng, "none", "binary", "mixed"), columns=6
     ),
     "badly scaled rows": _badly_scaled("rows", 1.0),
     "badly scaled columns": _badly_scaled("columns", 1.0),
@@ -734,9 +735,7 @@ def whole_by_scipy(problem: TwoStageProblem, *, presolve: bool = True) -> Oracle
         cost[at : at + size] = share * s.recourse.cost
         constant += share * s.offset
         lower[at : at + size], upper[at : at + size] = s.recourse.lower, s.recourse.upper
-        add(
-            {0: s.technology.toarray(), at: s.recourse.matrix.toarray()}, s.recourse.row_lower, s.recourse.row_upper
-        )
+        add({0: s.technology.toarray(), at: s.recourse.matrix.toarray()}, s.recourse.row_lower, s.recourse.row_upper)
         if problem.tail_counts:
             entries = {0: own[number][None], at: s.recourse.cost[None]}
             entries |= {place: -np.ones((1, 1)), excess + number: -np.ones((1, 1))}
@@ -802,7 +801,7 @@ def cost_of(problem: TwoStageProblem, costs: Floats) -> float:
 # whole planning problems
 
 
-PERIODS = 12
+PERIODS = 9
 
 
 def council(
@@ -810,14 +809,14 @@ def council(
     *,
     authorities: int = 1,
     cohorts: int = 2,
-    homes: int = 2,
+    homes: int = 1,
     lots: int = 1,
-    futures: int = 10,
+    futures: int = 5,
     review: bool = False,
     demand: float = 1.0,
     spot_beds: float = INF,
 ) -> Draft:
-    """A year of months in pounds: homes to begin in three of them, lots with two tiers, homes in place, a spot market.
+    """Nine months, in pounds: homes to begin in three of them, lots with two tiers, homes in place, a spot market.
 
     Arrivals, delays of registration and spot prices are random by future. With ``review`` the decision tree branches
     after six months by how many children have arrived, and every branch may begin homes and award lots.
@@ -869,6 +868,7 @@ def council(
         for lot in range(lots):
             future.lot_delivered[lot] = since >= 1
             future.lot_price[lot, 0], future.lot_price[lot, 1] = 5_200 - 200 * lot, 4_900 - 200 * lot
+            future.lot_setup[lot] = 2_000.0
         future.supply_beds[0] = 2.0
         future.supply_commitment[0] = 2 * 3_000 * array.weeks
         level = rng.uniform(5_000, 9_000) * 1.005 ** np.arange(PERIODS)
