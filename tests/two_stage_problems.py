@@ -667,7 +667,7 @@ KINDS: dict[str, Callable[[np.random.Generator], Drawn]] = {
         rng, random=_some(rng), small_integers=True, whole=_pick(rng, "none", "general"), number_of_rows=(3, 7)
     ),
     "many scenarios": lambda rng: draw(
-        rng, random=_some(rng), scenarios=25, whole=_pick(rng, "none", "binary", "mixed"), columns=6
+        rng, random=_some(rng), scenarios=15, whole=_pick(rng, "none", "binary", "mixed"), columns=6
     ),
     "badly scaled rows": _badly_scaled("rows", 1.0),
     "badly scaled columns": _badly_scaled("columns", 1.0),
