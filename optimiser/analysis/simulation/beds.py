@@ -82,9 +82,7 @@ class Places:
 
 def most_units(problem: Problem, options: tuple[Decisions, ...]) -> int:
     """Most homes of a type that can be begun along a path, or are under any of the options."""
-    limits = [
-        group.limit for group in problem.home_groups if len(group.members) == 1
-    ]
+    limits = [group.limit for group in problem.home_groups if len(group.members) == 1]
     begun = [0]
     for decisions in options:
         count = np.zeros(len(problem.homes), dtype=np.int64)
@@ -123,7 +121,9 @@ def places_of(block: Block, decisions: Decisions, draws: Draws) -> Places:
         for place, (home, _, begin) in enumerate(units):
             at = problem.begins[begin]
             if at.node in scenario.path:
-                beds[number, place] = _whole(problem.home_beds[home] * scenario.home_open[home, at.period], rounding[home, 0])
+                beds[number, place] = _whole(
+                    problem.home_beds[home] * scenario.home_open[home, at.period], rounding[home, 0]
+                )
             price[number, place] = scenario.variable_price[home]
         for lot in range(len(problem.lots)):
             place = problem.lot_source + lot + first
@@ -203,7 +203,11 @@ def _lot_layers(problem: Problem, decisions: Decisions) -> tuple[tuple[tuple[int
             if not decisions.lot_awarded[award]:
                 continue
             if problem.void_price_share[lot] >= 1 and problem.guaranteed_beds(lot) > 0:
-                own += [(-1, award, kind) for kind in range(len(problem.lot_tiers[lot])) if decisions.beds_in_tier[award, kind]]
+                own += [
+                    (-1, award, kind)
+                    for kind in range(len(problem.lot_tiers[lot]))
+                    if decisions.beds_in_tier[award, kind]
+                ]
             for layer, (_, position, kind) in enumerate(problem.lot_layers):
                 held = decisions.optional_beds[award] if kind == -1 else decisions.beds_in_tier[award, kind]
                 if position == award and held:
@@ -299,7 +303,7 @@ def _exits(block: Block) -> Floats:
     lead to cheaper beds and seldom out of these.
     """
     problem = block.problem
-    allowed = problem.allowed.any(axis=2)
+    allowed: Bools = np.asarray(problem.allowed.any(axis=2))
     exits = block.leave[:, :, :, 0] + problem.breakdown[None, :, :, 0]
     for number, (origin, destination) in enumerate(problem.steps):
         exits[:, origin] += block.step[:, number, :, 0] * ~allowed[destination]

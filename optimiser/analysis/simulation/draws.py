@@ -39,7 +39,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 #: Futures simulated side by side. Fixed, so that the same bytes come out at any number of workers.
-BLOCK = 50
+BLOCK = 100
 
 #: Arrays of ``ScenarioSet`` whose last axis is the period.
 BY_PERIOD = (
@@ -81,7 +81,17 @@ class Unseen:
 
     def block(self, start: int) -> Unseen:
         """The futures from ``start`` on, ``BLOCK`` of them at most."""
-        inside = slice(start, start + BLOCK)
+        return self._within(slice(start, start + BLOCK))
+
+    def first(self, count: int) -> Unseen:
+        """The first futures."""
+        return self._within(slice(0, count))
+
+    def beyond(self, count: int) -> Unseen:
+        """The futures after the first."""
+        return self._within(slice(count, None))
+
+    def _within(self, inside: slice) -> Unseen:
         return Unseen(
             self.numbers[inside],
             taken(self.futures, np.arange(len(self.numbers))[inside]),
@@ -123,7 +133,9 @@ def ground_of(instance: Instance, plan: Problem) -> Ground:
     """
     calendar = calendar_of(instance)
     ends = [*calendar.start.tolist(), calendar.months]
-    nodes = tuple(replace(node, first_period=ends[node.first_period], end_period=ends[node.end_period]) for node in plan.nodes)
+    nodes = tuple(
+        replace(node, first_period=ends[node.first_period], end_period=ends[node.end_period]) for node in plan.nodes
+    )
     awards = tuple(replace(award, period=_award_month(instance, calendar, award)) for award in plan.awards)
     extensions = tuple(replace(found, notice_period=ends[found.notice_period]) for found in plan.extensions)
     settings = instance.settings.model_copy(update={"periods": f"{calendar.months}x1"})
@@ -226,7 +238,8 @@ def block_of(ground: Ground, some: Unseen, seed: int) -> Block:
 def _chances(instance: Instance, some: Unseen, calendar: Calendar, period: Ints) -> tuple[Floats, Floats]:
     """Chance of a child to leave care [scenario, cohort, source, month], and to step across [scenario, step, source, month].
 
-    The last source carries the cohort's own chance. Where a table or a census gives the stays, a period's share is spread evenly over its months.
+    The last source carries the cohort's own chance. Where a table or a census gives the stays, a period's share is spread
+    evenly over its months.
     """
     months = len(period)
     sources = source_names(instance)
@@ -244,7 +257,11 @@ def _chances(instance: Instance, some: Unseen, calendar: Calendar, period: Ints)
     for place, cohort in enumerate(instance.cohorts):
         if cohort.cohort in given:
             stepped = sum(
-                (some.futures.step[:, number] for number, row in enumerate(instance.steps) if row.origin == cohort.cohort),
+                (
+                    some.futures.step[:, number]
+                    for number, row in enumerate(instance.steps)
+                    if row.origin == cohort.cohort
+                ),
                 start=np.zeros(some.futures.stay[:, place].shape),
             )
             leave[:, place] = np.maximum(1 - some.futures.stay[:, place] - stepped, 0.0)[..., period] / length
@@ -343,7 +360,7 @@ def fate(
 def _realised(
     ground: Ground, children: Children, leave: Floats, step: Floats, numbers: Ints, seed: int
 ) -> tuple[Floats, Floats]:
-    """Shares who left [scenario, cohort, month] and stepped [scenario, step, month] if every child lived with its cohort's own chances.
+    """Shares who left [scenario, cohort, month] and who stepped [scenario, step, month], were all chances the cohort's own.
 
     This is what the optimiser is given to be compared with: its realised stays are those of the very children simulated.
     ``leave`` [scenario, cohort, month] and ``step`` [scenario, step, month] are the mean chances; they stand where nobody is.
@@ -358,9 +375,7 @@ def _realised(
         draws = chances.next_month()[Chances.LEAVES]
         here = np.flatnonzero(there)
         future, group = here // children.cohort.shape[1], cohort[here]
-        gone, taken_step, _ = fate(
-            draws[here], group, leave[future, group, month], step[future, :, month].T, steps
-        )
+        gone, taken_step, _ = fate(draws[here], group, leave[future, group, month], step[future, :, month].T, steps)
         count = np.bincount(future * cohorts + group, minlength=futures * cohorts).reshape(futures, cohorts)
         left = np.bincount((future * cohorts + group)[gone], minlength=futures * cohorts).reshape(futures, cohorts)
         somebody = count > 0

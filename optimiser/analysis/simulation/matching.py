@@ -89,5 +89,7 @@ def chance_to_release(occupancy: Floats, exit_a_month: Floats) -> Floats:
     occupancy = (1 / exit) / (1 / exit + (1 - r) / r).
     """
     filled = occupancy * exit_a_month
-    wanted: Floats = np.divide(filled, filled + 1 - occupancy, out=np.ones_like(filled), where=filled + 1 - occupancy > 0)
+    wanted: Floats = np.divide(
+        filled, filled + 1 - occupancy, out=np.ones_like(filled), where=filled + 1 - occupancy > 0
+    )
     return np.where(occupancy >= 1, 1.0, wanted)

@@ -24,6 +24,7 @@ from optimiser.demand.scenarios import departures
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Turns = NDArray[np.float32]
 
 #: Where a child is who is in no place: not in care (or not yet), or about to be placed.
 ELSEWHERE, WAITING = -1, -2
@@ -101,9 +102,9 @@ class _Life:
         self.holds = np.flatnonzero(places.holds)
         self.rooms = np.arange(self.futures)[:, None] * self.count
         shape = self.futures, self.cohorts, self.sources, self.months
-        self.placed = np.zeros(shape, dtype=np.int32)
-        self.planned = np.zeros(shape, dtype=np.int32)
-        self.closures = np.zeros(shape, dtype=np.int32)
+        self.placed = np.zeros(shape, dtype=np.int64)
+        self.planned = np.zeros(shape, dtype=np.int64)
+        self.closures = np.zeros(shape, dtype=np.int64)
         self.broken = np.zeros((self.futures, self.months), dtype=np.int64)
         self.beds_seen = np.zeros((self.futures, self.sources, self.months), dtype=np.int64)
         self.sold = np.zeros((self.futures, self.sources, self.months), dtype=np.int64)
@@ -147,7 +148,7 @@ class _Life:
         flat = here // self.most * self.count + self.place[here]
         return np.bincount(flat, minlength=self.futures * self.count).reshape(self.futures, self.count)
 
-    def _fates(self, uniform: NDArray[np.float32]) -> Bools:
+    def _fates(self, uniform: Turns) -> Bools:
         """Children leave, step across, break down, or may no longer live where they do; who of the rest may move by plan."""
         month, problem = self.month, self.problem
         here = np.flatnonzero(self.place >= 0)
@@ -203,7 +204,7 @@ class _Life:
             for place in sorted(units, key=lambda place: (counted[place], place))[: closing[future, home]]:
                 self.closed[future, place] = True
 
-    def _lose_beds(self, turn: NDArray[np.float32], may_move: Bools) -> None:
+    def _lose_beds(self, turn: Turns, may_move: Bools) -> None:
         """Where beds have gone, children beyond those left must move; spot places once held are never taken away."""
         counted = self._counted()
         excess = counted - np.where(self.places.spots, UNLIMITED, self.beds)
@@ -240,7 +241,9 @@ class _Life:
             fresh = np.maximum(beds - self.beds_before[:, holds], 0)
             left = np.maximum(before[:, holds] - occupied, 0)
             held = self.held[:, holds] + left
-            held = held - departures(held.astype(float), self.places.release[:, holds], self._held_draws(0)).astype(np.int64)
+            held = held - departures(held.astype(float), self.places.release[:, holds], self._held_draws(0)).astype(
+                np.int64
+            )
             share = np.broadcast_to(self.places.held_at_first[holds], fresh.shape)
             held = held + departures(fresh.astype(float), share, self._held_draws(1)).astype(np.int64)
             self.held[:, holds] = np.minimum(held, empty)
@@ -275,13 +278,15 @@ class _Life:
         """£ a week of the child after so many children, [scenario, place]."""
         layer = (self.top <= children[:, :, None] + 1e-9).sum(axis=2)
         layer = np.minimum(layer, self.top.shape[2] - 1)
-        return np.take_along_axis(self.price, layer[:, :, None], axis=2)[:, :, 0]
+        prices: Floats = np.take_along_axis(self.price, layer[:, :, None], axis=2)[:, :, 0]
+        return prices
 
     def _price_at(self, future: Ints, place: Ints, children: Ints) -> Floats:
         layer = (self.top[future, place] <= children[:, None] + 1e-9).sum(axis=1)
-        return self.price[future, place, np.minimum(layer, self.top.shape[2] - 1)]
+        prices: Floats = self.price[future, place, np.minimum(layer, self.top.shape[2] - 1)]
+        return prices
 
-    def _place_waiting(self, turn: NDArray[np.float32]) -> None:
+    def _place_waiting(self, turn: Turns) -> None:
         """Everybody who needs a place: first who has no registered home, then the others in the order of their calls."""
         self.place[self.arrival == self.month] = WAITING
         homeless = self.place == self.unregistered
@@ -306,7 +311,7 @@ class _Life:
     def _choose(self, future: Ints, cohort: Ints, came_from: Ints) -> Ints:
         """Cheapest allowed registered place with a free bed for one child in each of some futures, else none."""
         free = self.allowed[cohort] & self.room[future]
-        back = np.flatnonzero((came_from >= 0) & np.isin(came_from, self.home_places))
+        back = np.flatnonzero((came_from >= 0) & (came_from < len(self.home_places)))
         free[back, came_from[back]] = False  # not back to the home that the placement has just ended in
         cost = self._costs(future, cohort)
         cost[~free] = np.inf
@@ -328,7 +333,7 @@ class _Life:
                 cost[:, inside] += PROTECTED * few[:, None]
         return cost
 
-    def _sales_lost(self, future: Ints, sells: Ints) -> Floats:
+    def _sales_lost(self, future: Ints, sells: Floats) -> Floats:
         """£ a week of idle beds that could not be sold any more if one more were filled, [scenario, place]."""
         usable = np.where(self.room, self.beds - self.occupied - self.held, 0)[future]
         lost = np.zeros(usable.shape)
@@ -352,7 +357,7 @@ class _Life:
 
     # planned moves
 
-    def _move_by_plan(self, who: Ints, turn: NDArray[np.float32]) -> None:
+    def _move_by_plan(self, who: Ints, turn: Turns) -> None:
         """Children whose placement may be changed by plan this month move where that is cheaper."""
         who = who[self.place[who] != self.unregistered]
         who = who[self._saves(who)[1]]
@@ -378,7 +383,9 @@ class _Life:
         now = self._price_at(future, place, self.occupied[future, place] - 1)
         saving = now - cost[np.arange(len(who)), best]
         source = self.places.source[place]
-        ending = self.block.leave[future, cohort, source, self.month] + self.problem.breakdown[cohort, source, self.month]
+        ending = (
+            self.block.leave[future, cohort, source, self.month] + self.problem.breakdown[cohort, source, self.month]
+        )
         weeks = self.problem.weeks[self.month] / np.maximum(ending, 1 / self.months)
         return best, (saving > WORTH_MOVING) & (saving * weeks > self.problem.planned_move_price[cohort])
 
@@ -399,7 +406,7 @@ class _Life:
                 self.sold[:, source_of_place, month] += np.minimum(usable[:, place], left.astype(np.int64))
 
 
-def _by_turn(future: Ints, first: Floats, second: Floats, who: Ints) -> list[Ints]:
+def _by_turn(future: Ints, first: Floats | Turns, second: Floats | Turns, who: Ints) -> list[Ints]:
     """Children to be dealt with together: the first of every future, the second of every future that has one, and so on."""
     if not len(who):
         return []

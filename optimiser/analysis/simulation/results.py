@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.problem import COST_TERMS, Problem
+from models.problem import Problem
 from optimiser.analysis.simulation.beds import UNLIMITED, Places
 from optimiser.analysis.simulation.draws import Block
 from optimiser.analysis.simulation.placing import Lived
@@ -61,6 +61,15 @@ class Outcome:
         """Outcomes of consecutive blocks as one."""
         names = [field.name for field in fields(Outcome)]
         return Outcome(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def standard_error(amounts: Floats) -> float | None:
+    """Standard error of a mean over futures drawn in mirrored pairs: pairs are independent, their halves are not.
+
+    None where there are too few to tell.
+    """
+    pairs = amounts[: len(amounts) // 2 * 2].reshape(-1, 2).mean(axis=1)
+    return float(pairs.std(ddof=1) / np.sqrt(len(pairs))) if len(pairs) > 1 else None
 
 
 def outcome_of(block: Block, places: Places, lived: Lived) -> Outcome:

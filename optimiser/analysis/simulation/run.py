@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Mapping
+from collections.abc import Hashable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from models.decisions import Decisions
-from models.problem import Problem
 from optimiser.analysis.simulation.beds import Draws, most_units, places_of
-from optimiser.analysis.simulation.draws import BLOCK, Block, Ground, Unseen, block_of, decisions_by_month, ground_of, unseen
+from optimiser.analysis.simulation.draws import BLOCK, Block, Ground, Unseen, block_of, decisions_by_month
 from optimiser.analysis.simulation.placing import Policy, live
 from optimiser.analysis.simulation.results import Outcome, outcome_of
-from optimiser.instance.schema import Instance
 
-Floats = NDArray[np.float64]
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class Task(Generic[Name]):
     """One block of futures, to be lived through under several sets of decisions."""
 
     ground: Ground
     futures: Unseen
-    options: Mapping[str, tuple[Decisions, Policy]]
+    options: Mapping[Name, tuple[Decisions, Policy]]
     seed: int
 
 
-def run(task: Task) -> dict[str, Outcome]:
+def run(task: Task[Name]) -> dict[Name, Outcome]:
     """Outcomes of one block, by option."""
     block = block_of(task.ground, task.futures, task.seed)
     return lived_by(task.ground, block, task.options)
 
 
-def lived_by(ground: Ground, block: Block, options: Mapping[str, tuple[Decisions, Policy]]) -> dict[str, Outcome]:
+def lived_by(ground: Ground, block: Block, options: Mapping[Name, tuple[Decisions, Policy]]) -> dict[Name, Outcome]:
     """Outcomes of a block that is drawn already, by option."""
     by_month = {name: decisions_by_month(ground, block.problem, decisions) for name, (decisions, _) in options.items()}
     draws = Draws.of(block, most_units(block.problem, tuple(by_month.values())))
@@ -49,8 +45,8 @@ def lived_by(ground: Ground, block: Block, options: Mapping[str, tuple[Decisions
 
 
 def simulated(
-    ground: Ground, futures: Unseen, options: Mapping[str, tuple[Decisions, Policy]], seed: int, workers: int = 1
-) -> dict[str, Outcome]:
+    ground: Ground, futures: Unseen, options: Mapping[Name, tuple[Decisions, Policy]], seed: int, workers: int = 1
+) -> dict[Name, Outcome]:
     """Outcomes on all futures, by option; the same bytes at any number of workers."""
     tasks = [Task(ground, futures.block(start), options, seed) for start in range(0, len(futures.numbers), BLOCK)]
     if workers <= 1 or len(tasks) <= 1:
