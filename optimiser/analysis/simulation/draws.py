@@ -12,6 +12,7 @@ which leaves child-weeks as they are (a mean stay of *m* months is a chance of 1
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from enum import IntEnum
 from hashlib import blake2b
 from types import SimpleNamespace
 from typing import cast
@@ -108,7 +109,7 @@ class Children:
     cohort: Ints  # on arrival, [scenario, child]
     arrival: Ints  # month; -1 for children at the start, the number of months for none, [scenario, child]
     source: Ints  # where children at the start live; -1 for arrivals, [scenario, child]
-    count: Ints  # children in the future, [scenario]
+    key: NDArray[np.uint64]  # names a child's own draws, [scenario, child]
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +213,7 @@ def block_of(ground: Ground, some: Unseen, seed: int) -> Block:
     leave, step = _chances(ground.instance, some, calendar, period)
     children = _children(ground.instance, some, calendar, seed)
     own = leave[:, :, -1]
-    leaving, stepping = _realised(ground, children, own, step.max(axis=2, initial=0.0), some.numbers, seed)
+    leaving, stepping = _realised(ground, children, own, step.max(axis=2, initial=0.0))
     stay, stepped = stays_by_source(ground.instance, leave[..., 0], leaving, stepping)
     # no registered home found: the stay is the longest of any source
     leave = np.concatenate([leave[:, :, :-1], leave.min(axis=2, keepdims=True)], axis=2)
@@ -271,7 +272,7 @@ def _chances(instance: Instance, some: Unseen, calendar: Calendar, period: Ints)
 def _children(instance: Instance, some: Unseen, calendar: Calendar, seed: int) -> Children:
     """Whole children: those at the start, and arrivals, each in a month of its period with equal chance."""
     start = _at_the_start(instance)
-    found: list[tuple[Ints, Ints, Ints]] = []
+    found: list[tuple[Ints, ...]] = []
     for future, number in enumerate(some.numbers):
         rng = generator(seed, "arrivals", int(number))
         expected = some.futures.arrivals[future]
@@ -284,15 +285,16 @@ def _children(instance: Instance, some: Unseen, calendar: Calendar, seed: int) -
                 np.concatenate([start[0], cohort[order]]),
                 np.concatenate([np.full(len(start[0]), -1), month[order]]),
                 np.concatenate([start[1], np.full(len(order), -1)]),
+                rng.integers(0, 2**64, len(start[0]) + len(order), dtype=np.uint64),
             )
         )
-    count = np.array([len(cohort) for cohort, _, _ in found], dtype=np.int64)
-    shape = len(found), int(count.max(initial=1))
-    arrays = np.zeros(shape, dtype=np.int64), np.full(shape, calendar.months), np.full(shape, -1)
+    shape = len(found), max(1, *(len(columns[0]) for columns in found))
+    cohorts, arrivals, sources = np.zeros(shape, np.int64), np.full(shape, calendar.months), np.full(shape, -1)
+    keys = np.zeros(shape, dtype=np.uint64)
     for future, columns in enumerate(found):
-        for array, column in zip(arrays, columns, strict=True):
-            array[future, : count[future]] = column
-    return Children(*arrays, count=count)
+        for array, column in zip((cohorts, arrivals, sources, keys), columns, strict=True):
+            array[future, : len(column)] = column
+    return Children(cohorts, arrivals, sources, keys)
 
 
 def _at_the_start(instance: Instance) -> tuple[Ints, Ints]:
@@ -309,28 +311,35 @@ def _at_the_start(instance: Instance) -> tuple[Ints, Ints]:
     return np.array(cohorts, dtype=np.int64), np.array(places, dtype=np.int64)
 
 
-class Chances:
-    """Uniform draws of every child, month after month: whether it leaves or steps across, breaks down, moves; and its turn."""
+class Draw(IntEnum):
+    """What a child's draws of a month are for."""
 
-    KINDS = 4
-    LEAVES, BREAKS_DOWN, MOVES, TURN = range(KINDS)
+    LEAVES = 0
+    BREAKS_DOWN = 1
+    MOVES = 2
+    TURN = 3
 
-    def __init__(self, children: Children, numbers: Ints, seed: int) -> None:
-        self.children = children
-        self.generators = [generator(seed, "stays", int(number)) for number in numbers]
 
-    def next_month(self) -> NDArray[np.float32]:
-        """Draws of the next month, [kind, scenario x child]."""
-        futures, most = self.children.cohort.shape
-        draws = np.ones((self.KINDS, futures, most), dtype=np.float32)
-        for future, rng in enumerate(self.generators):
-            count = int(self.children.count[future])
-            draws[:, future, :count] = rng.random((self.KINDS, count), dtype=np.float32)
-        return draws.reshape(self.KINDS, -1)
+#: Increment and multipliers of SplitMix64 (Steele, Lea and Flood, 2014).
+GAMMA, FIRST, SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+def uniform(key: NDArray[np.uint64], month: int, what: Draw) -> Floats:
+    """Draws between 0 and 1 of some children in a month: SplitMix64 from each child's own key, read at any place of its stream.
+
+    So a child has the same draws in a month whatever has been decided, and only children who are there are drawn for.
+    """
+    with np.errstate(over="ignore"):
+        bits = key + GAMMA * np.uint64(month * len(Draw) + what + 1)
+        bits = (bits ^ (bits >> np.uint64(30))) * FIRST
+        bits = (bits ^ (bits >> np.uint64(27))) * SECOND
+        bits = bits ^ (bits >> np.uint64(31))
+    draws: Floats = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return draws
 
 
 def fate(
-    draw: NDArray[np.float32], cohort: Ints, leave: Floats, shares: Floats, steps: tuple[tuple[int, int], ...]
+    draw: Floats, cohort: Ints, leave: Floats, shares: Floats, steps: tuple[tuple[int, int], ...]
 ) -> tuple[NDArray[np.bool_], Ints, Floats]:
     """What the draw of each child makes of it this month: gone, stepped across, or staying.
 
@@ -357,9 +366,7 @@ def fate(
     return gone, taken_step, 1 - reached
 
 
-def _realised(
-    ground: Ground, children: Children, leave: Floats, step: Floats, numbers: Ints, seed: int
-) -> tuple[Floats, Floats]:
+def _realised(ground: Ground, children: Children, leave: Floats, step: Floats) -> tuple[Floats, Floats]:
     """Shares who left [scenario, cohort, month] and who stepped [scenario, step, month], were all chances the cohort's own.
 
     This is what the optimiser is given to be compared with: its realised stays are those of the very children simulated.
@@ -370,12 +377,12 @@ def _realised(
     leaving, stepping = leave.copy(), step.copy()
     cohort, arrival = children.cohort.ravel().copy(), children.arrival.ravel()
     there = arrival < 0
-    chances = Chances(children, numbers, seed)
+    key = children.key.ravel()
     for month in range(months):
-        draws = chances.next_month()[Chances.LEAVES]
         here = np.flatnonzero(there)
         future, group = here // children.cohort.shape[1], cohort[here]
-        gone, taken_step, _ = fate(draws[here], group, leave[future, group, month], step[future, :, month].T, steps)
+        draw = uniform(key[here], month, Draw.LEAVES)
+        gone, taken_step, _ = fate(draw, group, leave[future, group, month], step[future, :, month].T, steps)
         count = np.bincount(future * cohorts + group, minlength=futures * cohorts).reshape(futures, cohorts)
         left = np.bincount((future * cohorts + group)[gone], minlength=futures * cohorts).reshape(futures, cohorts)
         somebody = count > 0

@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimiser.analysis.simulation.beds import UNLIMITED, Draws, Places
-from optimiser.analysis.simulation.draws import Block, Chances, fate
+from optimiser.analysis.simulation.draws import Block, Draw, fate, uniform
 from optimiser.demand.scenarios import departures
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Turns = NDArray[np.float32]
 
 #: Where a child is who is in no place: not in care (or not yet), or about to be placed.
 ELSEWHERE, WAITING = -1, -2
@@ -76,7 +75,7 @@ class _Life:
         self.months, self.cohorts, self.sources = len(problem.periods), len(problem.cohorts), len(problem.sources)
         self.count = len(places.source)  # places
         self.unregistered = self.count - 1
-        self.chances = Chances(block.children, block.numbers, block.seed)
+        self.key = block.children.key.ravel()
         self.cohort = block.children.cohort.ravel().copy()
         self.arrival = block.children.arrival.ravel()
         self.place = np.full(self.cohort.shape, ELSEWHERE)
@@ -130,16 +129,15 @@ class _Life:
         self.month = month
         self.allowed = self.problem.allowed[:, self.places.source, month]  # [cohort, place]
         self.top, self.price = self.places.top[..., month], self.places.price[..., month]
-        uniform = self.chances.next_month()
-        may_move = self._fates(uniform)
+        may_move = self._fates()
         self._close_homes()
         self.beds = np.where(self.closed, 0, self.places.beds[..., month])
-        self._lose_beds(uniform[Chances.TURN], may_move)
+        self._lose_beds(may_move)
         self._match()
         self.room = self._has_room()
         self.next_price = self._price_of(self.occupied)
-        self._place_waiting(uniform[Chances.TURN])
-        self._move_by_plan(np.flatnonzero(may_move & (self.place >= 0)), uniform[Chances.TURN])
+        self._place_waiting()
+        self._move_by_plan(np.flatnonzero(may_move & (self.place >= 0)))
         self._count_month()
 
     def _counted(self) -> Ints:
@@ -148,14 +146,17 @@ class _Life:
         flat = here // self.most * self.count + self.place[here]
         return np.bincount(flat, minlength=self.futures * self.count).reshape(self.futures, self.count)
 
-    def _fates(self, uniform: Turns) -> Bools:
+    def _drawn(self, who: Ints, what: Draw) -> Floats:
+        return uniform(self.key[who], self.month, what)
+
+    def _fates(self) -> Bools:
         """Children leave, step across, break down, or may no longer live where they do; who of the rest may move by plan."""
         month, problem = self.month, self.problem
         here = np.flatnonzero(self.place >= 0)
         future, place, cohort = here // self.most, self.place[here], self.cohort[here]
         source = self.places.source[place]
         gone, step, stay = fate(
-            uniform[Chances.LEAVES, here],
+            self._drawn(here, Draw.LEAVES),
             cohort,
             self.block.leave[future, cohort, source, month],
             self.block.step[future, :, source, month].T,
@@ -166,9 +167,9 @@ class _Life:
         staying = ~gone & (step < 0) & (place != self.unregistered)
         breakdown = problem.breakdown[cohort, source, month]
         with np.errstate(divide="ignore", invalid="ignore"):
-            broke = staying & (uniform[Chances.BREAKS_DOWN, here] < breakdown / stay)
+            broke = staying & (self._drawn(here, Draw.BREAKS_DOWN) < breakdown / stay)
             kept = stay - breakdown
-            moves = staying & ~broke & (uniform[Chances.MOVES, here] < self.movable[cohort, month] / kept)
+            moves = staying & ~broke & (self._drawn(here, Draw.MOVES) < self.movable[cohort, month] / kept)
         ended = ~gone & ~broke & ~self.allowed[self.cohort[here], place]
         closure = ended & staying & ~moves
         self._note(self.closures, future[closure], cohort[closure], source[closure])
@@ -204,7 +205,7 @@ class _Life:
             for place in sorted(units, key=lambda place: (counted[place], place))[: closing[future, home]]:
                 self.closed[future, place] = True
 
-    def _lose_beds(self, turn: Turns, may_move: Bools) -> None:
+    def _lose_beds(self, may_move: Bools) -> None:
         """Where beds have gone, children beyond those left must move; spot places once held are never taken away."""
         counted = self._counted()
         excess = counted - np.where(self.places.spots, UNLIMITED, self.beds)
@@ -215,7 +216,7 @@ class _Life:
         key = here // self.most * self.count + self.place[here]
         affected = excess.ravel()[key] > 0
         here, key = here[affected], key[affected]
-        order = np.lexsort((turn[here], ~may_move[here], key))  # those who may move by plan go first
+        order = np.lexsort((self._drawn(here, Draw.TURN), ~may_move[here], key))  # those who may move by plan go first
         here, key = here[order], key[order]
         starts = np.searchsorted(key, key, side="left")
         leaving = here[np.arange(len(key)) - starts < excess.ravel()[key]]
@@ -286,15 +287,16 @@ class _Life:
         prices: Floats = self.price[future, place, np.minimum(layer, self.top.shape[2] - 1)]
         return prices
 
-    def _place_waiting(self, turn: Turns) -> None:
+    def _place_waiting(self) -> None:
         """Everybody who needs a place: first who has no registered home, then the others in the order of their calls."""
         self.place[self.arrival == self.month] = WAITING
         homeless = self.place == self.unregistered
         self.occupied[:, self.unregistered] = 0
         self._send_away(np.flatnonzero(homeless))
         who = np.flatnonzero(self.place == WAITING)
-        for turn_of in _by_turn(who // self.most, np.where(homeless[who], -1.0, turn[who]), turn[who], who):
-            self._place(turn_of)
+        turn = self._drawn(who, Draw.TURN) - homeless[who]  # who has no registered home comes first
+        for next_in_turn in _by_turn(who // self.most, turn, who):
+            self._place(next_in_turn)
 
     def _place(self, who: Ints) -> None:
         """Place one child in each of some futures."""
@@ -357,11 +359,11 @@ class _Life:
 
     # planned moves
 
-    def _move_by_plan(self, who: Ints, turn: Turns) -> None:
+    def _move_by_plan(self, who: Ints) -> None:
         """Children whose placement may be changed by plan this month move where that is cheaper."""
         who = who[self.place[who] != self.unregistered]
         who = who[self._saves(who)[1]]
-        for movers in _by_turn(who // self.most, turn[who], turn[who], who):
+        for movers in _by_turn(who // self.most, self._drawn(who, Draw.TURN), who):
             choice, saves = self._saves(movers)
             movers, choice = movers[saves], choice[saves]
             if not len(movers):
@@ -406,11 +408,11 @@ class _Life:
                 self.sold[:, source_of_place, month] += np.minimum(usable[:, place], left.astype(np.int64))
 
 
-def _by_turn(future: Ints, first: Floats | Turns, second: Floats | Turns, who: Ints) -> list[Ints]:
+def _by_turn(future: Ints, turn: Floats, who: Ints) -> list[Ints]:
     """Children to be dealt with together: the first of every future, the second of every future that has one, and so on."""
     if not len(who):
         return []
-    order = np.lexsort((second, first, future))
+    order = np.lexsort((turn, future))
     future, who = future[order], who[order]
     rank = np.arange(len(who)) - np.searchsorted(future, future, side="left")
     by_rank = np.argsort(rank, kind="stable")
