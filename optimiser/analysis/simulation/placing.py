@@ -6,8 +6,9 @@ placement may be changed by plan move where that is cheaper. A child is placed i
 free, else has no registered home; who has none is placed first in the next month.
 
 *Protection levels* keep the last beds of a pool (in-house homes, block contracts ...) for children whose spot places are dearer: a
-cohort is bought a spot place when no more than so many beds of the pool are free. No bed is protected against a child
-who would otherwise have no registered home.
+cohort is bought a spot place when no more than so many beds of the pool are free. Where the policy says so, children of the
+cohort who live there already make room as well, at the rate of planned moves. No bed is protected against a child who would
+otherwise have no registered home.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Policy:
 
     pools: tuple[tuple[int, ...], ...]  # sources whose free beds are counted together
     protected: Ints  # [cohort, pool]
+    makes_room: Bools  # whether the cohort also moves out by plan while fewer beds are free, [cohort, pool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -327,13 +329,17 @@ class _Life:
         if sells.any():
             cost = cost + self._sales_lost(future, sells)
         if self.protects:
-            pools = range(len(self.policy.pools))
-            usable = np.where(self.room[future], (self.beds - self.occupied - self.held)[future], 0)
-            for pool in pools:
-                inside = self.pool_of == pool
-                few = usable[:, inside].sum(axis=1) <= self.policy.protected[cohort, pool]
-                cost[:, inside] += PROTECTED * few[:, None]
+            free = self._free_in_pools(future)
+            for pool in range(len(self.policy.pools)):
+                few = free[:, pool] <= self.policy.protected[cohort, pool]
+                cost[:, self.pool_of == pool] += PROTECTED * few[:, None]
         return cost
+
+    def _free_in_pools(self, future: Ints) -> Ints:
+        """Beds of each pool that can be filled today, [child, pool]."""
+        usable = np.where(self.room[future], (self.beds - self.occupied - self.held)[future], 0)
+        pools = [usable[:, self.pool_of == pool].sum(axis=1) for pool in range(len(self.policy.pools))]
+        return np.array(pools).reshape(len(pools), len(future)).T
 
     def _sales_lost(self, future: Ints, sells: Floats) -> Floats:
         """£ a week of idle beds that could not be sold any more if one more were filled, [scenario, place]."""
@@ -383,6 +389,10 @@ class _Life:
         cost[np.arange(len(who)), place] = np.inf
         best = np.argmin(cost, axis=1)
         now = self._price_at(future, place, self.occupied[future, place] - 1)
+        if self.policy.makes_room.any():
+            pool = self.pool_of[place]
+            short = self._free_in_pools(future)[np.arange(len(who)), pool] < self.policy.protected[cohort, pool]
+            now = now + PROTECTED / 2 * ((pool >= 0) & self.policy.makes_room[cohort, pool] & short)
         saving = now - cost[np.arange(len(who)), best]
         source = self.places.source[place]
         ending = (

@@ -2,12 +2,13 @@
 
 Simulation-based, on futures apart from those that decisions are then judged on, with common random numbers: one level at
 a time is raised or lowered along a ladder for as long as the objective (cost with the deterrent) falls by more than its
-standard error, and round again until nothing changes.
+standard error, and round again until nothing changes. Beside each level it is tried whether the cohort should also make room
+at the rate of planned moves.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 #: Beds that a level may keep.
-LADDER = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+LADDER = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 #: Most rounds over all levels.
 ROUNDS = 3
 
@@ -41,7 +42,8 @@ class Searched:
 def unprotected(problem: Problem) -> Policy:
     """The policy that protects nothing."""
     pools = pools_of(problem)
-    return Policy(pools, np.zeros((len(problem.cohorts), len(pools)), dtype=np.int64))
+    shape = len(problem.cohorts), len(pools)
+    return Policy(pools, np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool))
 
 
 def pools_of(problem: Problem) -> tuple[tuple[int, ...], ...]:
@@ -94,43 +96,65 @@ def search(ground: Ground, blocks: list[Block], decisions: Decisions) -> Searche
     blocks
         Futures to search on; others than those on which the decisions are judged.
     """
-
-    def objective(policy: Policy) -> Outcome:
-        return Outcome.joined([lived_by(ground, block, {"": (decisions, policy)})[""] for block in blocks])
-
-    policy = unprotected(ground.plan)
-    first = objective(policy)
-    best, tried = first.objective_gbp, 1
-    levels = levels_of(ground.plan, first.beds)
-    most = [
-        float(np.nanmax(np.where(np.isfinite(first.beds), first.beds, np.nan)[:, list(members)].sum(axis=1)))
-        for members in policy.pools
-    ]
-    for _ in range(ROUNDS):
-        changed = False
+    found = _Search(ground, blocks, decisions)
+    beds = np.where(np.isfinite(found.first.beds), found.first.beds, 0.0)
+    levels = levels_of(ground.plan, found.first.beds)
+    for round_ in range(ROUNDS):
+        before = found.policy
         for cohort, pool in levels:
-            for direction in (1, -1):
-                while True:
-                    other = _moved(policy, cohort, pool, direction)
-                    if other is None or other.protected[cohort, pool] >= most[pool]:
+            most = float(beds[:, list(found.policy.pools[pool])].sum(axis=1).max())
+            rungs = [rung for rung, level in enumerate(LADDER) if rung == 0 or LADDER[rung - 1] < most]
+            if round_ == 0 and len(rungs) > 4:
+                # far jumps first: a cohort may have no business in the pool at all while it has anywhere else to go
+                found.try_level(cohort, pool, rungs[-1])
+                found.try_level(cohort, pool, rungs[len(rungs) // 2])
+            for step in (1, -1):
+                while found.rung(cohort, pool) + step in rungs:
+                    if not found.try_level(cohort, pool, found.rung(cohort, pool) + step):
                         break
-                    cost = objective(other).objective_gbp
-                    tried += 1
-                    error = standard_error(cost - best)
-                    if error is None or not float((cost - best).mean()) < -error:
-                        break
-                    policy, best, changed = other, cost, True
-        if not changed:
+            if found.policy.protected[cohort, pool]:
+                found.try_room(cohort, pool)
+        if found.policy is before:
             break
-    saved = first.objective_gbp - best
-    return Searched(policy, tried, float(saved.mean()), standard_error(saved))
+    saved = found.first.objective_gbp - found.best
+    return Searched(found.policy, found.tried, float(saved.mean()), standard_error(saved))
 
 
-def _moved(policy: Policy, cohort: int, pool: int, direction: int) -> Policy | None:
-    """The policy with one level a rung up or down; None at the end of the ladder."""
-    rung = LADDER.index(int(policy.protected[cohort, pool])) + direction
-    if not 0 <= rung < len(LADDER):
-        return None
-    protected = policy.protected.copy()
-    protected[cohort, pool] = LADDER[rung]
-    return Policy(policy.pools, protected)
+class _Search:
+    """The best policy so far, its objective in each future, and how to try another."""
+
+    def __init__(self, ground: Ground, blocks: list[Block], decisions: Decisions) -> None:
+        self.ground, self.blocks, self.decisions = ground, blocks, decisions
+        self.policy, self.tried = unprotected(ground.plan), 1
+        self.first = self._outcome(self.policy)
+        self.best = self.first.objective_gbp
+
+    def _outcome(self, policy: Policy) -> Outcome:
+        options = {"": (self.decisions, policy)}
+        return Outcome.joined([lived_by(self.ground, block, options)[""] for block in self.blocks])
+
+    def _try(self, policy: Policy) -> bool:
+        """Take the policy if its objective is lower by more than its standard error, future by future."""
+        cost = self._outcome(policy).objective_gbp
+        self.tried += 1
+        error = standard_error(cost - self.best)
+        if error is None or not float((cost - self.best).mean()) < -error:
+            return False
+        self.policy, self.best = policy, cost
+        return True
+
+    def rung(self, cohort: int, pool: int) -> int:
+        """Where on the ladder a level stands."""
+        return LADDER.index(int(self.policy.protected[cohort, pool]))
+
+    def try_level(self, cohort: int, pool: int, rung: int) -> bool:
+        """One level on another rung."""
+        protected = self.policy.protected.copy()
+        protected[cohort, pool] = LADDER[rung]
+        return self._try(replace(self.policy, protected=protected, makes_room=self.policy.makes_room & (protected > 0)))
+
+    def try_room(self, cohort: int, pool: int) -> bool:
+        """A cohort that also moves out by plan where it did not, or stays where it did move."""
+        makes_room = self.policy.makes_room.copy()
+        makes_room[cohort, pool] = not makes_room[cohort, pool]
+        return self._try(replace(self.policy, makes_room=makes_room))

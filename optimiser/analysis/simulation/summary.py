@@ -28,6 +28,8 @@ def simulation_document(simulated: dict[str, Simulated], titles: dict[str, str] 
     titles
         Options in words; their names where left out.
     """
+    from optimiser.analysis.planning import rounding
+
     first = next(iter(simulated.values()))
     instance = first.instance
     return {
@@ -38,6 +40,7 @@ def simulation_document(simulated: dict[str, Simulated], titles: dict[str, str] 
             "as_at": instance.settings.as_at,
         },
         "futures": len(first.outcome.term_gbp),
+        "rounding_gbp": rounding(float(first.outcome.cost_gbp.mean())),
         "unregistered_name": instance.settings.unregistered_name,
         "titles": titles_of(instance),
         "cohorts": {row.cohort: row.title for row in instance.cohorts},
@@ -218,6 +221,7 @@ def when_to_go_to_market(found: Simulated) -> list[Row]:
                     "beds": most,
                     "keep": keep,
                     "above": most - keep,
+                    "makes_room": bool(found.policy.makes_room[cohort, pool]),
                 }
             )
     return rows
@@ -243,6 +247,7 @@ def protection(found: Simulated) -> Row | None:
             "pool": pool_name(found.problem, members),
             "cohort": found.problem.cohorts[cohort],
             "keep": int(found.policy.protected[cohort, pool]),
+            "makes_room": bool(found.policy.makes_room[cohort, pool]),
         }
         for pool, members in enumerate(found.policy.pools)
         for cohort in np.flatnonzero(found.policy.protected[:, pool])
