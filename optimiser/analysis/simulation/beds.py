@@ -300,7 +300,7 @@ def _exits(block: Block) -> Floats:
     """Chance a month that a child leaves a source for good, mean over the cohorts allowed there, [scenario, source].
 
     Leaving care, breaking down, and stepping across to a cohort that the source does not take; planned moves apart, which
-    lead to cheaper beds and seldom out of these.
+    leave no bed held.
     """
     problem = block.problem
     allowed: Bools = np.asarray(problem.allowed.any(axis=2))

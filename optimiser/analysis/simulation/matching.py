@@ -11,7 +11,7 @@ time that it is in demand, and one for the rest; with 0.5 no two children match,
 
 *A bed is matched anew.* A contract says nothing of its homes, and a home that holds less than one child on average has nobody
 to match: there a bed that a child has left is held until the next child is matched, for a number of months drawn at a
-constant chance.
+constant chance. A planned move is prepared for: the bed that it leaves is matched ahead.
 """
 
 from __future__ import annotations

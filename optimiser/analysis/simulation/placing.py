@@ -1,9 +1,9 @@
 """Month after month: who leaves, who must move, who is placed where, by what is known on the day.
 
 In each month, in this order: children leave care, step across or break down; beds and permissions that end send children
-away; beds left are matched anew; every child who needs a place is placed, one telephone call at a time; children whose
-placement may be changed by plan move where that is cheaper. A child is placed in the cheapest allowed registered bed that is
-free, else has no registered home; who has none is placed first in the next month.
+away; beds left are matched anew; planned moves make room in protected beds; every child who needs a place is placed, one
+telephone call at a time; children whose placement may be changed by plan move where that is cheaper. A child is placed in
+the cheapest allowed registered bed that is free, else has no registered home; who has none is placed first in the next month.
 
 *Protection levels* keep the last beds of a pool (in-house homes, block contracts ...) for children whose spot places are dearer: a
 cohort is bought a spot place when no more than so many beds of the pool are free. Where the policy says so, children of the
@@ -138,6 +138,7 @@ class _Life:
         self._match()
         self.room = self._has_room()
         self.next_price = self._price_of(self.occupied)
+        self._make_room(may_move)
         self._place_waiting()
         self._move_by_plan(np.flatnonzero(may_move & (self.place >= 0)))
         self._count_month()
@@ -352,18 +353,29 @@ class _Life:
         return lost
 
     def _change(self, future: Ints, place: Ints, by: int) -> None:
-        """One child more or less in one place in each of some futures."""
+        """One child more or less in one place in each of some futures.
+
+        A bed that a planned move leaves is matched ahead of it, and not held.
+        """
         self.occupied[future, place] += by
         mixed = self.places.mixes[place]
         if mixed.any():
             self._draw_mix(future[mixed], place[mixed])
-        if by < 0:
-            self.held[future, place] += self.places.holds[place]
         full = self.occupied[future, place] + self.held[future, place] >= self.beds[future, place]
         self.room[future, place] = ~full & self.open[future, place] & (place != self.unregistered)
         self.next_price[future, place] = self._price_at(future, place, self.occupied[future, place])
 
     # planned moves
+
+    def _make_room(self, may_move: Bools) -> None:
+        """Planned moves out of protected beds come before today's calls: they have been prepared for."""
+        if not self.policy.makes_room.any():
+            return
+        who = np.flatnonzero(may_move & (self.place >= 0))
+        pool = self.pool_of[self.place[who]]
+        who = who[(pool >= 0) & self.policy.makes_room[self.cohort[who], pool]]
+        self._move_by_plan(who)
+        may_move[who] = False
 
     def _move_by_plan(self, who: Ints) -> None:
         """Children whose placement may be changed by plan this month move where that is cheaper."""
