@@ -669,8 +669,9 @@ def test_children_who_make_room_leave_protected_beds_at_the_rate_of_planned_move
         younger, both = outcome.children[:, 0, 0], outcome.children[:, :, 0].sum(axis=1)
         return float((both[younger > 0] > 2).mean())
 
-    # who has come this month has no move planned yet
-    assert crowded(leaves) < 0.1 * crowded(stays)
+    # beds are free when the month's calls begin; children with complex needs may then fill them
+    assert crowded(leaves) < 0.5 * crowded(stays)
+    assert leaves.children[:, 1, 2].sum() < 0.8 * stays.children[:, 1, 2].sum()
     assert leaves.planned_moves.sum() > 0
 
 
