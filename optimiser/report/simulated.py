@@ -94,7 +94,8 @@ def _gap_lines(gap: Row | None, step: float) -> list[str]:
     return [
         f"Foresight gap: {_with_error(gap['gap_gbp'], step)} ({share(gap['gap_share'], 1)}) and "
         f"{'−' if weeks < 0 else ''}{number(abs(weeks))} child-weeks more than the optimiser says of the same children "
-        f"({gap['futures']} futures); by its own periods it says {_with_error(gap['periods_gbp'], step)} less."
+        f"({gap['futures']} futures). Counting by month instead of by its own periods changes what it says by "
+        f"{_with_error(gap['periods_gbp'], step)}."
     ]
 
 

@@ -48,7 +48,9 @@ class Draws:
         parts: tuple[list[Floats], list[Floats], list[Floats]] = ([], [], [])
         for number in block.numbers:
             parts[0].append(generator(block.seed, "rounding", int(number)).random((len(problem.sources), layers)))
-            parts[1].append(generator(block.seed, "matching", int(number)).random((months, homes, units, most)))
+            # units come first in the stream: more of them only add to it
+            mix = generator(block.seed, "matching", int(number)).random((units, months, homes, most))
+            parts[1].append(mix.transpose(1, 2, 0, 3))
             parts[2].append(generator(block.seed, "held beds", int(number)).random((months, 2, lots)))
         return cls(*(np.array(part) for part in parts))
 
