@@ -234,12 +234,9 @@ def _children(
     instance: Instance, calendar: Calendar, draws: Draws, demand_factor: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Arrivals [scenario, cohort, period], realised stays [scenario, cohort, source, period] and steps [.., step, ..]."""
-    sources = source_names(instance)
     shape = draws.futures, len(instance.cohorts), len(calendar.length)
     position = {row.cohort: place for place, row in enumerate(instance.cohorts)}
-    leave = np.zeros((draws.futures, len(instance.cohorts), len(sources)))  # mean share a month
-    for place, cohort in enumerate(instance.cohorts):
-        leave[:, place] = _leave_share(instance, cohort, sources, draws)
+    leave, step_share = _mean_shares(instance, draws)
     arrivals = np.zeros(shape)
     for place, cohort in enumerate(instance.cohorts):
         if not any(row.cohort == cohort.cohort for row in instance.census):
@@ -249,21 +246,60 @@ def _children(
             mean = _mean_arrivals(instance, cohort, calendar, rank)
             arrivals[:, place] = _arrivals(cohort, mean, calendar, draws)
     steps = [(position[row.origin], position[row.destination]) for row in instance.steps]
-    step_share = np.array(
-        [row.share_per_month.quantile(draws.uniform(f"step {row.origin} {row.destination}")) for row in instance.steps]
-    ).reshape(len(steps), draws.futures)
-    leaving, stepping = _realised(instance, calendar, draws, arrivals, leave[:, :, -1], steps, step_share)
+    leaving, stepping = _realised(instance, calendar, draws, arrivals, leave[:, :, -1], steps, step_share.T)
+    stay, step = stays_by_source(instance, leave, leaving, stepping)
+    _follow_census(instance, calendar, draws, arrivals, stay)
+    return arrivals, stay, step
 
-    stay = np.ones((*shape[:2], len(sources), shape[2]))
-    step = np.zeros((draws.futures, len(steps), len(sources), shape[2]))
+
+def mean_shares(instance: Instance, futures: int, seed: int | None = None) -> tuple[Floats, Floats]:
+    """Mean shares a month behind the realised ones of ``make_scenarios`` with the same number of futures and seed.
+
+    Returns
+    -------
+    leave : share who leave care, [scenario, cohort, source]; the last source is the cohort's own share
+    step : share who step across, [scenario, step]
+    """
+    return _mean_shares(instance, Draws(instance.settings.seed if seed is None else seed, futures))
+
+
+def _mean_shares(instance: Instance, draws: Draws) -> tuple[Floats, Floats]:
+    sources = source_names(instance)
+    leave = np.zeros((draws.futures, len(instance.cohorts), len(sources)))
+    for place, cohort in enumerate(instance.cohorts):
+        leave[:, place] = _leave_share(instance, cohort, sources, draws)
+    step = np.array(
+        [row.share_per_month.quantile(draws.uniform(f"step {row.origin} {row.destination}")) for row in instance.steps]
+    ).reshape(len(instance.steps), draws.futures)
+    return leave, step.T
+
+
+def stays_by_source(instance: Instance, leave: Floats, leaving: Floats, stepping: Floats) -> tuple[Floats, Floats]:
+    """Stays and steps of each source from those of each cohort.
+
+    Parameters
+    ----------
+    leave : mean share who leave care a month, [scenario, cohort, source]; the last source is the cohort's own
+    leaving : realised share who leave care, [scenario, cohort, period]
+    stepping : realised share who step across, [scenario, step, period]
+
+    Returns
+    -------
+    stay : share who stay in care in the cohort, [scenario, cohort, source, period]
+    step : share who step across, [scenario, step, source, period]
+    """
+    sources = source_names(instance)
+    futures, cohorts, periods = leaving.shape
+    stay = np.ones((futures, cohorts, len(sources), periods))
+    step = np.zeros((futures, len(instance.steps), len(sources), periods))
     for number, row in enumerate(instance.steps):
         for place, source in enumerate(sources[:-1]):
             if row.source in (None, source):
                 step[:, number, place] = stepping[:, number]
-    for place in range(len(instance.cohorts)):
+    for place, cohort in enumerate(instance.cohorts):
         stepped = sum(
-            (step[:, number] for number, (origin, _) in enumerate(steps) if origin == place),
-            start=np.zeros((draws.futures, len(sources), shape[2])),
+            (step[:, number] for number, row in enumerate(instance.steps) if row.origin == cohort.cohort),
+            start=np.zeros((futures, len(sources), periods)),
         )
         nominal = leave[:, place, -1]
         ratio = np.divide(
@@ -273,8 +309,7 @@ def _children(
         # no registered home found: nobody steps across there, and the stay is the longest of any source
         gone[:, -1] = gone.min(axis=1)
         stay[:, place] = 1 - gone - stepped
-    _follow_census(instance, calendar, draws, arrivals, stay)
-    return arrivals, stay, step
+    return stay, step
 
 
 def _leave_share(instance: Instance, cohort: Cohort, sources: tuple[str, ...], draws: Draws) -> Floats:
@@ -350,7 +385,7 @@ def _realised(
         for cohort in range(cohorts):
             there = before[:, cohort]
             share = np.minimum(leave[:, cohort] * months, 1.0)
-            gone = _departures(there, share, uniform_leave[cohort][:, period], draws.median)
+            gone = departures(there, share, uniform_leave[cohort][:, period], draws.median)
             leaving[:, cohort, period] = np.divide(gone, there, out=share.copy(), where=there > 0)
             left = there - gone
             remaining = 1 - share
@@ -359,7 +394,7 @@ def _realised(
                     continue
                 crossing = np.minimum(step_share[number] * months, remaining)
                 chance = np.divide(crossing, remaining, out=np.zeros_like(crossing), where=remaining > 0)
-                crossed = _departures(left, chance, uniform_step[number][:, period], draws.median)
+                crossed = departures(left, chance, uniform_step[number][:, period], draws.median)
                 stepping[:, number, period] = np.divide(crossed, there, out=crossing.copy(), where=there > 0)
                 census[:, destination] += crossed
                 left, remaining = left - crossed, remaining - crossing
@@ -367,7 +402,7 @@ def _realised(
     return leaving, stepping
 
 
-def _departures(there: Floats, share: Floats, uniform: Floats, median: bool) -> Floats:
+def departures(there: Floats, share: Floats, uniform: Floats, median: bool = False) -> Floats:
     """Children who go, of those there, each with the same probability; the mean in the median future."""
     if median:
         return there * share

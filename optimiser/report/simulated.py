@@ -1,0 +1,173 @@
+"""A simulation document on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from optimiser.report.terminal import number, pounds, quarter, share
+
+Row = dict[str, Any]
+
+#: Quarters shown: the first years one by one, then each fourth.
+FIRST_QUARTERS, EVERY = 8, 4
+
+
+def show_simulation(document: Row, console: Console) -> None:
+    """Print what was simulated: options side by side, then each by itself."""
+    step = document["rounding_gbp"]
+    console.print(Text(document["instance"]["title"], style="bold"), highlight=False)
+    console.print(
+        f"Child by child and bed by bed on {document['futures']} futures that no plan was made on, the same for all options.",
+        highlight=False,
+    )
+    console.print()
+    _side_by_side(document, console, step)
+    for row in document["options"]:
+        console.print()
+        console.print(Text(row["title"], style="bold"), highlight=False)
+        for line in option_lines(row, document, step):
+            console.print(f"• {line}", highlight=False)
+        _occupancy(row, document, console)
+        _quarters(row, console)
+
+
+def _side_by_side(document: Row, console: Console, step: float) -> None:
+    above = {row["option"]: row["above_cheapest_gbp"] for row in document["differences"]}
+    rows = []
+    for row in document["options"]:
+        gap = row["foresight"]
+        rows.append(
+            [
+                row["title"],
+                _with_error(row["cost_gbp"], step),
+                pounds(row["cost_gbp"]["p90"], step),
+                _with_error(above[row["option"]], step),
+                "–" if gap is None else f"{_with_error(gap['gap_gbp'], step)}, {share(gap['gap_share'], 1)}",
+                f"{number(row['unregistered_child_weeks']['mean'])} ({number(row['unregistered_child_weeks']['p90'])})",
+            ]
+        )
+    heads = ["Option", "Cost ± error", "P90", "Above the cheapest", "Foresight gap", "Unregistered"]
+    console.print(
+        Text("Simulated cost (present real £; child-weeks without a registered place: mean, P90)", style="bold")
+    )
+    console.print(_table(heads, rows), highlight=False)
+
+
+def option_lines(row: Row, document: Row, step: float) -> list[str]:
+    """One option in sentences."""
+    name = document["unregistered_name"]
+    ended, moves = row["placements_ended_early"], row["share_with_many_moves"]
+    unregistered, children = row["unregistered_child_weeks"], row["children_unregistered"]
+    lines = [
+        f"Cost {pounds(row['cost_gbp']['mean'], step)} (standard error {_error(row['cost_gbp'], step)}; "
+        f"P10 {pounds(row['cost_gbp']['p10'], step)}, P90 {pounds(row['cost_gbp']['p90'], step)}, "
+        f"mean of the worst tenth {pounds(row['cost_gbp']['worst_tenth'], step)}).",
+        f"Children, {name}: {number(unregistered['mean'])} child-weeks (one future in ten above "
+        f"{number(unregistered['p90'])}), {number(children['mean'])} children of {number(row['children_in_care']['mean'])}; "
+        f"some in {share(row['probability_any_unregistered']['mean'])} of futures.",
+        f"Placements ended early: {number(ended['breakdowns']['mean'])} by breakdown, {number(ended['bed_gone']['mean'])} "
+        f"because the bed went; {number(ended['planned_moves']['mean'])} planned moves to a cheaper place. "
+        f"{number(row['moves_per_child']['mean'], 2)} moves a child; {share(moves['mean'], 1)} of children moved "
+        f"{row['many_moves']} times or more.",
+    ]
+    if row["in_area_share"] is not None:
+        lines.append(f"In the area: {share(row['in_area_share']['mean'], 1)} of child-weeks.")
+    lines += [
+        f"{limit['limit']}: {share(limit['mean'], 1)} of child-weeks within; at least {share(limit['minimum'], 1)} asked for."
+        for limit in row["local_limits"]
+    ]
+    lines += _gap_lines(row["foresight"], step)
+    lines += _market_lines(row, document, step)
+    return lines
+
+
+def _gap_lines(gap: Row | None, step: float) -> list[str]:
+    if gap is None:
+        return []
+    weeks = gap["unregistered_child_weeks_gap"]["mean"]
+    return [
+        f"Foresight gap: {_with_error(gap['gap_gbp'], step)} ({share(gap['gap_share'], 1)}) and "
+        f"{'−' if weeks < 0 else ''}{number(abs(weeks))} child-weeks more than the optimiser says of the same children "
+        f"({gap['futures']} futures). Counting by month instead of by its own periods changes what it says by "
+        f"{_with_error(gap['periods_gbp'], step)}."
+    ]
+
+
+def _market_lines(row: Row, document: Row, step: float) -> list[str]:
+    lines = []
+    for found in row["when_to_go_to_market"]:
+        pool = POOLS.get(found["pool"], document["titles"].get(found["pool"], found["pool"]))
+        room = ", who also move out to make room" if found["makes_room"] else ""
+        kept = f" ({found['keep']} kept for children whose spot places are dearer{room})" if found["keep"] else ""
+        lines.append(
+            f"When to go to market, {document['cohorts'][found['cohort']]}: when {found['above']} of {found['beds']} beds "
+            f"{pool} are filled{kept}."
+        )
+    protection = row["protection"]
+    if protection is not None and protection["levels"]:
+        lines.append(
+            f"Keeping beds saves {_with_error(protection['cost_saved_gbp'], step)} and "
+            f"{number(protection['unregistered_child_weeks_avoided']['mean'])} child-weeks without a registered place."
+        )
+    return lines
+
+
+POOLS = {"in_house": "in own homes", "block": "under block contracts", "existing": "in existing homes and contracts"}
+
+
+def _occupancy(row: Row, document: Row, console: Console) -> None:
+    if not row["occupancy"]:
+        return
+    rows = [
+        [
+            document["titles"].get(found["source"], found["source"]),
+            number(found["beds"]),
+            share(found["occupancy"]["mean"]),
+            number(found["void_bed_weeks"]["mean"], 0),
+        ]
+        for found in row["occupancy"]
+    ]
+    console.print(_table(["Beds", "Most at a time", "Filled", "Void bed-weeks"], rows), highlight=False)
+
+
+def _quarters(row: Row, console: Console) -> None:
+    kinds = ("in_house", "block", "existing", "spot", "unregistered")
+    shown = [
+        kind for kind in kinds if any(found[f"{kind}_p90"] or found[f"{kind}_expected"] for found in row["quarters"])
+    ]
+    rows = [
+        [
+            quarter(found["quarter"]),
+            *(
+                f"{number(found[f'{kind}_expected'])} ({number(found[f'{kind}_p10'])}–{number(found[f'{kind}_p90'])})"
+                for kind in shown
+            ),
+        ]
+        for place, found in enumerate(row["quarters"])
+        if place < FIRST_QUARTERS or (place - FIRST_QUARTERS) % EVERY == EVERY - 1
+    ]
+    heads = [kind.replace("_", "-").capitalize() for kind in shown]
+    console.print(_table(["Quarter", *heads], rows), highlight=False)
+
+
+def _with_error(found: Row, step: float) -> str:
+    return f"{pounds(found['mean'], step)} ± {_error(found, step)}"
+
+
+def _error(found: Row, step: float) -> str:
+    return "–" if found["standard_error"] is None else pounds(found["standard_error"], step)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="left" if place == 0 else "right", no_wrap=place > 0)
+    for row in rows:
+        table.add_row(*row)
+    return table
