@@ -81,6 +81,7 @@ def solve(
     cutoff: float = np.inf,
     time_limit: float | None = None,
     stop: threading.Event | None = None,
+    heuristics: bool = True,
 ) -> Outcome:
     """Solve a program to a relative gap.
 
@@ -93,10 +94,15 @@ def solve(
         Seconds after which the best found so far is returned, status ``stopped``.
     stop
         Ends the search when set from another thread.
+    heuristics
+        Whether to solve smaller whole-number programs on the way in search of better points: a waste where few decisions
+        and a good cutoff are all there is.
     """
     check_version()
     began = time.perf_counter()
     highs = _load(program, gap=gap, time_limit=time_limit, presolve=True)
+    for name in () if heuristics else ("rins", "rens", "root_reduced_cost"):
+        highs.setOptionValue(f"mip_heuristic_run_{name}", False)
     if np.isfinite(cutoff):
         highs.setOptionValue("objective_bound", float(cutoff))
     if stop is not None:

@@ -55,7 +55,7 @@ FIRST_SAMPLE = 6
 #: Scenarios beyond which a sample is solved first, and about how many that takes.
 SAMPLE_BEYOND, SAMPLE = 400, 100
 #: Groups of scenarios in the master that proves.
-CLUSTERS = 10
+CLUSTERS = 25
 #: Relative gap of the master, as a share of the gap asked for.
 MASTER_GAP = 0.5
 #: Waves in which scenarios are solved where a point may turn out too dear before all are.
@@ -1079,7 +1079,14 @@ class Clustered:
             )
         highest = cutoff / search.unit
         for gap in (MASTER_GAP * search.settings.gap, 0.0):
-            found = highs.solve(program, gap=gap, cutoff=highest, time_limit=search.left(), stop=search.settings.stop)
+            found = highs.solve(
+                program,
+                gap=gap,
+                cutoff=highest,
+                time_limit=search.left(),
+                stop=search.settings.stop,
+                heuristics=False,
+            )
             # beyond the cutoff nothing is looked for: what is found there says only that there is nothing below
             if found.status != "optimal" or found.objective <= highest:
                 return found
