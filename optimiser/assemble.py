@@ -60,7 +60,7 @@ def assemble(
     settings = instance.settings
     names = _Names(instance)
     if like is None:
-        nodes, paths = _tree(instance, calendar, futures, len(futures.names) if basis is None else basis)
+        nodes, paths = tree(instance, calendar, futures, len(futures.names) if basis is None else basis)
         awards = _awards(instance, calendar, nodes)
         extensions = _extensions(instance, calendar, nodes, awards)
     else:
@@ -140,7 +140,7 @@ class _Names:
 # the decision tree
 
 
-def _tree(
+def tree(
     instance: Instance, calendar: Calendar, futures: ScenarioSet, basis: int
 ) -> tuple[tuple[Node, ...], tuple[tuple[int, ...], ...]]:
     """Nodes of the tree, and each future's path: a branch is a function of what has been observed by the review."""

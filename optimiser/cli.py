@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,6 +54,9 @@ From = Annotated[
         "--from", metavar="RUN", help="Start from what an earlier run has learned: a folder written by --out."
     ),
 ]
+Cluster = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Solve on a Dask cluster, as tcp://10.0.0.1:8786.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
@@ -75,6 +79,7 @@ def plan(
     capital: CapitalOption = None,
     risk_weight: RiskWeight = None,
     method: Method = "auto",
+    cluster: Cluster = None,
     start: From = None,
     out: Out = None,
     as_json: Json = False,
@@ -89,13 +94,14 @@ def plan(
             from optimiser.report.files import refuse_unless_writable
 
             refuse_unless_writable(out)
-        asked = replace(asked, keep=out is not None, start=None if start is None else _kept(start))
+        kept = None if start is None else _kept(start)
+        asked = replace(asked, cluster=cluster, keep=out is not None, start=kept)
         with _telling() as told:
             made, document = make_plan(found, asked, told)
     if out is not None:
         from optimiser.report.files import write_plan
 
-        write_plan(made, document, out)
+        write_plan(made, document, out, _folder(instance))
     _show(document, as_json, "show_plan")
     if out is not None and not as_json:
         typer.echo(f"Written to {out}.", err=True)
@@ -122,6 +128,55 @@ def appraise(
         with _telling() as told:
             _, document = make_appraisal(found, asked, told)
     _show(document, as_json, "show_appraisal")
+
+
+@app.command()
+def simulate(
+    instance: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|INSTANCE", help="A folder that plan --out has written, or an instance to plan first."
+        ),
+    ],
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="An option of the instance, or optimised; may be given again."),
+    ] = None,
+    futures: Annotated[int, typer.Option(min=2, help="Futures to simulate.")] = 200,
+    scenarios: Scenarios = None,
+    seed: Seed = None,
+    gap: Gap = 0.001,
+    capital: CapitalOption = None,
+    cluster: Cluster = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write tables and the document to this folder.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Live through plans child by child and bed by bed, on futures that nobody knew when they were made."""
+    with _no_plan_if_stopped():
+        from optimiser.analysis.simulation.options import make_simulation
+        from optimiser.report.files import is_run, read_run, refuse_unless_writable, write_simulation
+
+        if out is not None:
+            refuse_unless_writable(out)
+        asked, decided = _asked(scenarios, seed, gap, None, capital, None, "auto"), None
+        if is_run(Path(instance)):
+            found, run = read_run(Path(instance))
+            asked = replace(asked, **run["asked"])
+            decided = run["decided"]
+        else:
+            found = _load(instance)
+        with _telling() as told:
+            asked = replace(asked, cluster=cluster)
+            _, document = make_simulation(
+                found, asked, names=tuple(option or ()), futures=futures, decided=decided, told=told
+            )
+    if out is not None:
+        write_simulation(document, out)
+    _show(document, as_json, "show_simulation", "simulated")
+    if out is not None and not as_json:
+        typer.echo(f"Written to {out}.", err=True)
 
 
 @app.command()
@@ -204,7 +259,13 @@ def _load(name_or_path: str) -> Instance:
     return optimiser.load(name_or_path)
 
 
-def _show(document: dict[str, Any], as_json: bool, show: str) -> None:
+def _folder(name_or_path: str) -> Path:
+    from optimiser.instance.finding import find_instance
+
+    return find_instance(name_or_path)
+
+
+def _show(document: dict[str, Any], as_json: bool, show: str, module: str = "terminal") -> None:
     if as_json:
         typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
@@ -213,7 +274,7 @@ def _show(document: dict[str, Any], as_json: bool, show: str) -> None:
     from optimiser.report import terminal
 
     console = Console(width=None if sys.stdout.isatty() else terminal.WIDTH)
-    getattr(terminal, show)(document, console)
+    getattr(import_module(f"optimiser.report.{module}"), show)(document, console)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from models.decisions import Decisions
 from models.problem import COST_TERMS, Problem
 from optimiser.finance import month_name, month_number
 from optimiser.instance.schema import Instance
+from optimiser.solve.compile import compile_first_stage, vector_from
 from optimiser.solve.engine import Found
 from optimiser.solve.kept import Kept
 from optimiser.verify import Verified
@@ -61,6 +62,12 @@ class Plan:
     def probability(self) -> Floats:
         """Probability of each future, [scenario]."""
         return np.array([scenario.probability for scenario in self.problem.scenarios])
+
+    @cached_property
+    def decided(self) -> dict[str, float]:
+        """Every decision that is not zero by the name of its variable and its index: what a later command reads back."""
+        first = compile_first_stage(self.problem)
+        return first.named(vector_from(first, self.problem, self.decisions))
 
     # children
 

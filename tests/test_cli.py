@@ -22,7 +22,7 @@ from optimiser.solve.twostage import Round
 from tests.instance_folders import Folder
 from tests.test_plan import bound_by_limits
 
-COMMANDS = ("plan", "appraise", "check", "new", "instances")
+COMMANDS = ("plan", "appraise", "simulate", "check", "new", "instances")
 
 
 class Ended:
@@ -340,3 +340,40 @@ def test_ctrl_c_on_a_running_command_ends_it_without_a_traceback() -> None:
     assert (out == "") == (running.returncode == 4)
     if out:
         assert json.loads(out)["status"] in ("stopped", "optimal")
+
+
+# the simulation
+
+
+def test_a_run_and_its_instance_are_simulated_alike(command: Any, small: Folder, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert command("plan", str(small.path), "--out", str(run)).code == 0
+    again = command("simulate", str(run), "--option", "optimised", "--futures", "6", "--json")
+    assert again.code == 0, again.error
+    anew = command("simulate", str(small.path), "--option", "optimised", "--futures", "6", "--json")
+    one, other = json.loads(again.out), json.loads(anew.out)
+    assert one.pop("timings") and other.pop("timings")
+    assert one == other
+
+
+def test_a_simulation_is_written_whole_and_shown(command: Any, small: Folder, tmp_path: Path) -> None:
+    out = tmp_path / "lived"
+    ended = command("simulate", str(small.path), "--option", "do-nothing", "--futures", "4", "--out", str(out))
+    assert ended.code == 0, ended.error
+    assert "Foresight gap" in ended.out
+    assert {"simulation.json", "quarters.csv"} <= {path.name for path in out.iterdir()}
+
+
+def test_an_option_that_is_none_and_a_run_that_has_changed_are_told(
+    command: Any, small: Folder, tmp_path: Path
+) -> None:
+    ended = command("simulate", str(small.path), "--option", "nothing-like-it")
+    assert (ended.code, ended.out) == (1, "")
+    assert "is no option of the instance. Name one of: optimised" in ended.error
+    run = tmp_path / "run"
+    assert command("plan", str(small.path), "--out", str(run)).code == 0
+    table = run / "instance" / "homes.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("900000", "910000"), encoding="utf-8")
+    ended = command("simulate", str(run))
+    assert ended.code == 1
+    assert "has changed since the plan was made" in ended.error

@@ -22,6 +22,7 @@ from optimiser.analysis.sensitivity import with_figure
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
 from optimiser.errors import InstanceError
+from optimiser.instance.finding import find_instance
 from optimiser.instance.schema import Evidence, Instance
 from optimiser.plan import KINDS, Plan, break_even
 from optimiser.report import files
@@ -396,6 +397,13 @@ def test_another_capital_envelope_may_be_asked_for() -> None:
 
 # files
 
+#: Any instance's folder: what is copied beside a plan is not looked into.
+SOURCE = find_instance("kent-in-house-2025")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
 
 def run(folder: Path, out: Path, hashing: str) -> None:
     command = [sys.executable, "-m", "optimiser", "plan", str(folder), "--scenarios", "2", "--out", str(out)]
@@ -411,8 +419,8 @@ def test_the_same_seed_gives_the_same_bytes_twice(tmp_path: Path) -> None:
     folder.setting("scenarios", "2")
     for hashing in ("1", "2"):
         run(folder.path, tmp_path / hashing, hashing)
-    names = sorted(path.name for path in (tmp_path / "1").iterdir())
-    assert names == sorted(path.name for path in (tmp_path / "2").iterdir())
+    names = sorted(contents(tmp_path / "1"))
+    assert names == sorted(contents(tmp_path / "2"))
     assert {"plan.json", "quarters.csv", "costs.csv", "futures-costs.parquet", "futures-children.parquet"} <= set(names)
     for name in names:
         texts = [(tmp_path / hashing / name).read_bytes() for hashing in ("1", "2")]
@@ -426,11 +434,11 @@ def test_the_same_seed_gives_the_same_bytes_twice(tmp_path: Path) -> None:
 
 def test_an_earlier_run_is_replaced_whole(small: Made, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    files.write_plan(*small, out)
-    before = sorted(path.name for path in out.iterdir())
+    files.write_plan(*small, out, SOURCE)
+    before = contents(out)
     (out / "left-over.csv").write_text("old")
-    files.write_plan(*small, out)
-    assert sorted(path.name for path in out.iterdir()) == before
+    files.write_plan(*small, out, SOURCE)
+    assert contents(out) == before
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -440,24 +448,24 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(
 ) -> None:
     out = tmp_path / "run"
     if earlier:
-        files.write_plan(*small, out)
-    before = {path.name: path.read_bytes() for path in out.iterdir()} if earlier else {}
+        files.write_plan(*small, out, SOURCE)
+    before = contents(out)
 
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files, "_write_futures", full)
     with pytest.raises((OSError, InstanceError)):
-        files.write_plan(*small, out)
+        files.write_plan(*small, out, SOURCE)
     assert [path.name for path in tmp_path.iterdir()] == (["run"] if earlier else [])
     if earlier:
-        assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+        assert contents(out) == before
 
 
 def test_a_folder_that_holds_other_files_is_refused_and_left_alone(small: Made, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InstanceError, match="holds other files"):
-        files.write_plan(*small, tmp_path)
+        files.write_plan(*small, tmp_path, SOURCE)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
@@ -465,7 +473,7 @@ def test_written_futures_add_up_to_the_plan(small: Made, tmp_path: Path) -> None
     import pandas as pd
 
     plan, document = small
-    files.write_plan(plan, document, tmp_path / "run")
+    files.write_plan(plan, document, tmp_path / "run", SOURCE)
     costs = pd.read_parquet(tmp_path / "run" / "futures-costs.parquet")
     nominal = sum(row["nominal_gbp"] for row in document["years"])
     assert (costs["nominal_gbp"] * costs["probability"]).sum() == pytest.approx(nominal)

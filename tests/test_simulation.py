@@ -21,11 +21,11 @@ from optimiser.analysis.simulation.draws import BLOCK, Block, block_of, ground_o
 from optimiser.analysis.simulation.matching import chance_to_match, chance_to_release, saturated_mean
 from optimiser.analysis.simulation.placing import Policy
 from optimiser.analysis.simulation.policy import levels_of, pools_of
-from optimiser.analysis.simulation.results import Outcome, standard_error
+from optimiser.analysis.simulation.results import Outcome
 from optimiser.analysis.simulation.run import lived_by
 from optimiser.analysis.simulation.summary import simulation_document
 from optimiser.assemble import assemble
-from optimiser.demand.scenarios import make_scenarios
+from optimiser.demand.scenarios import make_scenarios, standard_error
 from optimiser.instance.finding import bundled
 from optimiser.instance.schema import Instance
 from optimiser.report.simulated import show_simulation

@@ -7,6 +7,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 
@@ -27,14 +28,15 @@ from optimiser.analysis.appraisal import (
 from optimiser.analysis.limits import Worth, limits_of, worths
 from optimiser.analysis.sensitivity import Swing, swings
 from optimiser.assemble import assemble
-from optimiser.demand.scenarios import make_scenarios
+from optimiser.demand.scenarios import make_scenarios, standard_error
 from optimiser.errors import InstanceError, NoPlanError
 from optimiser.instance.checks import check_chance
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for
 from optimiser.instance.schema import Capital, Instance
 from optimiser.plan import Plan, Row, break_even, decisions_table, titles_of
-from optimiser.solve.engine import Engine, Placing, stopped_by_hand
+from optimiser.solve.engine import WORKERS, Engine, Placing, stopped_by_hand
+from optimiser.solve.executor import executor
 from optimiser.solve.highs import relative_gap
 from optimiser.solve.kept import Kept
 from optimiser.solve.twostage import Round, Settings
@@ -42,6 +44,8 @@ from optimiser.verify import idle_while_unregistered, verify
 
 #: Fresh futures on which a plan is priced again.
 FRESH = 40
+#: Futures on which a plan is simulated, on which its protection levels are searched, and which the optimiser sees as well.
+SIMULATED, SEARCHED, PAIRED = 100, 30, 40
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Asked:
     capital: float | None = None
     risk_weight: float | None = None
     method: str = "auto"
+    cluster: str | None = None  # address of a Dask scheduler
     start: Kept | None = None  # what an earlier run has kept
     keep: bool = False  # keep what the search learns
 
@@ -78,7 +83,7 @@ def with_capital(instance: Instance, capital: float) -> Instance:
     return instance.model_copy(update={"capital": (total, *rows)})
 
 
-def prepare(instance: Instance, asked: Asked) -> tuple[Instance, Engine]:
+def prepare(instance: Instance, asked: Asked, executor: Executor | None = None) -> tuple[Instance, Engine]:
     """The instance as asked for, and its problem compiled.
 
     Raises
@@ -92,7 +97,7 @@ def prepare(instance: Instance, asked: Asked) -> tuple[Instance, Engine]:
     faults = check_chance(instance, len(futures.names))
     if faults:
         raise InstanceError(faults, instance.settings.name)
-    return instance, Engine(assemble(instance, futures, risk_weight=asked.risk_weight))
+    return instance, Engine(assemble(instance, futures, risk_weight=asked.risk_weight), executor)
 
 
 def refuse_if_stopped(stop: threading.Event) -> None:
@@ -118,9 +123,9 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
         timings[f"{name}_seconds"] = now - since
         return now
 
-    with stopped_by_hand() as stop:
+    with stopped_by_hand() as stop, executor(asked.cluster, WORKERS) as pool:
         told.step("drawing futures and building the model")
-        instance, engine = prepare(instance, asked)
+        instance, engine = prepare(instance, asked, pool)
         refuse_if_stopped(stop)
         at = timed("build", began)
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
@@ -149,9 +154,15 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
             at = timed("sensitivity", at)
             told.step("pricing the plan on fresh futures")
             fresh = out_of_sample(plan, asked)
-            timed("fresh_futures", at)
+            at = timed("fresh_futures", at)
+        simulated: Row | None = None
+        if not stop.is_set() and not instance.scenarios:
+            told.step("simulating the plan child by child")
+            simulated = foresight_of(plan, asked, told)
+            timed("simulation", at)
     document = plan_document(plan, compared, worth, ranked, asked) | {
         "out_of_sample": fresh,
+        "simulated": simulated,
         "taken_up": None if taken is None else asdict(taken),
     }
     timings["total_seconds"] = time.perf_counter() - began
@@ -182,34 +193,75 @@ def out_of_sample(plan: Plan, asked: Asked) -> Row | None:
     }
 
 
-def standard_error(amounts: np.ndarray) -> float | None:
-    """Standard error of a mean over futures drawn in mirrored pairs: pairs are independent, their halves are not.
+def foresight_of(plan: Plan, asked: Asked, told: Told) -> Row:
+    """What the plan costs when nobody knows the future, and when to go to the market."""
+    (row,) = _simulated(plan, {OPTIMISED: plan}, asked, told)
+    wanted = ("cost_gbp", "unregistered_child_weeks", "children_unregistered", "when_to_go_to_market", "foresight")
+    return {"futures": SIMULATED, **{name: row[name] for name in wanted}}
 
-    None where there are too few to tell.
-    """
-    pairs = amounts[: len(amounts) // 2 * 2].reshape(-1, 2).mean(axis=1)
-    return float(pairs.std(ddof=1) / np.sqrt(len(pairs))) if len(pairs) > 1 else None
+
+def simulated_ranking(options: list[Appraised], asked: Asked, told: Told) -> Row:
+    """Options by what they cost when nobody knows the future, and the order in which the optimiser puts them."""
+    placed = {option.name: option.plan for option in options if option.plan is not None}
+    rows = _simulated(placed[OPTIMISED], placed, asked, told)
+    by_optimiser = sorted(placed, key=lambda name: placed[name].verified.expected_cost)
+    ranked = sorted(rows, key=lambda row: float(row["cost_gbp"]["mean"]))
+    return {
+        "futures": SIMULATED,
+        "options": [
+            {
+                "option": row["option"],
+                "cost_gbp": row["cost_gbp"],
+                "unregistered_child_weeks": row["unregistered_child_weeks"]["mean"],
+                "rank": rank,
+                "rank_by_optimiser": by_optimiser.index(row["option"]) + 1,
+                "foresight": row["foresight"],
+            }
+            for rank, row in enumerate(ranked, start=1)
+        ],
+    }
+
+
+def _simulated(plan: Plan, options: dict[str, Plan], asked: Asked, told: Told) -> list[Row]:
+    from optimiser.analysis.simulation import simulate
+    from optimiser.analysis.simulation.summary import option_row
+
+    found = simulate(
+        plan.instance,
+        plan.problem,
+        {name: option.decisions for name, option in options.items()},
+        futures=SIMULATED,
+        seed=asked.seed,
+        search=SEARCHED,
+        paired=PAIRED,
+        told=told.step,
+    )
+    return [option_row(name, own, name) for name, own in found.items()]
 
 
 def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -> tuple[list[Appraised], Row]:
     """Every option of an instance and the optimised plan on the same futures, and the document."""
     told = told or Told()
     began = time.perf_counter()
-    with stopped_by_hand() as stop:
+    with stopped_by_hand() as stop, executor(asked.cluster, WORKERS) as pool:
         told.step("drawing futures and building the model")
-        instance, engine = prepare(instance, asked)
+        instance, engine = prepare(instance, asked, pool)
         refuse_if_stopped(stop)
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search, asked.method)
         options = appraise_options(instance, engine, settings, None, told.step)
-    options.append(Appraised(OPTIMISED, "Optimised plan", False, plan, ()))
+        options.append(Appraised(OPTIMISED, "Optimised plan", False, plan, ()))
+        simulated: Row | None = None
+        if not stop.is_set() and not instance.scenarios:
+            simulated = simulated_ranking(options, asked, told)
     document = {
         "document": "appraisal/1",
         "instance": _instance_row(instance),
         **_run_rows(plan, asked),
         "rounding_gbp": rounding(plan.verified.expected_cost),
         "options": comparison(options),
+        "simulated": simulated,
         "years": cost_by_year(options),
         "budget": budget_columns(options, instance),
         "published": published_results(instance, options),
@@ -255,6 +307,14 @@ def plan_document(
         "limits": [_worth_row(plan, row) for row in worth],
         "evidence": _evidence(plan.instance, ranked),
         "warnings": _warnings(plan),
+        "asked": {
+            "scenarios": len(problem.scenarios),
+            "seed": asked.seed,
+            "gap": asked.gap,
+            "capital": asked.capital,
+            "risk_weight": asked.risk_weight,
+        },
+        "decided": plan.decided,
         "beyond_horizon": _beyond_horizon(plan),
         "versions": versions(),
     }

@@ -513,3 +513,12 @@ def _with_table(base: ScenarioSet, instance: Instance) -> ScenarioSet:
         else:
             arrays["supply_failure"][future, places["supply"][item]] = row.value
     return ScenarioSet(**{**base.__dict__, **arrays, "probability": probability})
+
+
+def standard_error(amounts: Floats) -> float | None:
+    """Standard error of a mean over futures drawn in mirrored pairs: pairs are independent, their halves are not.
+
+    None where there are too few to tell.
+    """
+    pairs = amounts[: len(amounts) // 2 * 2].reshape(-1, 2).mean(axis=1)
+    return float(pairs.std(ddof=1) / np.sqrt(len(pairs))) if len(pairs) > 1 else None

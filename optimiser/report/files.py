@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +17,16 @@ from optimiser.errors import Fault, InstanceError
 from optimiser.plan import Plan
 
 if TYPE_CHECKING:
+    from optimiser.instance.schema import Instance
     from optimiser.solve.kept import Kept
 
 Row = dict[str, Any]
 
 DOCUMENT = "plan.json"
+SIMULATION = "simulation.json"
 KEPT = "kept.npz"
+#: Copy of the instance that a run was made on, so that it can be read again whatever becomes of the original.
+INSTANCE = "instance"
 #: Tables of the document that are written as CSV.
 TABLES = ("decisions", "quarters", "years", "capital", "voids", "break_even", "limits", "beyond_horizon")
 
@@ -33,7 +39,7 @@ def refuse_unless_writable(folder: Path) -> None:
     InstanceError
         If the folder holds something that is not an earlier run, or cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / DOCUMENT).exists())):
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not _own(folder))):
         fix = "Name a new folder, or one that an earlier run has written."
         raise InstanceError([Fault(str(folder), None, "--out", "", "holds other files", fix)], "the command")
     parent = folder.absolute().parent
@@ -42,6 +48,10 @@ def refuse_unless_writable(folder: Path) -> None:
     if not os.access(parent, os.W_OK):
         fix = "Name a folder that can be written."
         raise InstanceError([Fault(str(folder), None, "--out", "", "cannot be written", fix)], "the command")
+
+
+def _own(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (DOCUMENT, SIMULATION))
 
 
 def read_kept(folder: Path) -> Kept:
@@ -56,7 +66,7 @@ def read_kept(folder: Path) -> Kept:
     from optimiser.solve.kept import Kept
 
     file = folder / KEPT
-    if not (folder / DOCUMENT).exists():
+    if not is_run(folder):
         fix = "Name a folder that optimiser plan --out has written."
         raise InstanceError([Fault(str(folder), None, "--from", "", "holds no run", fix)], "the command")
     if not file.exists():
@@ -69,14 +79,73 @@ def read_kept(folder: Path) -> Kept:
         raise InstanceError([Fault(str(file), None, "--from", "", str(error), fix)], "the command") from None
 
 
-def write_plan(plan: Plan, document: Row, folder: Path) -> None:
-    """Write a plan to a folder. An earlier run there is replaced, once everything new has been written beside it."""
+def is_run(folder: Path) -> bool:
+    """Whether ``--out`` has written the folder."""
+    return (folder / DOCUMENT).is_file()
+
+
+def read_run(folder: Path) -> tuple[Instance, Row]:
+    """The instance that a run was made on, and its document.
+
+    Raises
+    ------
+    InstanceError
+        If the document cannot be read, or the instance beside it is not the one that was planned.
+    """
+    from optimiser.analysis.planning import fingerprint, with_capital
+    from optimiser.instance.reading import read_instance
+
+    file = folder / DOCUMENT
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        planned, capital, _ = document["instance"]["fingerprint"], document["asked"]["capital"], document["decided"]
+    except (OSError, ValueError, KeyError, TypeError):
+        fix = "Plan again with --out."
+        raise InstanceError([Fault(str(file), None, "", "", "is no plan that can be read", fix)], "the run") from None
+    instance = read_instance(folder / INSTANCE)
+    if fingerprint(instance if capital is None else with_capital(instance, capital)) != planned:
+        fix = "Plan again with --out, or put back the files that the run was made on."
+        fault = Fault(str(folder / INSTANCE), None, "", "", "has changed since the plan was made", fix)
+        raise InstanceError([fault], "the run")
+    return instance, document
+
+
+def write_plan(plan: Plan, document: Row, folder: Path, source: Path) -> None:
+    """Write a plan to a folder, with the instance from ``source``.
+
+    An earlier run there is replaced, once everything new has been written beside it.
+    """
+    with _replacing(folder) as fresh:
+        _write_everything(plan, document, fresh)
+        shutil.copytree(source, fresh / INSTANCE)
+
+
+def write_simulation(document: Row, folder: Path) -> None:
+    """Write a simulation's document and tables to a folder, as ``write_plan`` does."""
+    with _replacing(folder) as fresh:
+        for name in ("quarters", "occupancy", "years", "terms"):
+            rows = [{"option": row["option"], **_flat(each)} for row in document["options"] for each in row[name]]
+            write_table(rows, fresh / f"{name}.csv")
+        (fresh / SIMULATION).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _flat(row: Row) -> Row:
+    """A row with a mean and its standard error in two columns."""
+    found: Row = {}
+    for name, value in row.items():
+        found |= {f"{name}_{part}": each for part, each in value.items()} if isinstance(value, dict) else {name: value}
+    return found
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A new folder beside the one asked for, that takes its place once everything is written."""
     refuse_unless_writable(folder)
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        _write_everything(plan, document, fresh)
+        yield fresh
         fresh.chmod(0o755)
         old = None
         if folder.exists():

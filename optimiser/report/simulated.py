@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from optimiser.report.terminal import number, pounds, quarter, share
+from optimiser.report.terminal import error_words, number, pounds, quarter, share, with_error
 
 Row = dict[str, Any]
 
@@ -45,10 +45,10 @@ def _side_by_side(document: Row, console: Console, step: float) -> None:
         rows.append(
             [
                 row["title"],
-                _with_error(row["cost_gbp"], step),
+                with_error(row["cost_gbp"], step),
                 pounds(row["cost_gbp"]["p90"], step),
-                _with_error(above[row["option"]], step),
-                "–" if gap is None else f"{_with_error(gap['gap_gbp'], step)}, {share(gap['gap_share'], 1)}",
+                with_error(above[row["option"]], step),
+                "–" if gap is None else f"{with_error(gap['gap_gbp'], step)}, {share(gap['gap_share'], 1)}",
                 f"{number(row['unregistered_child_weeks']['mean'])} ({number(row['unregistered_child_weeks']['p90'])})",
             ]
         )
@@ -65,7 +65,7 @@ def option_lines(row: Row, document: Row, step: float) -> list[str]:
     ended, moves = row["placements_ended_early"], row["share_with_many_moves"]
     unregistered, children = row["unregistered_child_weeks"], row["children_unregistered"]
     lines = [
-        f"Cost {pounds(row['cost_gbp']['mean'], step)} (standard error {_error(row['cost_gbp'], step)}; "
+        f"Cost {pounds(row['cost_gbp']['mean'], step)} (standard error {error_words(row['cost_gbp'], step)}; "
         f"P10 {pounds(row['cost_gbp']['p10'], step)}, P90 {pounds(row['cost_gbp']['p90'], step)}, "
         f"mean of the worst tenth {pounds(row['cost_gbp']['worst_tenth'], step)}).",
         f"Children, {name}: {number(unregistered['mean'])} child-weeks (one future in ten above "
@@ -92,10 +92,10 @@ def _gap_lines(gap: Row | None, step: float) -> list[str]:
         return []
     weeks = gap["unregistered_child_weeks_gap"]["mean"]
     return [
-        f"Foresight gap: {_with_error(gap['gap_gbp'], step)} ({share(gap['gap_share'], 1)}) and "
+        f"Foresight gap: {with_error(gap['gap_gbp'], step)} ({share(gap['gap_share'], 1)}) and "
         f"{'−' if weeks < 0 else ''}{number(abs(weeks))} child-weeks more than the optimiser says of the same children "
         f"({gap['futures']} futures). Counting by month instead of by its own periods changes what it says by "
-        f"{_with_error(gap['periods_gbp'], step)}."
+        f"{with_error(gap['periods_gbp'], step)}."
     ]
 
 
@@ -112,7 +112,7 @@ def _market_lines(row: Row, document: Row, step: float) -> list[str]:
     protection = row["protection"]
     if protection is not None and protection["levels"]:
         lines.append(
-            f"Keeping beds saves {_with_error(protection['cost_saved_gbp'], step)} and "
+            f"Keeping beds saves {with_error(protection['cost_saved_gbp'], step)} and "
             f"{number(protection['unregistered_child_weeks_avoided']['mean'])} child-weeks without a registered place."
         )
     return lines
@@ -154,14 +154,6 @@ def _quarters(row: Row, console: Console) -> None:
     ]
     heads = [kind.replace("_", "-").capitalize() for kind in shown]
     console.print(_table(["Quarter", *heads], rows), highlight=False)
-
-
-def _with_error(found: Row, step: float) -> str:
-    return f"{pounds(found['mean'], step)} ± {_error(found, step)}"
-
-
-def _error(found: Row, step: float) -> str:
-    return "–" if found["standard_error"] is None else pounds(found["standard_error"], step)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -364,11 +364,41 @@ def _quality(document: Row) -> Group:
             f"(standard error {pounds(fresh['standard_error_gbp'], step)}), "
             f"on its own {pounds(document['expected_cost_gbp'], step)} ({pounds(fresh['own_standard_error_gbp'], step)})."
         )
+    if document["simulated"] is not None:
+        lines.append(simulated_words(document["simulated"], document["rounding_gbp"]))
     if document["taken_up"] is not None:
         lines.append(taken_up_words(document["taken_up"]))
     if document["warnings"]:
         lines += [Text(f"Note: {warning}", style="yellow") for warning in document["warnings"]]
     return Group(*lines)
+
+
+def simulated_words(found: Row, step: float) -> str:
+    """What the plan costs when nobody knows the future, and by how much the optimiser flatters it."""
+    cost, gap = found["cost_gbp"], found["foresight"]
+    weeks = found["unregistered_child_weeks"]["mean"]
+    words = (
+        f"Simulated child by child on {found['futures']} futures that nobody knew, it costs {pounds(cost['mean'], step)} "
+        f"(standard error {error_words(cost, step)}), with {number(weeks)} child-weeks without a registered place"
+    )
+    if gap is None:
+        return words + "."
+    more = gap["gap_gbp"]["mean"]
+    return (
+        f"{words}; that is {pounds(abs(more), step)} ({share(abs(gap['gap_share']), 1)}; standard error "
+        f"{error_words(gap['gap_gbp'], step)}) {'more' if more >= 0 else 'less'} than the optimiser, who knows each future "
+        "whole, says of the same children."
+    )
+
+
+def with_error(found: Row, step: float) -> str:
+    """A mean and its standard error."""
+    return f"{pounds(found['mean'], step)} ± {error_words(found, step)}"
+
+
+def error_words(found: Row, step: float) -> str:
+    """A standard error, where there are futures enough for one."""
+    return "–" if found["standard_error"] is None else pounds(found["standard_error"], step)
 
 
 def taken_up_words(taken: Row) -> str:
@@ -431,6 +461,7 @@ def show_appraisal(document: Row, console: Console) -> None:
             console.print(
                 f"* {row['title']} does not keep: {row['broken'][0]}" + _and_more(row["broken"]), highlight=False
             )
+    _show_simulated(document, console, step)
     _show_years(document, console, step)
     _show_budget(document, console, step)
     _show_published(document, console)
@@ -440,6 +471,34 @@ def show_appraisal(document: Row, console: Console) -> None:
         "Every option accepted or its broken limits named by an independent recomputation.",
         highlight=False,
     )
+
+
+def _show_simulated(document: Row, console: Console, step: float) -> None:
+    found = document["simulated"]
+    if found is None:
+        return
+    titles = {row["option"]: row["title"] for row in document["options"]}
+    rows = []
+    for row in found["options"]:
+        gap = row["foresight"]
+        rows.append(
+            [
+                titles[row["option"]],
+                with_error(row["cost_gbp"], step),
+                number(row["unregistered_child_weeks"]),
+                f"{with_error(gap['gap_gbp'], step)} ({share(gap['gap_share'], 1)})",
+                str(row["rank"]),
+                str(row["rank_by_optimiser"]),
+            ]
+        )
+    console.print()
+    console.print(_heading(f"When nobody knows the future: simulated child by child on {found['futures']} futures"))
+    heads = ["Option", "Cost ± error", "Unregistered", "More than the optimiser says", "Rank", "Its rank"]
+    console.print(_table(heads, rows), highlight=False)
+    moved = [row for row in found["options"] if row["rank"] != row["rank_by_optimiser"]]
+    if moved:
+        names = ", ".join(titles[row["option"]] for row in moved)
+        console.print(f"The order differs from the optimiser's for: {names}.", highlight=False)
 
 
 def _and_more(broken: list[str]) -> str:

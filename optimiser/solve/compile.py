@@ -118,6 +118,23 @@ class FirstStage:
     columns: dict[str, dict[Any, int]]  # variable name -> index -> column
     rows: dict[str, dict[Any, Ints]]  # rule name -> index -> rows
 
+    @cached_property
+    def names(self) -> dict[str, int]:
+        """Every column by the name of its variable and its index, as ``homes_begun(0, 0, 3)``."""
+        return {f"{name}{index}": column for name, by in self.columns.items() for index, column in by.items()}
+
+    def named(self, x: Floats) -> dict[str, float]:
+        """First-stage values [column] by name, zeros left out."""
+        return {name: float(x[column]) for name, column in self.names.items() if x[column] != 0}
+
+    def values(self, named: dict[str, float]) -> Floats:
+        """First-stage values from their names; names that there are not here are left out, [column]."""
+        x = np.zeros(len(self.stage.cost))
+        for name, value in named.items():
+            if name in self.names:
+                x[self.names[name]] = value
+        return x
+
     @property
     def separable(self) -> bool:
         """Whether futures are independent of each other once the capacity decisions are fixed."""

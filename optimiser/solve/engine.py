@@ -6,9 +6,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from types import FrameType
 
 import numpy as np
@@ -65,9 +66,10 @@ class Found:
 class Engine:
     """A problem as arrays: solved, placed under given decisions, or solved again under other first-stage limits."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, executor: Executor | None = None) -> None:
+        """``executor`` is where recourse problems are solved; threads of each search's own without one."""
         check_version()
-        self.problem = problem
+        self.problem, self.executor = problem, executor
         compiled = compile_problem(problem)
         self.first, self.template, self.two_stage = compiled.first, compiled.template, compiled.two_stage
         self._kept: tuple[Cuts | None, ...] | None = None
@@ -103,7 +105,7 @@ class Engine:
         found, learned = solve_apart(
             parts,
             settings,
-            _extensive if method == "extensive" else _lshaped,
+            _extensive if method == "extensive" else partial(_lshaped, self.executor),
             size=len(self.first.stage.cost),
             start=point,
             kept=kept,
@@ -157,7 +159,7 @@ class Engine:
         homes available, lot sizes, tolerances, CVaR.
         """
         other = Engine.__new__(Engine)
-        other.problem, other.template = problem, self.template
+        other.problem, other.template, other.executor = problem, self.template, self.executor
         other._kept, other._best, other._start = self._kept, None, None
         other.first = compile_first_stage(problem)
         other.two_stage = replace(self.two_stage, first=other.first.stage, cvar_limit=problem.cvar_limit)
@@ -243,13 +245,14 @@ def _extensive(
 
 
 def _lshaped(
+    executor: Executor | None,
     problem: TwoStageProblem,
     settings: Settings,
     start: Floats | None,
     kept: Cuts | None,
     progress: Callable[[Round], None] | None,
 ) -> TwoStageSolution:
-    return solve_lshaped(problem, settings, start=start, cuts=kept, progress=progress)
+    return solve_lshaped(problem, settings, start=start, cuts=kept, executor=executor, progress=progress)
 
 
 class Placing:

@@ -126,6 +126,10 @@ class Chain:
         if warm:
             highs.setBasis(self._basis)
         highs.run()
+        if warm and _status(highs) == "unknown":
+            # a neighbour's basis can leave HiGHS without an answer
+            highs = _load(program, gap=0.0, time_limit=None, presolve=True)
+            highs.run()
         outcome = _outcome(highs, program, time.perf_counter() - began)
         if outcome.status == "optimal":
             self._shape, self._basis = program.matrix.shape, highs.getBasis()

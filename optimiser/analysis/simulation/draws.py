@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from models.decisions import Decisions
 from models.problem import Award, Extension, Node, Problem
-from optimiser.assemble import _tree as tree
 from optimiser.assemble import assemble
+from optimiser.assemble import tree as tree
 from optimiser.demand.scenarios import (
     UNREGISTERED,
     ScenarioSet,

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from models.decisions import Decisions
 from models.problem import Problem
 from optimiser.analysis.simulation.draws import BLOCK, Ground, Unseen, block_of, decisions_by_month, taken
-from optimiser.analysis.simulation.results import Outcome, standard_error
+from optimiser.analysis.simulation.results import Outcome
 from optimiser.assemble import assemble
-from optimiser.solve.engine import place_alone
+from optimiser.demand.scenarios import standard_error
+from optimiser.solve.engine import Placing
 from optimiser.verify import Verified, verify
 
 Floats = NDArray[np.float64]
@@ -75,14 +76,15 @@ def foresight(
     by_month: dict[str, list[Verified]] = {name: [] for name in decisions}
     in_periods: dict[str, list[Verified]] = {name: [] for name in decisions}
     weeks: dict[str, list[Floats]] = {name: [] for name in decisions}
+    placing = Placing()
     for start in range(0, count, BLOCK):
         some = futures.block(start)
         problem = _alone(block_of(ground, some, seed).problem, count - start)
         periods = _alone(_in_periods(ground, some), count - start)
         for name, chosen in decisions.items():
             monthly = decisions_by_month(ground, problem, chosen)
-            by_month[name].append(_placed(problem, monthly))
-            in_periods[name].append(_placed(periods, chosen))
+            by_month[name].append(_placed(placing, problem, monthly))
+            in_periods[name].append(_placed(placing, periods, chosen))
             inside = slice(start, start + len(problem.scenarios))
             weeks[name].append(outcomes[name].children[inside, :, -1].sum(axis=1) @ problem.weeks)
     return {
@@ -122,5 +124,5 @@ def _alone(problem: Problem, most: int) -> Problem:
     return replace(problem, scenarios=kept, local_limits=(), unregistered_limits=(), cvar_limit=None)
 
 
-def _placed(problem: Problem, decisions: Decisions) -> Verified:
-    return verify(problem, decisions, place_alone(problem, decisions))
+def _placed(placing: Placing, problem: Problem, decisions: Decisions) -> Verified:
+    return verify(problem, decisions, placing.place(problem, decisions))

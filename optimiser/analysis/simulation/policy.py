@@ -17,8 +17,9 @@ from models.decisions import Decisions
 from models.problem import Problem
 from optimiser.analysis.simulation.draws import Block, Ground
 from optimiser.analysis.simulation.placing import Policy
-from optimiser.analysis.simulation.results import Outcome, standard_error
+from optimiser.analysis.simulation.results import Outcome
 from optimiser.analysis.simulation.run import lived_by
+from optimiser.demand.scenarios import standard_error
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -63,15 +63,6 @@ class Outcome:
         return Outcome(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
-def standard_error(amounts: Floats) -> float | None:
-    """Standard error of a mean over futures drawn in mirrored pairs: pairs are independent, their halves are not.
-
-    None where there are too few to tell.
-    """
-    pairs = amounts[: len(amounts) // 2 * 2].reshape(-1, 2).mean(axis=1)
-    return float(pairs.std(ddof=1) / np.sqrt(len(pairs))) if len(pairs) > 1 else None
-
-
 def outcome_of(block: Block, places: Places, lived: Lived) -> Outcome:
     """Charge every future and count what happened."""
     problem = block.problem

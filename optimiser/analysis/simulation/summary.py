@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from models.problem import COST_TERMS, Problem
 from optimiser.analysis.simulation import Simulated
-from optimiser.analysis.simulation.results import MANY_MOVES, standard_error
+from optimiser.analysis.simulation.results import MANY_MOVES
+from optimiser.demand.scenarios import standard_error
 from optimiser.finance import month_name, month_number
 from optimiser.instance.schema import Instance
 from optimiser.plan import KIND_OF, KINDS, titles_of
