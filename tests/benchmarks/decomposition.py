@@ -38,7 +38,7 @@ from models.problem import Problem
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
 from optimiser.solve.highs import Program, relative_gap
-from optimiser.solve.twostage import Settings, TwoStageProblem
+from optimiser.solve.twostage import Settings
 
 Floats = NDArray[np.float64]
 
@@ -248,6 +248,7 @@ def by_ours(asked: argparse.Namespace, count: int) -> Timed:
     from optimiser.solve.compile import vector_from
     from optimiser.solve.engine import Engine, Found
     from optimiser.verify import verify
+    from tests.benchmarks.passes import chained_pass
 
     problem, clock = problem_of(asked, count), Clock()
     with clock():
@@ -257,7 +258,7 @@ def by_ours(asked: argparse.Namespace, count: int) -> Timed:
     assert isinstance(found, Found), found.status
     peak = megabytes()
     objective = verify(problem, found.decisions, found.placements).objective
-    x = vector_from(engine.compiled, problem, found.decisions)[engine.first_columns]
+    x = vector_from(engine.first, problem, found.decisions)
     return Timed(*clock.seconds, objective, found.bound, clock.processor, peak, chained_pass(engine.two_stage, x))
 
 
@@ -371,56 +372,6 @@ def by_mpisppy(asked: argparse.Namespace, count: int) -> Timed | None:
     if MPI.COMM_WORLD.Get_rank() > 0:
         return None
     return Timed(0.0, *clock.seconds, float(wheel.BestInnerBound), float(wheel.BestOuterBound), processor, peak)
-
-
-# the yardstick
-
-
-def chained_pass(problem: TwoStageProblem, x: Floats) -> float:
-    """Processor seconds of solving all recourse problems at ``x`` [first-stage column]: the floor of any decomposition.
-
-    One thread, one HiGHS object; the first solved cold, each other from the basis of the one before it, in order of what
-    their rows ask for. Dual simplex, devex, no presolve.
-    """
-    import highspy
-
-    def asks(number: int) -> float:
-        lower = problem.scenarios[number].recourse.row_lower
-        return float(lower[np.isfinite(lower)].sum())
-
-    began = time.process_time()
-    solver = highspy.Highs()
-    for name, value in (
-        ("output_flag", False),
-        ("threads", 1),
-        ("presolve", "off"),
-        ("simplex_dual_edge_weight_strategy", 1),
-        ("dual_simplex_cost_perturbation_multiplier", 0.0),
-    ):
-        solver.setOptionValue(name, value)
-    shape: tuple[int, ...] = ()
-    for number in sorted(range(len(problem.scenarios)), key=asks):
-        scenario = problem.scenarios[number]
-        stage, matrix = scenario.recourse, sparse.csr_matrix(scenario.recourse.matrix)
-        taken = scenario.technology @ x
-        model = highspy.HighsLp()
-        model.num_row_, model.num_col_ = matrix.shape
-        model.col_cost_, model.col_lower_, model.col_upper_ = stage.cost, stage.lower, stage.upper
-        model.row_lower_, model.row_upper_ = stage.row_lower - taken, stage.row_upper - taken
-        model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-        model.a_matrix_.start_, model.a_matrix_.index_, model.a_matrix_.value_ = (
-            matrix.indptr,
-            matrix.indices,
-            matrix.data,
-        )
-        basis = solver.getBasis() if matrix.shape == shape else None
-        solver.passModel(model)
-        if basis is not None:
-            solver.setBasis(basis)
-        solver.run()
-        assert solver.getModelStatus() == highspy.HighsModelStatus.kOptimal, problem.scenarios[number]
-        shape = matrix.shape
-    return time.process_time() - began
 
 
 if __name__ == "__main__":
