@@ -25,7 +25,7 @@ from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
 from optimiser.errors import SolverError
 from optimiser.solve import executor as module
-from optimiser.solve.compile import two_stage
+from optimiser.solve.compile import compile_problem
 from optimiser.solve.executor import executor
 from optimiser.solve.lshaped import solve_lshaped
 from optimiser.solve.twostage import Settings, TwoStageProblem, TwoStageSolution
@@ -38,7 +38,7 @@ with_dask = pytest.mark.skipif(find_spec("distributed") is None, reason="the ext
 def problem() -> TwoStageProblem:
     """Four chunks of futures."""
     instance = optimiser.load("cambridgeshire-residential-2024")
-    return two_stage(assemble(instance, make_scenarios(instance, 32, 1)))[0]
+    return compile_problem(assemble(instance, make_scenarios(instance, 32, 1))).two_stage
 
 
 @lru_cache

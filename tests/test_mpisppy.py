@@ -21,7 +21,7 @@ from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
 from optimiser.errors import SolverError
 from optimiser.instance.reading import read_instance
-from optimiser.solve.compile import two_stage
+from optimiser.solve.compile import compile_problem
 from optimiser.solve.engine import Engine, Found
 from optimiser.solve.extensive import solve_extensive
 from optimiser.solve.mpisppy import (
@@ -173,7 +173,7 @@ def test_the_extensive_form_agrees_on_a_problem_with_every_kind_of_decision() ->
     )
     form.solve_extensive_form(solver_options={"mip_rel_gap": 0.0})
     assert form.get_objective_value() == pytest.approx(
-        solve_extensive(two_stage(problem)[0], EXACT).objective, rel=1e-6
+        solve_extensive(compile_problem(problem).two_stage, EXACT).objective, rel=1e-6
     )
 
 
@@ -191,7 +191,9 @@ def test_the_l_shaped_method_agrees_though_first_stage_costs_depend_on_the_futur
     method.options["max_iter"] = 200
     method.lshaped_algorithm()
     assert method.first_stage_solution_available
-    assert method._LShaped_bound == pytest.approx(solve_extensive(two_stage(problem)[0], EXACT).objective, rel=1e-6)
+    assert method._LShaped_bound == pytest.approx(
+        solve_extensive(compile_problem(problem).two_stage, EXACT).objective, rel=1e-6
+    )
 
 
 # futures

@@ -282,10 +282,10 @@ def by_pyomo(asked: argparse.Namespace, count: int) -> Timed:
 
 def by_linopy(asked: argparse.Namespace, count: int) -> Timed:
     """The extensive form in linopy, built from our arrays, handed to HiGHS in memory."""
-    from optimiser.solve.compile import two_stage
+    from optimiser.solve.compile import compile_problem
     from optimiser.solve.extensive import extensive_program
 
-    program, clock = extensive_program(two_stage(problem_of(asked, count))[0]), Clock()
+    program, clock = extensive_program(compile_problem(problem_of(asked, count)).two_stage), Clock()
     with clock():
         model = linopy_model(program)
     with clock():
