@@ -399,7 +399,7 @@ def rule_of_thumb(instance: Instance, engine: Engine, children: Floats) -> tuple
     beds = np.zeros(len(problem.sources))
     supplies = slice(problem.supply_source, problem.spot_source)
     beds[supplies] = np.mean([s.supply_beds @ problem.weeks for s in problem.scenarios], axis=0) / problem.weeks.sum()
-    takes = problem.allowed.any(axis=2)  # [cohort, source]
+    takes = np.asarray(problem.allowed.any(axis=2))  # [cohort, source]
     chosen = _extended(problem, Decisions.none(problem))
     chosen = chosen if _keeps_limits(engine, chosen) else Decisions.none(problem)
     for least, source in worth:
@@ -514,17 +514,14 @@ def _without_reviews(
 
 
 def _priced(ground: Ground, name: str, decisions: Decisions) -> Priced:
-    fresh = ground.fresh
-    problem = ground.engine.problem
+    """A plan on the futures of the replications, recomputed without the solver."""
+    fresh, engine = ground.fresh, ground.engine
     share = ground.probability(fresh)
-    some = tuple(replace(problem.scenarios[k], probability=float(p)) for k, p in zip(fresh, share, strict=True))
-    # futures of replications come first
-    engine = (
-        ground.engine.under(replace(problem, scenarios=some)) if len(some) < len(problem.scenarios) else ground.engine
-    )
-    engine.two_stage = replace(engine.two_stage, scenarios=ground.part(fresh).scenarios)
-    found = engine.place(decisions)
-    checked = verify(engine.problem, decisions, found.placements)
+    futures = engine.problem.scenarios
+    some = tuple(replace(futures[k], probability=float(p)) for k, p in zip(fresh, share, strict=True))
+    problem = replace(engine.problem, scenarios=some)
+    found = recourse_at(ground.part(fresh), vector_from(engine.first, engine.problem, decisions))
+    checked = verify(problem, decisions, [engine.template.placements(problem, y) for y in found])
     return Priced(
         name,
         decisions,

@@ -1,0 +1,125 @@
+"""Alternatives against every first stage tried one by one, and what is said of each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from models.decisions import Decisions
+from models.problem import Problem
+from optimiser.analysis.alternatives import (
+    Alternative,
+    Listed,
+    _around,
+    enumerate_alternatives,
+    marks_of,
+    most_different,
+)
+from optimiser.solve.compile import vector_from
+from optimiser.solve.engine import Engine
+from optimiser.solve.twostage import Settings
+from optimiser.verify import verify
+from tests import oracle
+from tests.random_problems import random_problem
+
+EXACT = Settings(gap=1e-7)
+
+
+def signature_of(engine: Engine, decisions: Decisions, branches: bool) -> tuple[int, ...]:
+    x = vector_from(engine.first, engine.problem, decisions)
+    return tuple(round(x[list(mark.columns)].sum()) for mark in marks_of(engine.problem, engine.first, branches))
+
+
+def by_brute_force(problem: Problem, engine: Engine, within: float, branches: bool) -> dict[tuple[int, ...], float]:
+    """Least objective of every signature within a share of the best, by the oracle."""
+    recourse = oracle.Recourse(problem)
+    least: dict[tuple[int, ...], float] = defaultdict(lambda: np.inf)
+    for decisions in oracle.first_stages(problem):
+        objective = recourse.objective(decisions)
+        if objective is not None:
+            signature = signature_of(engine, decisions, branches)
+            least[signature] = min(least[signature], objective)
+    if not least:
+        return {}
+    best = min(least.values())
+    limit = best + within * abs(best)
+    return {signature: cost for signature, cost in least.items() if cost <= limit}
+
+
+def first_stages_of(problem: Problem) -> int:
+    return sum(1 for _ in oracle.first_stages(problem))
+
+
+#: Random problems with something to choose between, few enough to try one by one, with and without limits across futures.
+SEEDS = [0, 2, 4, 5, 6, 8, 11, 14, 16, 19, 22, 24]
+
+
+@pytest.mark.parametrize("branches", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_alternatives_equal_brute_force(seed: int, branches: bool) -> None:
+    problem = random_problem(seed)
+    if first_stages_of(problem) > 600:
+        pytest.skip("too many first stages to try one by one here")
+    engine = Engine(problem)
+    within = 0.15
+    expected = by_brute_force(problem, engine, within, branches)
+    if not expected:
+        pytest.skip("no plan keeps every limit")
+    listed = enumerate_alternatives(engine, EXACT, within=within, branches=branches, most=1000)
+    assert listed.complete and listed.open_bound is None
+    found = {each.signature: each.objective for each in listed.alternatives}
+    assert set(found) == set(expected)
+    for signature, cost in expected.items():
+        assert found[signature] == pytest.approx(cost, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:6])
+def test_every_alternative_is_accepted_by_the_recomputation_at_its_cost_above_its_bound(seed: int) -> None:
+    problem = random_problem(seed)
+    engine = Engine(problem)
+    try:
+        listed = enumerate_alternatives(engine, EXACT, within=0.1, most=8)
+    except Exception as error:
+        assert "no plan keeps every limit" in str(error)
+        return
+    for each in listed.alternatives:
+        checked = verify(problem, each.decisions, engine.place(each.decisions).placements, tolerance=1e-5)
+        assert not checked.violations
+        assert checked.objective == pytest.approx(each.objective, rel=1e-4, abs=1e-4)
+        assert each.bound <= each.objective + 1e-6 * max(1.0, abs(each.objective))
+
+
+def test_a_cap_is_told_and_what_is_left_has_a_bound() -> None:
+    engine = Engine(random_problem(4))
+    everything = enumerate_alternatives(engine, EXACT, within=0.5, most=1000)
+    assert everything.complete and len(everything.alternatives) > 2
+    some = enumerate_alternatives(engine, EXACT, within=0.5, most=2)
+    assert not some.complete and len(some.alternatives) == 2
+    assert some.open_bound is not None and some.open_bound <= some.limit
+
+
+def test_boxes_around_a_signature_hold_every_other_one_once() -> None:
+    box = ((0, 2), (0, 1), (1, 3))
+    points = [(a, b, c) for a in range(3) for b in range(2) for c in range(1, 4)]
+    for signature in points:
+        boxes = _around(box, signature)
+        held = [
+            sum(all(low <= own <= high for own, (low, high) in zip(point, each, strict=True)) for each in boxes)
+            for point in points
+        ]
+        assert held == [0 if point == signature else 1 for point in points]
+
+
+def test_the_most_different_come_first_and_the_best_before_all() -> None:
+    engine = Engine(random_problem(4))
+    marks = marks_of(engine.problem, engine.first)[:1]
+    width = len(marks)
+    nothing = Decisions.none(engine.problem)
+    alternatives = tuple(
+        Alternative((value,) * width, nothing, 1.0 + place, 1.0, False) for place, value in enumerate((2, 3, 9, 5))
+    )
+    listed = Listed(marks, alternatives, 10.0, 1.0, True, 1, None)
+    # 9 is farthest from 2; then 5 is three from 2, and 3 only one
+    assert most_different(listed) == [0, 2, 3, 1]
