@@ -9,6 +9,7 @@ import pytest
 
 from models.decisions import Decisions
 from models.problem import Problem
+from optimiser.analysis import alternatives as module
 from optimiser.analysis.alternatives import (
     Alternative,
     Listed,
@@ -48,25 +49,23 @@ def by_brute_force(problem: Problem, engine: Engine, within: float, branches: bo
     return {signature: cost for signature, cost in least.items() if cost <= limit}
 
 
-def first_stages_of(problem: Problem) -> int:
-    return sum(1 for _ in oracle.first_stages(problem))
+#: Random problems with several plans within the share, and few enough first stages to try one by one; with and without
+#: reviews, weight on the tail and limits across futures.
+SEEDS = (1, 4, 12, 20, 29, 31, 32, 37, 41, 43, 44, 52, 57)
 
 
-#: Random problems with something to choose between, few enough to try one by one, with and without limits across futures.
-SEEDS = [0, 2, 4, 5, 6, 8, 11, 14, 16, 19, 22, 24]
-
-
+@pytest.mark.parametrize("method", ["extensive", "lshaped"])
 @pytest.mark.parametrize("branches", [False, True])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_alternatives_equal_brute_force(seed: int, branches: bool) -> None:
+def test_alternatives_equal_brute_force(
+    seed: int, branches: bool, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FEW_FUTURES", 4 if method == "extensive" else 0)
     problem = random_problem(seed)
-    if first_stages_of(problem) > 600:
-        pytest.skip("too many first stages to try one by one here")
     engine = Engine(problem)
     within = 0.15
     expected = by_brute_force(problem, engine, within, branches)
-    if not expected:
-        pytest.skip("no plan keeps every limit")
+    assert len(expected) > 2
     listed = enumerate_alternatives(engine, EXACT, within=within, branches=branches, most=1000)
     assert listed.complete and listed.open_bound is None
     found = {each.signature: each.objective for each in listed.alternatives}
@@ -79,11 +78,7 @@ def test_alternatives_equal_brute_force(seed: int, branches: bool) -> None:
 def test_every_alternative_is_accepted_by_the_recomputation_at_its_cost_above_its_bound(seed: int) -> None:
     problem = random_problem(seed)
     engine = Engine(problem)
-    try:
-        listed = enumerate_alternatives(engine, EXACT, within=0.1, most=8)
-    except Exception as error:
-        assert "no plan keeps every limit" in str(error)
-        return
+    listed = enumerate_alternatives(engine, EXACT, within=0.1, most=8)
     for each in listed.alternatives:
         checked = verify(problem, each.decisions, engine.place(each.decisions).placements, tolerance=1e-5)
         assert not checked.violations

@@ -59,7 +59,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 #: Replications, most futures in each, futures that are planned alone, and dates drawn: two minutes on two cores.
-REPLICATIONS, MOST_FUTURES, ALONE, DATES = 8, 40, 96, 8
+REPLICATIONS, MOST_FUTURES, ALONE, DATES = 8, 30, 48, 6
 #: Probability with which an interval holds what it is said to hold.
 CONFIDENCE = 0.95
 #: What the generator draws that says when a home or lot is ready.
@@ -354,6 +354,8 @@ def _on_averages(
             for name, array in drawn.__dict__.items()
             if name not in ("names", "probability")
         }
+        # homes and lots are ready in whole months
+        means |= {name: np.round(means[name]) for name in DATE_ARRAYS}
         futures = replace(futures, **means)
     problem = replace(
         _unlimited(assemble(instance, futures, risk_weight=0.0)), certainly_open=engine.problem.certainly_open
