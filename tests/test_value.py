@@ -49,7 +49,9 @@ def newsvendor(path: Path, *, periods: str = "1x1", setup: float = SETUP, mobili
     folder.write("spots.csv", "spot,title,growth_per_year,availability\nspot,Spot market,0,1\n")
     folder.write("layers.csv", f"spot,beds,gbp_per_week\nspot,,{SPOT}\n")
     folder.write("placements.csv", "cohort,source,breakdown_per_month,children_at_start\nall,block,0,\nall,spot,0,\n")
-    rows = "".join(f"{table}.*,assumption,-50%,+50%\n" for table in ("cohorts", "lots", "tiers", "spots", "layers", "placements"))
+    rows = "".join(
+        f"{table}.*,assumption,-50%,+50%\n" for table in ("cohorts", "lots", "tiers", "spots", "layers", "placements")
+    )
     folder.write("evidence.csv", f"figures,evidence,low,high\n{rows}settings.*,assumption,-50%,+50%\n")
     return folder
 
@@ -93,7 +95,7 @@ def test_a_table_of_futures_solved_by_hand_has_these_values_exactly(tmp_path: Pa
 
 @cache
 def drawn(folder: Path) -> Instance:
-    return read_instance(newsvendor(folder, periods="3x1", setup=15_000, mobilisation='"0:0.5 1:0.3 3:0.2"').path)
+    return read_instance(newsvendor(folder, periods="3x1", setup=5_000, mobilisation='"0:0.5 1:0.3 3:0.2"').path)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +110,7 @@ def costs_at_length(instance: Instance, futures: int, seed: int) -> tuple[np.nda
     there = np.arange(3) >= late[:, None]
     return np.array(
         [
-            15_000 * (beds > 0)
+            5_000 * (beds > 0)
             + WEEKS * np.where(there, BED * beds + SPOT * np.maximum(children - beds, 0), SPOT * children).sum(axis=1)
             for beds in range(7)
         ]
@@ -157,7 +159,7 @@ def covered(instance: Instance, seed: int) -> dict[str, bool]:
     INSTANCES[id(instance)] = instance
     true = truth(id(instance))
     means = np.asarray(true["means"])
-    found = value(instance, Asked(scenarios=16, seed=seed, gap=1e-6), replications=6, futures=16, alone=48, dates=6)
+    found = value(instance, Asked(scenarios=16, seed=seed, gap=1e-5), replications=6, futures=16, alone=48, dates=6)
     own = beds_in(found["decisions"])
 
     def inside(row: dict, value: float) -> bool:
@@ -229,5 +231,7 @@ def test_the_rule_of_thumb_keeps_every_limit_of_the_first_stage() -> None:
         rows = stage.matrix @ x
         assert (rows >= stage.row_lower - 1e-6 * np.maximum(1, abs(rows))).all()
         assert (rows <= stage.row_upper + 1e-6 * np.maximum(1, abs(rows))).all()
-        assert decisions.homes_begun.sum() + decisions.lot_awarded.sum() > 0
+        # in Cambridgeshire nothing breaks even against spot places, of which there are none to be had: the rule sees no need
+        taken = decisions.homes_begun.sum() + decisions.lot_awarded.sum()
+        assert (taken > 0) == (name == "kent-in-house-2025")
         assert "break even" in words

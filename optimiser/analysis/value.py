@@ -62,6 +62,8 @@ Ints = NDArray[np.int64]
 REPLICATIONS, MOST_FUTURES, ALONE, DATES = 8, 30, 48, 6
 #: Probability with which an interval holds what it is said to hold.
 CONFIDENCE = 0.95
+#: Up to so many columns of all futures together the extensive form is the quicker way.
+SMALL = 4000
 #: What the generator draws that says when a home or lot is ready.
 DATE_ARRAYS = ("lead_months", "registration_months", "fallen_through", "delivery_months")
 
@@ -103,8 +105,10 @@ class Ground:
 
     def best(self, futures: Ints, settings: Settings, start: Floats | None = None) -> TwoStageSolution:
         """Least expected cost on some of the futures."""
-        parts = components_of(self.part(futures))
-        solver = _extensive if len(futures) <= FEW_FUTURES else _lshaped
+        problem = self.part(futures)
+        small = len(futures) * problem.scenarios[0].recourse.matrix.shape[1] <= SMALL
+        parts = components_of(problem)
+        solver = _extensive if small or len(futures) <= FEW_FUTURES else _lshaped
         size = len(self.engine.first.stage.cost)
         return solve_apart(parts, settings, solver, size=size, start=start)[0]
 
@@ -659,13 +663,17 @@ def _about_dates(ground: Ground, x: Floats, gaps: Floats, settings: Settings) ->
         "at_most_gbp": most,
     }
     if not ground.drawn:
-        return row | {"low_gbp": max(least, 0.0), "high_gbp": most, "standard_error_gbp": 0.0}
+        exact = {"standard_error_gbp": 0.0, "times_as_many_would_tell": None}
+        return row | {"low_gbp": max(least, 0.0), "high_gbp": most} | exact
     error = math.hypot(_spread(saved), _spread(gaps))
     t = _t(min(len(saved), len(gaps)) - 1, 2)
+    low = max(least - t * error, 0.0)
     return row | {
         "standard_error_gbp": _spread(high),
-        "low_gbp": max(least - t * error, 0.0),
+        "low_gbp": low,
         "high_gbp": most + _t(len(high) - 1, 2) * _spread(high),
+        # replications and draws of dates both so many times as they are
+        "times_as_many_would_tell": math.ceil((t * error / least) ** 2) if least >= 1.0 and low <= 0 else None,
     }
 
 
