@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from models.decisions import Decisions
 from models.problem import Problem
@@ -14,16 +17,20 @@ from optimiser.analysis.alternatives import (
     Alternative,
     Listed,
     _around,
+    alternatives,
     enumerate_alternatives,
     marks_of,
     most_different,
 )
+from optimiser.analysis.planning import Asked
+from optimiser.report.valued import complete_words, show_alternatives
 from optimiser.solve.compile import vector_from
 from optimiser.solve.engine import Engine
 from optimiser.solve.twostage import Settings
 from optimiser.verify import verify
 from tests import oracle
 from tests.random_problems import random_problem
+from tests.test_value import tabled
 
 EXACT = Settings(gap=1e-7)
 
@@ -118,3 +125,31 @@ def test_the_most_different_come_first_and_the_best_before_all() -> None:
     listed = Listed(marks, alternatives, 10.0, 1.0, True, 1, None)
     # 9 is farthest from 2; then 5 is three from 2, and 3 only one
     assert most_different(listed) == [0, 2, 3, 1]
+
+
+def test_a_document_lists_the_sizes_that_arithmetic_says_with_what_they_trade(tmp_path: Path) -> None:
+    """One bed costs 46,500, two 49,750, none 52,000 and three 53,000: 0, 7.0, 11.8 and 14.0 in a hundred above."""
+    told = alternatives(tabled(tmp_path), Asked(gap=1e-9), within=0.12)
+    assert told["complete"]
+    by_size = {row["signature"][0]: row for row in told["alternatives"]}
+    assert set(by_size) == {0, 1, 2}
+    for beds, cost in ((1, 46_500), (2, 49_750), (0, 52_000)):
+        assert by_size[beds]["objective_gbp"] == pytest.approx(cost)
+        assert by_size[beds]["bound_gbp"] == pytest.approx(cost)
+        assert not by_size[beds]["borderline"]
+    assert by_size[0]["voids_gbp"] == 0
+    # two beds stand half empty where one child comes, in three futures of eight
+    assert by_size[2]["voids_gbp"] == pytest.approx(0.375 * 4000 * 52 / 12)
+    assert told["alternatives"][0]["signature"] == [1]
+    console = Console(width=110, record=True, file=StringIO())
+    show_alternatives(told, console)
+    shown = " ".join(console.export_text().split())
+    assert "3 plans that differ materially cost at most 12.0% more than the best. There is no other" in shown
+    assert "Begin no home, award no lot, extend nothing." in shown
+    assert "voids paid for +£6,500" not in shown and "voids paid for +" in shown
+
+
+def test_a_list_cut_short_says_what_may_be_missing(tmp_path: Path) -> None:
+    told = alternatives(tabled(tmp_path), Asked(gap=1e-9), within=0.12, most=1)
+    assert not told["complete"] and told["open_bound_gbp"] == pytest.approx(46_500)
+    assert "The list is not complete" in complete_words(told)

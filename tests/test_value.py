@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import optimiser
 from models.decisions import Decisions
@@ -16,6 +18,7 @@ from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
 from optimiser.instance.reading import read_instance
 from optimiser.instance.schema import Instance
+from optimiser.report.valued import show_value
 from optimiser.solve.compile import vector_from
 from optimiser.solve.engine import Engine
 from optimiser.solve.lshaped import recourse_at
@@ -159,7 +162,7 @@ def covered(instance: Instance, seed: int) -> dict[str, bool]:
     INSTANCES[id(instance)] = instance
     true = truth(id(instance))
     means = np.asarray(true["means"])
-    found = value(instance, Asked(scenarios=16, seed=seed, gap=1e-5), replications=6, futures=16, alone=48, dates=6)
+    found = value(instance, Asked(scenarios=16, seed=seed, gap=1e-5), replications=6, futures=16, alone=48, dates=12)
     own = beds_in(found["decisions"])
 
     def inside(row: dict, value: float) -> bool:
@@ -211,6 +214,24 @@ def test_what_cannot_be_told_from_noise_says_how_many_futures_would_tell(tiny: I
         assert (row["futures_that_would_tell"] is not None) == unsure
         if unsure:
             assert row["futures_that_would_tell"] >= row["futures"]
+
+
+def test_the_terminal_says_what_is_signal_and_what_is_noise(tiny: Instance, tmp_path: Path) -> None:
+    found = value(tiny, Asked(scenarios=4, seed=3, gap=1e-6), replications=2, futures=6, alone=4, dates=2)
+    shown = shown_of(found)
+    assert "All plans are priced on the same 2 × 6 others" in shown
+    assert "cannot be told from noise" in shown and "would tell" in shown
+    exact = shown_of(value(tabled(tmp_path), EXACT))
+    assert "so that nothing below is an estimate" in exact
+    assert "cannot be told from noise" not in exact
+    assert "The best plan for average figures costs £3,250 more (exactly)" in exact
+    assert "There are no review points" in exact
+
+
+def shown_of(document: dict) -> str:
+    console = Console(width=110, record=True, file=StringIO())
+    show_value(document, console)
+    return " ".join(console.export_text().split())
 
 
 def test_too_few_replications_are_refused(tiny: Instance) -> None:

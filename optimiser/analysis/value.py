@@ -59,7 +59,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 #: Replications, most futures in each, futures that are planned alone, and dates drawn: two minutes on two cores.
-REPLICATIONS, MOST_FUTURES, ALONE, DATES = 8, 30, 48, 6
+REPLICATIONS, MOST_FUTURES, ALONE, DATES = 8, 30, 48, 12
 #: Probability with which an interval holds what it is said to hold.
 CONFIDENCE = 0.95
 #: Up to so many columns of all futures together the extensive form is the quicker way.
@@ -252,8 +252,8 @@ def ground_of(instance: Instance, asked: Asked, plan: Problem, replications: int
     plan
         The plan's problem: its futures are passed over.
     count
-        Futures of each replication, and of each half of a draw of dates; an even number, since futures are drawn in
-        mirrored pairs.
+        Futures of each replication; an even number, since futures are drawn in mirrored pairs. Each half of a draw of
+        dates has half as many: seldom dates matter most, and more draws meet them.
     """
     if instance.scenarios:
         engine = Engine(plan)
@@ -266,19 +266,20 @@ def ground_of(instance: Instance, asked: Asked, plan: Problem, replications: int
         return Ground(engine, (np.arange(len(plan.scenarios)),), alike if dates else (), False)
     seen = len(plan.scenarios)
     first = seen + seen % 2
-    fresh, dated = replications * count, dates * 2 * count
+    half = max(count // 4 * 2, 2)
+    fresh, dated = replications * count, dates * 2 * half
     everything = make_scenarios(instance, first + fresh + dated, asked.seed)
     start = first + fresh
     # all futures of a draw take the dates of its first one
     given = np.arange(len(everything.names))
-    given[start:] = start + (given[start:] - start) // (2 * count) * (2 * count)
+    given[start:] = start + (given[start:] - start) // (2 * half) * (2 * half)
     everything = replace(everything, **{name: getattr(everything, name)[given] for name in DATE_ARRAYS})
     problem = assemble(instance, everything, risk_weight=0.0, basis=seen)
     scenarios = tuple(replace(s, probability=1 / (fresh + dated)) for s in problem.scenarios[first:])
     # what can be closed is the plan's to know, not its judges'
     problem = replace(_unlimited(problem), scenarios=scenarios, certainly_open=plan.certainly_open)
     blocks = tuple(np.arange(number * count, (number + 1) * count) for number in range(replications))
-    halves = [np.arange(fresh + number * count, fresh + (number + 1) * count) for number in range(2 * dates)]
+    halves = [np.arange(fresh + number * half, fresh + (number + 1) * half) for number in range(2 * dates)]
     return Ground(Engine(problem), blocks, tuple(zip(halves[::2], halves[1::2], strict=True)), True)
 
 
@@ -298,7 +299,9 @@ def _left_out(problem: Problem, instance: Instance, asked: Asked) -> list[str]:
 
 
 def _searched(engine: Engine, settings: Settings, told: Told | None = None) -> Found:
-    found = engine.search(settings, progress=None if told is None else told.search)
+    columns = len(engine.two_stage.scenarios) * engine.two_stage.scenarios[0].recourse.matrix.shape[1]
+    method = "extensive" if columns <= SMALL else "auto"
+    found = engine.search(settings, progress=None if told is None else told.search, method=method)
     if isinstance(found, Found):
         return found
     if found.status == "infeasible":
