@@ -180,6 +180,50 @@ def simulate(
 
 
 @app.command()
+def value(
+    instance: InstanceArgument,
+    scenarios: Scenarios = None,
+    seed: Seed = None,
+    gap: Gap = 0.001,
+    capital: CapitalOption = None,
+    as_json: Json = False,
+) -> None:
+    """Say what perfect information, planning under uncertainty and review points are worth, and how sure that is."""
+    with _no_plan_if_stopped():
+        from optimiser.analysis import value as values
+
+        asked = _asked(scenarios, seed, gap, None, capital, None, "auto")
+        found = _load(instance)
+        with _telling() as told:
+            document = values.value(found, asked, told)
+    _show(document, as_json, "show_value", "valued")
+
+
+@app.command()
+def alternatives(
+    instance: InstanceArgument,
+    within: Annotated[
+        str, typer.Option(metavar="SHARE", help="How much dearer than the best a plan may be, as 1% or 0.01.")
+    ] = "1%",
+    scenarios: Scenarios = None,
+    seed: Seed = None,
+    gap: Gap = 0.001,
+    capital: CapitalOption = None,
+    as_json: Json = False,
+) -> None:
+    """List every materially different plan that costs nearly as little as the best, with what each trades."""
+    with _no_plan_if_stopped():
+        from optimiser.analysis import alternatives as others
+
+        asked = _asked(scenarios, seed, gap, None, capital, None, "auto")
+        share = _share(within)
+        found = _load(instance)
+        with _telling() as told:
+            document = others.alternatives(found, asked, told, share)
+    _show(document, as_json, "show_alternatives", "valued")
+
+
+@app.command()
 def check(
     path: Annotated[str, typer.Argument(metavar="PATH", help="A folder, or a bundled instance by name.")],
 ) -> None:
@@ -245,6 +289,17 @@ def _asked(
     if method not in ("auto", "extensive", "lshaped"):
         raise typer.BadParameter("auto, extensive or lshaped", param_hint="--method")
     return Asked(scenarios, seed, gap, time_limit, capital, risk_weight, method)
+
+
+def _share(words: str) -> float:
+    """``1%`` or ``0.01``."""
+    try:
+        share = float(words.removesuffix("%")) / (100 if words.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise typer.BadParameter("a share as 1% or 0.01", param_hint="--within")
+    return share
 
 
 def _kept(folder: Path) -> Kept:

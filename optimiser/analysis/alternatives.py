@@ -26,8 +26,7 @@ from scipy import sparse
 from models.decisions import Decisions, with_managers_needed
 from models.problem import Problem
 from optimiser.analysis.appraisal import capital_of
-from optimiser.analysis.planning import Asked, Told, prepare, rounding, tail_mean_of, versions
-from optimiser.analysis.planning import _instance_row as instance_row
+from optimiser.analysis.planning import Asked, Told, instance_row, prepare, rounding, tail_mean_of, versions
 from optimiser.errors import InfeasibleError, NoPlanError, SolverError
 from optimiser.instance.schema import Instance
 from optimiser.plan import Plan, Row, decisions_table, titles_of

@@ -257,7 +257,7 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
             simulated = simulated_ranking(options, asked, told)
     document = {
         "document": "appraisal/1",
-        "instance": _instance_row(instance),
+        "instance": instance_row(instance),
         **_run_rows(plan, asked),
         "rounding_gbp": rounding(plan.verified.expected_cost),
         "options": comparison(options),
@@ -283,7 +283,7 @@ def plan_document(
     terms = plan.nominal.sum(axis=1) @ problem.present_value
     return {
         "document": "plan/1",
-        "instance": _instance_row(plan.instance),
+        "instance": instance_row(plan.instance),
         **_run_rows(plan, asked),
         "expected_cost_gbp": verified.expected_cost,
         "deterrent_gbp": verified.objective - _objective_in_pounds(plan),
@@ -355,7 +355,8 @@ def _objective_in_pounds(plan: Plan) -> float:
     return (1 - weight) * plan.verified.expected_cost + weight * tail_mean_of(plan, plan.scenario_pounds)
 
 
-def _instance_row(instance: Instance) -> Row:
+def instance_row(instance: Instance) -> Row:
+    """What a document says of its instance."""
     settings = instance.settings
     return {
         "name": settings.name,
