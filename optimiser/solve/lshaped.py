@@ -33,8 +33,10 @@ from optimiser.solve.twostage import (
     Stage,
     TwoStageProblem,
     TwoStageSolution,
+    legible_factor,
     tail_mean,
     total_cost,
+    with_costs_times,
 )
 
 #: Scenarios solved one after the other in one thread, each from the basis of the one before it. A constant: what is
@@ -1146,7 +1148,7 @@ def solve_lshaped(
 
     Parameters
     ----------
-    start : a first-stage point to begin from, [column]; worth most where it is feasible
+    start : a first-stage point to begin from, [column]; left out where it breaks a row of the first stage
     cuts : duals of an earlier solve with the same recourse costs and matrices, whatever else has changed
     executor : where recourse problems are solved; threads of its own without one
     progress : told of every pass over the scenarios
@@ -1164,23 +1166,42 @@ def solve_lshaped(
     began = time.perf_counter()
     highs.check_version()
     with ThreadPoolExecutor(settings.workers) if executor is None else nullcontext(executor) as pool:
-        search = Search(problem, settings, pool, progress, began)
-        status = _run(search, start, cuts)
+        factor = legible_factor(problem)
+        told = progress if factor == 1 or progress is None else _in_money(progress, factor)
+        search = Search(with_costs_times(problem, factor), settings, pool, told, began)
+        status = _run(search, start, None if cuts is None else _times(cuts, factor))
     seconds = time.perf_counter() - began
     if status in ("infeasible", "unbounded"):
         value = np.inf if status == "infeasible" else -np.inf
         return TwoStageSolution(None, value, value, np.inf, status, None, search.rounds, None, seconds)
     return TwoStageSolution(
         search.x,
-        search.objective,
-        search.bound,
+        search.objective / factor,
+        search.bound / factor,
         search.gap,
         status,
-        search.costs,
+        None if search.costs is None else search.costs / factor,
         search.rounds,
-        search.kept(),
+        _times(search.kept(), 1 / factor),
         seconds,
     )
+
+
+def _times(cuts: Cuts, factor: float) -> Cuts:
+    """The same duals where costs are multiplied; proofs of infeasibility know no costs."""
+    if factor == 1:
+        return cuts
+    pairs = zip(cuts.dual, cuts.ray, strict=True)
+    return replace(cuts, dual=Duals(dual if ray else dual * factor for dual, ray in pairs))
+
+
+def _in_money(progress: Callable[[Round], None], factor: float) -> Callable[[Round], None]:
+    """Progress told in the unit of money of whoever listens."""
+
+    def tell(found: Round) -> None:
+        progress(replace(found, incumbent=found.incumbent / factor, bound=found.bound / factor))
+
+    return tell
 
 
 def _run(search: Search, start: Floats | None, cuts: Cuts | None) -> str:
@@ -1190,6 +1211,8 @@ def _run(search: Search, start: Floats | None, cuts: Cuts | None) -> str:
             search.reuse(cuts)
         if start is not None:
             start = search.whole(np.asarray(start, dtype=float))
+            # a point outside the first stage may cost less than any inside: nothing can be measured by it
+            start = start if search.allowed(start) else None
         whole = bool(search.first.integer.any())
         gap = search.settings.gap * (0.3 if whole else 1.0)
         centre = start
