@@ -11,6 +11,7 @@ import pytest
 from scipy import sparse
 
 from optimiser.solve.extensive import solve_extensive
+from optimiser.solve.highs import Basis, Program, Warm
 from optimiser.solve.lshaped import solve_lshaped
 from optimiser.solve.twostage import Round, Scenario, Settings, Stage, TwoStageProblem, tail_mean, total_cost
 
@@ -342,3 +343,22 @@ def test_a_good_start_is_never_lost() -> None:
     best = solve_lshaped(problem, EXACT)
     again = solve_lshaped(problem, Settings(gap=0.5), start=best.x)
     assert again.objective <= best.objective * (1 + 1e-9)
+
+
+def test_a_basis_read_back_from_bytes_is_the_one_that_was_written() -> None:
+    program = Program(
+        cost=np.array([1.0, 2.0, 0.5]),
+        offset=0.0,
+        matrix=sparse.csr_matrix(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])),
+        row_lower=np.array([3.0, 4.0]),
+        row_upper=np.full(2, np.inf),
+        lower=np.zeros(3),
+        upper=np.array([2.0, 5.0, 1.0]),
+        integer=np.zeros(3, dtype=bool),
+    )
+    found = Warm().solve(program)
+    assert found.basis is not None
+    again = Basis.of(*found.basis.__getstate__())
+    assert again.shape == found.basis.shape == (2, 3)
+    assert again.__getstate__() == found.basis.__getstate__()
+    assert Warm().solve(program, again).x.tobytes() == found.x.tobytes()

@@ -42,7 +42,7 @@ def components_of(problem: TwoStageProblem) -> tuple[Component, ...]:
     """The parts of a problem that share neither row nor column; the problem itself where it is of one piece."""
     rows = np.arange(problem.scenarios[0].recourse.matrix.shape[0])
     whole = (Component(np.arange(len(problem.first.cost)), problem, rows),)
-    if problem.tail_counts:
+    if problem.tail_counts or _of_one_piece(problem):
         return whole
     group, own = _groups(problem)
     with_children = np.unique(np.concatenate(list({id(groups): groups for groups in own}.values())))
@@ -58,6 +58,15 @@ def components_of(problem: TwoStageProblem) -> tuple[Component, ...]:
         _part(problem, number, place[group], [places[id(groups)] for groups in own], shared)
         for number in range(len(with_children))
     )
+
+
+def _of_one_piece(problem: TwoStageProblem) -> bool:
+    """Whether one future alone ties all first-stage columns together, so that the others need not be looked at."""
+    first, scenario = problem.first.matrix, problem.scenarios[0]
+    size = first.shape[1]
+    held = sparse.block_array([[first, None], [scenario.technology, scenario.recourse.matrix]], format="csr")
+    label = _joined([held])[:size]
+    return bool((label == label[:1]).all())
 
 
 def _groups(problem: TwoStageProblem) -> tuple[Ints, list[Ints]]:

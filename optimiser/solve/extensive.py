@@ -9,7 +9,15 @@ from scipy import sparse
 
 from optimiser.solve import highs
 from optimiser.solve.highs import Program, relative_gap
-from optimiser.solve.twostage import Floats, Settings, TwoStageProblem, TwoStageSolution, total_cost
+from optimiser.solve.twostage import (
+    Floats,
+    Settings,
+    TwoStageProblem,
+    TwoStageSolution,
+    legible_factor,
+    total_cost,
+    with_costs_times,
+)
 
 
 def extensive_program(problem: TwoStageProblem) -> Program:
@@ -73,17 +81,20 @@ def solve_extensive(problem: TwoStageProblem, settings: Settings | None = None) 
     """Solve a two-stage problem as one program."""
     settings = Settings() if settings is None else settings
     began = time.perf_counter()
-    program = extensive_program(problem)
+    factor = legible_factor(problem)
+    program = extensive_program(with_costs_times(problem, factor))
     found = highs.solve(program, gap=settings.gap, time_limit=settings.time_limit, stop=settings.stop)
     seconds = time.perf_counter() - began
     if found.x is None:
-        return TwoStageSolution(None, found.objective, found.bound, float("inf"), found.status, None, 1, None, seconds)
+        return TwoStageSolution(
+            None, found.objective, found.bound / factor, float("inf"), found.status, None, 1, None, seconds
+        )
     x = found.x[: len(problem.first.cost)].copy()
     x[problem.first.integer] = np.round(x[problem.first.integer])
     costs = _scenario_costs(problem, found.x)
     # without weight on the tail the excess may lie above what it must be: the cost is that of the scenarios themselves
     objective = total_cost(problem, costs)
-    bound = min(found.bound, objective)
+    bound = min(found.bound / factor, objective)
     return TwoStageSolution(x, objective, bound, relative_gap(objective, bound), found.status, costs, 1, None, seconds)
 
 

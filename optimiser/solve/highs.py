@@ -148,11 +148,19 @@ class Basis:
     def __setstate__(self, state: tuple[bytes, bytes]) -> None:
         import highspy
 
+        known = [highspy.HighsBasisStatus(number) for number in range(5)]
         self.held = highspy.HighsBasis()
-        self.held.col_status = [highspy.HighsBasisStatus(s) for s in state[0]]
-        self.held.row_status = [highspy.HighsBasisStatus(s) for s in state[1]]
+        self.held.col_status = [known[number] for number in state[0]]
+        self.held.row_status = [known[number] for number in state[1]]
         self.held.valid = True
         self.shape = len(state[1]), len(state[0])
+
+    @classmethod
+    def of(cls, columns: bytes, rows: bytes) -> Basis:
+        """A basis from the status of every column and row."""
+        basis = cls.__new__(cls)
+        basis.__setstate__((columns, rows))
+        return basis
 
 
 @dataclass(frozen=True, eq=False)

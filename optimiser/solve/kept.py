@@ -20,6 +20,7 @@ from scipy import sparse
 from optimiser.errors import SolverError
 from optimiser.solve.compile import FirstStage, Template
 from optimiser.solve.components import Component
+from optimiser.solve.highs import Basis
 from optimiser.solve.twostage import Cuts, Scenario, Stage
 
 Floats = NDArray[np.float64]
@@ -28,12 +29,12 @@ Bools = NDArray[np.bool_]
 
 #: Reduced costs of the wrong sign up to this much, relative to costs, are rounding errors.
 NOISE = 1e-7
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """Dual vectors of a run, and the best first-stage point that it found.
+    """Dual vectors of a run, the best first-stage point that it found, and where the search was last.
 
     Parameters
     ----------
@@ -42,6 +43,12 @@ class Kept:
     scenario, ray : [vector], as in ``Cuts``
     dual : [vector, row]
     start : values of first-stage columns by name, zeros left out
+    columns : name of every first-stage column
+    point_part : [point], the part of the problem that a point of the search belongs to
+    point : [point, first-stage column]
+    layout : fingerprint of the names of rows and columns of a placement problem, within which bases mean the same
+    basis : [part, future, status], where the last solve ended, as bytes, filled up at the end; empty for none
+    basis_rows, basis_columns : [part], numbers of rows and columns that a basis of the part speaks of
     """
 
     rows: tuple[str, ...]
@@ -50,10 +57,24 @@ class Kept:
     ray: Bools
     dual: sparse.csr_matrix
     start: dict[str, float]
+    columns: tuple[str, ...]
+    point_part: Ints
+    point: Floats
+    layout: str
+    basis: NDArray[np.uint8]
+    basis_rows: Ints
+    basis_columns: Ints
 
     def to_bytes(self) -> bytes:
         """A compressed file of it."""
-        head = {"format": FORMAT, "rows": self.rows, "futures": self.futures, "start": self.start}
+        head = {
+            "format": FORMAT,
+            "rows": self.rows,
+            "futures": self.futures,
+            "start": self.start,
+            "columns": self.columns,
+            "layout": self.layout,
+        }
         file = io.BytesIO()
         np.savez_compressed(
             file,
@@ -63,6 +84,11 @@ class Kept:
             data=self.dual.data,
             indices=self.dual.indices.astype(np.int32),
             indptr=self.dual.indptr.astype(np.int64),
+            point_part=self.point_part.astype(np.int32),
+            point=self.point,
+            basis=self.basis,
+            basis_rows=self.basis_rows.astype(np.int32),
+            basis_columns=self.basis_columns.astype(np.int32),
         )
         return file.getvalue()
 
@@ -82,10 +108,23 @@ class Kept:
                     raise SolverError(f"kept duals of format {head['format']}; this version reads {FORMAT}")
                 shape = len(file["indptr"]) - 1, len(head["rows"])
                 dual = sparse.csr_matrix((file["data"], file["indices"], file["indptr"]), shape=shape)
-                scenario, ray = file["scenario"].astype(np.int64), file["ray"].astype(bool)
+                return cls(
+                    tuple(head["rows"]),
+                    tuple(head["futures"]),
+                    file["scenario"].astype(np.int64),
+                    file["ray"].astype(bool),
+                    dual,
+                    head["start"],
+                    tuple(head["columns"]),
+                    file["point_part"].astype(np.int64),
+                    file["point"],
+                    head["layout"],
+                    file["basis"],
+                    file["basis_rows"].astype(np.int64),
+                    file["basis_columns"].astype(np.int64),
+                )
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise SolverError("the file of kept duals cannot be read") from error
-        return cls(tuple(head["rows"]), tuple(head["futures"]), scenario, ray, dual, head["start"])
 
 
 @dataclass(frozen=True)
@@ -107,10 +146,15 @@ def keep(
 ) -> Kept:
     """Everything worth keeping of a solve: vectors of its parts [part], and its best first-stage point [column]."""
     scenario, ray, rows, columns, values = [], [], [], [], []
+    point_part, points = [], []
     count = 0
-    for part, own in zip(parts, cuts, strict=True):
+    for number, (part, own) in enumerate(zip(parts, cuts, strict=True)):
         if own is None:
             continue
+        for point in own.points:
+            points.append(np.zeros(len(x)))
+            points[-1][part.columns] = point
+            point_part.append(number)
         scenario.append(own.scenario)
         ray.append(own.ray)
         for dual in own.dual:
@@ -126,8 +170,47 @@ def keep(
     )
     start = {name: float(x[column]) for name, column in _columns(first).items() if x[column] != 0}
     futures = tuple(_fingerprint(each.recourse) for each in scenarios)
+    basis, basis_rows, basis_columns = _statuses(cuts, len(scenarios))
     return Kept(
-        names, futures, _joined(scenario).astype(np.int64), _joined(ray).astype(bool), sparse.csr_matrix(dual), start
+        names,
+        futures,
+        _joined(scenario).astype(np.int64),
+        _joined(ray).astype(bool),
+        sparse.csr_matrix(dual),
+        start,
+        tuple(_columns(first)),
+        np.array(point_part, dtype=np.int64),
+        np.array(points).reshape(len(points), len(x))[:, list(_columns(first).values())],
+        _layout(template),
+        basis,
+        basis_rows,
+        basis_columns,
+    )
+
+
+def _statuses(cuts: Sequence[Cuts | None], futures: int) -> tuple[NDArray[np.uint8], Ints, Ints]:
+    """Bases of every part and future as bytes, filled up at the end, and how many rows and columns they speak of."""
+    bases = [own.bases if own is not None else () for own in cuts]
+    shapes = [{basis.shape for basis in own if basis is not None} for own in bases]
+    if any(len(own) != futures or None in own or len(shape) != 1 for own, shape in zip(bases, shapes, strict=True)):
+        return np.zeros((0, 0, 0), dtype=np.uint8), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    rows, columns = np.array([next(iter(shape)) for shape in shapes], dtype=np.int64).T
+    found = np.zeros((len(cuts), futures, int((rows + columns).max())), dtype=np.uint8)
+    for part, own in enumerate(bases):
+        for number, basis in enumerate(own):
+            assert basis is not None
+            status = np.frombuffer(b"".join(basis.__getstate__()), dtype=np.uint8)
+            found[part, number, : len(status)] = status
+    return found, rows, columns
+
+
+def _bases(kept: Kept, template: Template, parts: Sequence[Component], part: int) -> tuple[Basis | None, ...]:
+    """Bases of a part [future], if rows and columns are called as they were."""
+    if len(kept.basis) != len(parts) or kept.layout != _layout(template):
+        return ()
+    rows, columns = int(kept.basis_rows[part]), int(kept.basis_columns[part])
+    return tuple(
+        Basis.of(status[:columns].tobytes(), status[columns : columns + rows].tobytes()) for status in kept.basis[part]
     )
 
 
@@ -143,7 +226,11 @@ def take_up(
     dual = sparse.csr_matrix(kept.dual @ move)
     held = np.zeros(len(kept.scenario), dtype=bool)
     by_part = []
-    for part in parts:
+    before = {name: number for number, name in enumerate(kept.columns)}
+    same = [(before[name], now) for name, now in _columns(first).items() if name in before]
+    points = np.zeros((len(kept.point), len(first.stage.cost)))
+    points[:, [now for _, now in same]] = kept.point[:, [then for then, _ in same]]
+    for place_of_part, part in enumerate(parts):
         own = sparse.csr_matrix(dual[:, part.rows])
         inside = np.flatnonzero((np.diff(own.indptr) > 0) & (kept.scenario < len(scenarios)))
         chosen: list[int] = []
@@ -154,7 +241,16 @@ def take_up(
             chosen += mine[good].tolist()
             vectors += list(table[good])
         held[chosen] = True
-        by_part.append(Cuts(kept.scenario[chosen], kept.ray[chosen], tuple(vectors)))
+        mine = np.flatnonzero(kept.point_part == place_of_part)
+        by_part.append(
+            Cuts(
+                kept.scenario[chosen],
+                kept.ray[chosen],
+                tuple(vectors),
+                _bases(kept, template, parts, place_of_part),
+                tuple(points[mine][:, part.columns]),
+            )
+        )
     x = np.zeros(len(first.stage.cost))
     for name, column in _columns(first).items():
         x[column] = kept.start.get(name, 0.0)
@@ -202,6 +298,13 @@ def _holding(stage: Stage, dual: Floats, ray: Bools) -> tuple[Floats, Bools]:
 
 def _names(template: Template) -> tuple[str, ...]:
     return tuple(f"{name}{index}" for name, index in template.rows)
+
+
+def _layout(template: Template) -> str:
+    found = hashlib.blake2b(repr(template.rows).encode(), digest_size=8)
+    for name, (index, own) in sorted(template.columns.items()):
+        found.update(name.encode() + np.ascontiguousarray(index).tobytes() + np.ascontiguousarray(own).tobytes())
+    return found.hexdigest()
 
 
 def _columns(first: FirstStage) -> dict[str, int]:

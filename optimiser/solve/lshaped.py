@@ -23,6 +23,7 @@ from optimiser.solve import highs
 from optimiser.solve.extensive import solve_extensive
 from optimiser.solve.highs import Basis, Growing, Point, Program, Warm, relative_gap
 from optimiser.solve.twostage import (
+    Bools,
     Cuts,
     Duals,
     Floats,
@@ -33,8 +34,10 @@ from optimiser.solve.twostage import (
     Stage,
     TwoStageProblem,
     TwoStageSolution,
+    legible_factor,
     tail_mean,
     total_cost,
+    with_costs_times,
 )
 
 #: Scenarios solved one after the other in one thread, each from the basis of the one before it. A constant: what is
@@ -48,6 +51,8 @@ NOISE = 1e-6
 TOUCHING = 1e-7
 #: Differences in cost that are rounding errors, relative to the costs of scenarios.
 ROUNDING = 1e-8
+#: What a point of the master may fall short of a cut, relative to the cost of the scenario, before it is taken up.
+VIOLATED = 1e-7
 #: A whole-number column within this of a whole number is one.
 WHOLE = 1e-6
 #: Scenarios whose extensive form gives the first centre.
@@ -149,7 +154,12 @@ class Recourse:
         )
 
     def floor(self, dual: Floats, *, ray: bool = False, size: float = 1.0) -> tuple[float, Floats] | None:
-        """Constant and slope of the cut that a dual vector gives; None if its signs do not fit the bounds.
+        """Constant and slope of the cut that a dual vector gives; None if its signs do not fit the bounds."""
+        constant, slope, good = self.floors(dual[None], np.array([ray]), size)
+        return (float(constant[0]), slope[0]) if good[0] else None
+
+    def floors(self, dual: Floats, ray: Bools, size: float = 1.0) -> tuple[Floats, Floats, Bools]:
+        """Constants and slopes of the cuts that dual vectors [vector, row] give, and whether their signs fit the bounds.
 
         Any vector whose signs fit gives a valid cut, by weak duality: for every feasible y,
         q·y = dual·W y + (q - W' dual)·y, and each product is at least its value at the bound that its sign points to.
@@ -160,20 +170,15 @@ class Recourse:
         open_rows = np.isinf(rows)
         if open_rows.any():
             dual, rows = np.where(open_rows, 0.0, dual), np.where(open_rows, 0.0, rows)
-        reduced = -(self.matrix.T @ dual)
-        if not ray:
-            reduced += stage.cost
+        cost = np.where(ray[:, None], 0.0, stage.cost)
+        reduced = cost - (self.matrix.T @ dual.T).T
         columns = np.where(reduced > 0, stage.lower, stage.upper)
-        open_columns = np.flatnonzero(np.isinf(columns))
-        wrong = np.abs(reduced[open_columns])
-        columns[open_columns] = 0.0
-        constant = float(dual @ rows + reduced @ columns)
-        if wrong.any():
-            cost = 0.0 if ray else np.abs(stage.cost[open_columns])
-            if (wrong > NOISE * (1.0 + cost + np.abs(dual).max(initial=0.0))).any():
-                return None
-            constant -= 10.0 * (1.0 + size) * float(wrong.sum())
-        return constant, self.technology.T @ dual
+        wrong = np.where(np.isinf(columns), np.abs(reduced), 0.0)
+        columns[np.isinf(columns)] = 0.0
+        allowance = NOISE * (1.0 + np.abs(cost) + np.abs(dual).max(axis=1, initial=0.0)[:, None])
+        charge = 10.0 * (1.0 + size) * wrong.sum(axis=1)
+        constant = (dual * rows).sum(axis=1) + (reduced * columns).sum(axis=1) - charge
+        return constant, (self.technology.T @ dual.T).T, ~(wrong > allowance).any(axis=1)
 
     def answer(self, warm: Warm, x: Floats, basis: Basis | None, elastic_basis: Basis | None) -> Answer:
         """Solve at x, from stored bases where there are any."""
@@ -286,10 +291,14 @@ class Relaxed:
 class Layer:
     """At most one cut per scenario, cost >= constant + slope·x, and the duals they come from."""
 
-    constant: Floats  # [scenario], minus infinite without a cut
-    slope: Floats  # [scenario, column]
-    place: Ints  # [scenario], where its dual vector is
-    dual: Duals | None  # None once there is no more room for it
+    scenario: Ints  # [cut], in order
+    constant: Floats  # [cut]
+    slope: Floats  # [cut, column]
+    dual: Duals | None  # [cut]; None once there is no more room for it
+
+    def of(self, scenarios: Ints) -> Ints:
+        """Where the cuts of scenarios are that have one."""
+        return np.searchsorted(self.scenario, scenarios)
 
 
 class Pool:
@@ -303,18 +312,16 @@ class Pool:
         self.ray_dual: list[tuple[int, Floats]] = []  # [ray], scenario and dual
         self.asked: list[Floats] = []  # points at which cuts were made or looked up
 
-    def add(self, constant: Floats, slope: Floats, duals: dict[int, Floats]) -> None:
-        """Add a layer, with the dual vectors of the scenarios that have a cut in it."""
-        place = np.full(len(constant), -1, dtype=np.int64)
-        place[list(duals)] = np.arange(len(duals))
-        self.layers.append(Layer(constant, slope, place, Duals(duals.values())))
-        self.has_cut |= np.isfinite(constant)
+    def add(self, scenario: Ints, constant: Floats, slope: Floats, dual: Duals) -> None:
+        """Add a layer: scenarios in order [cut], constants [cut], slopes [cut, column] and dual vectors [cut]."""
+        self.layers.append(Layer(scenario, constant, slope, dual))
+        self.has_cut[scenario] = True
         # the oldest cuts stand, but were made far from where the search is now: their duals go first
         room = ROOM
         for number in range(len(self.layers) - 1, -1, -1):
-            dual = self.layers[number].dual
-            if dual is not None:
-                room -= dual.entries
+            kept = self.layers[number].dual
+            if kept is not None:
+                room -= kept.entries
                 if room < 0:
                     self.layers[number] = replace(self.layers[number], dual=None)
 
@@ -322,7 +329,7 @@ class Pool:
         """Dual vector of a cut that still has one, [row]."""
         kept = self.layers[layer]
         assert kept.dual is not None
-        return kept.dual[int(kept.place[scenario])]
+        return kept.dual[int(kept.of(np.array([scenario]))[0])]
 
     def add_ray(self, constant: float, slope: Floats, scenario: int, dual: Floats) -> None:
         """Add a feasibility cut."""
@@ -345,16 +352,20 @@ class Pool:
         most, best = np.full(len(self.has_cut), -np.inf), np.zeros(len(self.has_cut), dtype=np.int64)
         for number, layer in enumerate(self.layers):
             value = layer.constant + layer.slope @ x
-            better = value > most
-            most[better], best[better] = value[better], number
+            better = value > most[layer.scenario]
+            own = layer.scenario[better]
+            most[own], best[own] = value[better], number
         return most, best
 
-    def cuts_of(self, best: Ints) -> tuple[Floats, Floats]:
-        """Constants and slopes of one layer for every scenario, ``best`` [scenario] saying which."""
+    def cuts_of(self, best: Ints, scenarios: Ints | None = None) -> tuple[Floats, Floats]:
+        """Constants and slopes of one layer for every one of some scenarios (all), ``best`` [scenario] saying which."""
+        scenarios = np.arange(len(best)) if scenarios is None else scenarios
         constant, slope = np.empty(len(best)), np.empty((len(best), self.ray_slope.shape[1]))
         for number in np.unique(best):
             own = best == number
-            constant[own], slope[own] = self.layers[number].constant[own], self.layers[number].slope[own]
+            layer = self.layers[number]
+            place = layer.of(scenarios[own])
+            constant[own], slope[own] = layer.constant[place], layer.slope[place]
         return constant, slope
 
 
@@ -395,6 +406,7 @@ class Search:
         self.unit = 1.0
         self.box = BOXES[0]
         self.remembered: list[Floats] = []
+        self.expected = np.inf  # what the best plan should cost at most, as long as there is none
 
     def order(self, scenarios: Ints) -> None:
         """Solve scenarios in this order: those that tell most first, for points found too dear on the way."""
@@ -444,7 +456,8 @@ class Search:
             partial = total_cost(self.problem, np.maximum(modelled, constant + slope @ x))
             if partial >= reject or np.isinf(value).any():
                 break
-        self.pool.add(constant, slope, dual)
+        own = np.flatnonzero(np.isfinite(constant))
+        self.pool.add(own, constant[own], slope[own], Duals(dual[number] for number in own.tolist()))
         if np.isnan(value).any():
             self.tell()
             return np.inf if np.isinf(value).any() else partial
@@ -520,9 +533,7 @@ class Search:
         """A point to begin from: best by the cuts there are, for a few scenarios together, or by first-stage costs."""
         if self.pool.complete:
             self.rescaled(self.modelled(np.clip(np.zeros(self.columns), self.first.lower, self.first.upper)))
-            master = Growing(self.master(self.box))
-            self.extend(master, 0, 0)
-            known = master.solve(time_limit=self.left())
+            known = Lazy(self).solve()
             if known.status == "optimal":
                 return known.x[: self.columns]
         step = max(self.count // FIRST_SAMPLE, 1)
@@ -619,26 +630,33 @@ class Search:
         self.remembered = [point for point in cuts.points if len(point) == self.columns]
         for number, basis in enumerate(cuts.bases[: self.count]):
             self.bases[number] = basis
-        layers: list[tuple[Floats, Floats, dict[int, Floats]]] = []
-        depth = np.zeros(self.count, dtype=np.int64)
-        for scenario, ray, dual in zip(cuts.scenario.tolist(), cuts.ray.tolist(), cuts.dual, strict=True):
-            if scenario >= self.count or len(dual) != self.recourse[scenario].matrix.shape[0]:
+        layers: list[list[tuple[int, float, Floats, Floats]]] = []
+        order = np.argsort(cuts.scenario, kind="stable")
+        ends = np.searchsorted(cuts.scenario[order], np.arange(self.count + 1))
+        for number in range(self.count):
+            mine = order[ends[number] : ends[number + 1]]
+            recourse = self.recourse[number]
+            vectors = [(cuts.dual[place], bool(cuts.ray[place])) for place in mine.tolist()]
+            vectors = [(dual, ray) for dual, ray in vectors if len(dual) == recourse.matrix.shape[0]]
+            if not vectors:
                 continue
-            cut = self.recourse[scenario].floor(dual, ray=ray)
-            if cut is None:
-                continue
-            if ray:
-                self.pool.add_ray(cut[0], -cut[1], scenario, dual)
-                continue
-            if depth[scenario] == len(layers):
-                layers.append((np.full(self.count, -np.inf), np.zeros((self.count, self.columns)), {}))
-            constant, slope, duals = layers[depth[scenario]]
-            constant[scenario] = cut[0] + self.offset[scenario]
-            slope[scenario] = self.first_cost[scenario] - cut[1]
-            duals[scenario] = dual
-            depth[scenario] += 1
+            constants, slopes, good = recourse.floors(
+                np.array([dual for dual, _ in vectors]), np.array([ray for _, ray in vectors])
+            )
+            depth = 0
+            for place in np.flatnonzero(good).tolist():
+                dual, ray = vectors[place]
+                if ray:
+                    self.pool.add_ray(float(constants[place]), -slopes[place], number, dual)
+                    continue
+                if depth == len(layers):
+                    layers.append([])
+                constant, slope = constants[place] + self.offset[number], self.first_cost[number] - slopes[place]
+                layers[depth].append((number, float(constant), slope, dual))
+                depth += 1
         for layer in layers:
-            self.pool.add(*layer)
+            numbers, constants, slopes = (np.array([cut[part] for cut in layer]) for part in range(3))
+            self.pool.add(numbers, constants, slopes, Duals(cut[3] for cut in layer))
 
     def raise_bound(self, bound: float) -> None:
         """Take a bound; never above the incumbent, beyond which there is nothing to say."""
@@ -683,8 +701,8 @@ class Search:
         whole = bool(self.first.integer.any())
         best, merit, centre, bound, outward = np.inf, np.inf, point, -np.inf, OUTWARD
         x, settled = point, np.inf
-        master: Growing | None = None
-        complete, bounded, layers, rays = False, -1, 0, 0
+        master: Lazy | None = None
+        complete, bounded = False, -1
         for _ in range(most_rounds):
             best = min(best, self.evaluate(point))
             improved = self.merit < merit
@@ -694,11 +712,9 @@ class Search:
                     master = None
             if master is None or bounded != self.pool.bounded:
                 # a scenario's cost is held at zero until it has a cut, and let free with it
-                complete, bounded, layers, rays = self.pool.complete, self.pool.bounded, 0, 0
-                master = Growing(self.master(self.box))
-            self.extend(master, layers, rays)
-            layers, rays = len(self.pool.layers), len(self.pool.ray_constant)
-            found = master.solve(time_limit=self.left())
+                complete, bounded = self.pool.complete, self.pool.bounded
+                master = Lazy(self)
+            found = master.solve()
             if found.status == "stopped":
                 raise Stopped
             if found.status == "infeasible":
@@ -732,15 +748,18 @@ class Search:
             point = outward * x + (1 - outward) * centre if np.isfinite(merit) and not close else x
         return Relaxed(x, centre, best, bound)
 
-    def recall(self) -> Relaxed | None:
-        """The linear relaxation by the cuts there are; None where they, or bounds of columns, leave it unbounded."""
+    def recall(self, start: Floats | None) -> Relaxed | None:
+        """The linear relaxation by the cuts there are; None where they, or bounds of columns, leave it unbounded.
+
+        The best point remembered, by the cuts, says what a plan should cost at most.
+        """
         first = self.first
+        if start is not None:
+            self.remembered.append(start)
         if not self.pool.complete or not (np.isfinite(first.lower).all() and np.isfinite(first.upper).all()):
             return None
         self.rescaled(self.modelled(first.lower))
-        master = Growing(self.master(self.box))
-        self.extend(master, 0, 0)
-        found = master.solve(time_limit=self.left())
+        found = Lazy(self).solve()
         if found.status == "stopped":
             raise Stopped
         if found.status == "infeasible":
@@ -749,9 +768,9 @@ class Search:
             return None
         x, bound = found.x[: self.columns], found.objective * self.unit
         self.raise_bound(bound)
-        old = [point for point in self.remembered if self.allowed(point)]
-        if old:
-            self.evaluate(min(old, key=self.modelled))
+        costs = [self.modelled(point) for point in self.remembered if self.allowed(point)]
+        if costs:
+            self.expected = min(costs) + 0.5 * self.settings.gap * abs(min(costs))
         return Relaxed(x, x, np.inf, bound)
 
     def rescaled(self, cost: float) -> bool:
@@ -813,21 +832,6 @@ class Search:
             integer=np.zeros(size, dtype=bool),
         )
 
-    def extend(self, master: Growing, layers: int, rays: int) -> None:
-        """Add to the master what the pool has beyond so many layers and rays."""
-        size = self.columns + self.count + (self.count + 1 if self.problem.tail_counts else 0)
-        for layer in self.pool.layers[layers:]:
-            have = np.flatnonzero(np.isfinite(layer.constant))
-            slope = sparse.csr_matrix(-layer.slope[have] / self.unit)
-            own = sparse.csr_matrix(
-                (np.ones(len(have)), (np.arange(len(have)), have)), shape=(len(have), size - self.columns)
-            )
-            rows = sparse.hstack([slope, own], format="csr")
-            master.add_rows(rows, layer.constant[have] / self.unit, np.full(len(have), np.inf))
-        if rays < len(self.pool.ray_constant):
-            rows, upper = self.ray_rows(size, rays)
-            master.add_rows(rows, np.full(len(upper), -np.inf), upper)
-
     def ray_rows(self, size: int, since: int = 0) -> tuple[sparse.csr_matrix, Floats]:
         """Feasibility cuts as rows, and their upper limits; each scaled to a largest coefficient of one."""
         slope, constant = self.pool.ray_slope[since:], self.pool.ray_constant[since:]
@@ -885,13 +889,16 @@ class Search:
         polished, settled = np.inf, set()
         while not self.done:
             self.check()
-            if self.x is not None and self.objective < polished - 0.5 * self.slack:
+            if not self.remembered and self.x is not None and self.objective < polished - 0.5 * self.slack:
                 self.polish(model, relaxed.centre)
                 polished = self.objective
                 continue
             cutoff = self.cutoff(0.999)
             found = model.solve(cutoff)
             self.heed(found, cutoff)
+            if found.x is None and self.x is None:
+                self.expected = np.inf
+                continue
             if found.x is None:
                 break
             point = self.whole(found.x[: self.columns])
@@ -908,23 +915,26 @@ class Search:
         if added and self.modelled(point) >= worth:
             return True
         if not self.remembered:
+            # points of another search have said already what lies around
             inward = point + INWARD * (centre - point)
             self.evaluate(inward)
             added |= model.cut_at(inward)
-        if self.modelled(point) < worth:
+        if self.x is None:
+            self.evaluate(point)
+        elif self.modelled(point) < worth:
             self.evaluate(point, worth)
         return model.cut_at(point) or added
 
     def cutoff(self, share: float) -> float:
         """Cost below which a point improves on the incumbent by more than a share of the gap."""
-        return self.objective - share * self.slack if self.x is not None else np.inf
+        return self.objective - share * self.slack if self.x is not None else self.expected
 
     def heed(self, found: highs.Outcome, cutoff: float) -> None:
         """Take what a search of the whole master below ``cutoff`` says of the bound."""
         if found.status == "unbounded":
             raise SolverError("first-stage columns without bounds can grow at no cost: give them bounds")
         if found.status == "infeasible":
-            if self.x is None:
+            if cutoff == np.inf:
                 raise Infeasible
             self.raise_bound(cutoff)
             return
@@ -943,6 +953,54 @@ class Search:
                 raise Stopped
             if found.x is None or not self.explore(model, self.whole(found.x[: self.columns]), centre):
                 return
+
+
+class Lazy:
+    """The master of the linear relaxation: of the pool's cuts it takes up those that its points violate."""
+
+    def __init__(self, search: Search) -> None:
+        self.search = search
+        program = search.master(search.box)
+        self.size = len(program.cost)
+        self.growing = Growing(program)
+        self.rays = 0
+        self.held = np.zeros(search.count, dtype=bool)  # [scenario], whether any cut holds its cost
+
+    def solve(self) -> Point:
+        """Solve the relaxation with every cut there is. The status may also be ``stopped``."""
+        search, pool = self.search, self.search.pool
+        if self.rays < len(pool.ray_constant):
+            rows, upper = search.ray_rows(self.size, self.rays)
+            self.growing.add_rows(rows, np.full(len(upper), -np.inf), upper)
+            self.rays = len(pool.ray_constant)
+        for number in range(len(pool.layers) - 1, -1, -1):
+            bare = pool.layers[number].scenario
+            bare = bare[~self.held[bare]]
+            if bare.size:
+                self.add(bare, np.full(search.count, number))
+        while True:
+            found = self.growing.solve(time_limit=search.left())
+            if found.status != "optimal":
+                return found
+            costs, layer = pool.at(found.x[: search.columns])
+            known = found.x[search.columns : search.columns + search.count]
+            over = costs / search.unit - known
+            violated = np.flatnonzero(self.held & (over > VIOLATED * (1.0 + np.abs(known))))
+            if not violated.size:
+                return found
+            self.add(violated, layer)
+
+    def add(self, scenarios: Ints, layer: Ints) -> None:
+        """Add one cut of each of some scenarios, of the layers [scenario]."""
+        search = self.search
+        constant, slope = search.pool.cuts_of(layer[scenarios], scenarios)
+        own = sparse.csr_matrix(
+            (np.ones(len(scenarios)), (np.arange(len(scenarios)), scenarios)),
+            shape=(len(scenarios), self.size - search.columns),
+        )
+        rows = sparse.hstack([sparse.csr_matrix(-slope / search.unit), own], format="csr")
+        self.growing.add_rows(rows, constant / search.unit, np.full(len(scenarios), np.inf))
+        self.held[scenarios] = True
 
 
 class Clustered:
@@ -1146,7 +1204,7 @@ def solve_lshaped(
 
     Parameters
     ----------
-    start : a first-stage point to begin from, [column]; worth most where it is feasible
+    start : a first-stage point to begin from, [column]; left out where it breaks a row of the first stage
     cuts : duals of an earlier solve with the same recourse costs and matrices, whatever else has changed
     executor : where recourse problems are solved; threads of its own without one
     progress : told of every pass over the scenarios
@@ -1164,23 +1222,42 @@ def solve_lshaped(
     began = time.perf_counter()
     highs.check_version()
     with ThreadPoolExecutor(settings.workers) if executor is None else nullcontext(executor) as pool:
-        search = Search(problem, settings, pool, progress, began)
-        status = _run(search, start, cuts)
+        factor = legible_factor(problem)
+        told = progress if factor == 1 or progress is None else _in_money(progress, factor)
+        search = Search(with_costs_times(problem, factor), settings, pool, told, began)
+        status = _run(search, start, None if cuts is None else _times(cuts, factor))
     seconds = time.perf_counter() - began
     if status in ("infeasible", "unbounded"):
         value = np.inf if status == "infeasible" else -np.inf
         return TwoStageSolution(None, value, value, np.inf, status, None, search.rounds, None, seconds)
     return TwoStageSolution(
         search.x,
-        search.objective,
-        search.bound,
+        search.objective / factor,
+        search.bound / factor,
         search.gap,
         status,
-        search.costs,
+        None if search.costs is None else search.costs / factor,
         search.rounds,
-        search.kept(),
+        _times(search.kept(), 1 / factor),
         seconds,
     )
+
+
+def _times(cuts: Cuts, factor: float) -> Cuts:
+    """The same duals where costs are multiplied; proofs of infeasibility know no costs."""
+    if factor == 1:
+        return cuts
+    pairs = zip(cuts.dual, cuts.ray, strict=True)
+    return replace(cuts, dual=Duals(dual if ray else dual * factor for dual, ray in pairs))
+
+
+def _in_money(progress: Callable[[Round], None], factor: float) -> Callable[[Round], None]:
+    """Progress told in the unit of money of whoever listens."""
+
+    def tell(found: Round) -> None:
+        progress(replace(found, incumbent=found.incumbent / factor, bound=found.bound / factor))
+
+    return tell
 
 
 def _run(search: Search, start: Floats | None, cuts: Cuts | None) -> str:
@@ -1190,15 +1267,17 @@ def _run(search: Search, start: Floats | None, cuts: Cuts | None) -> str:
             search.reuse(cuts)
         if start is not None:
             start = search.whole(np.asarray(start, dtype=float))
+            # a point outside the first stage may cost less than any inside: nothing can be measured by it
+            start = start if search.allowed(start) else None
         whole = bool(search.first.integer.any())
-        gap = search.settings.gap * (0.3 if whole else 1.0)
-        centre = start
-        if search.count > SAMPLE_BEYOND and start is None and cuts is None:
-            centre = search.sample()
-        elif start is not None and whole:
-            search.evaluate(start)
-        relaxed = search.recall() if cuts is not None and whole else None
+        relaxed = search.recall(start) if cuts is not None and whole else None
         if relaxed is None:
+            centre = start
+            if search.count > SAMPLE_BEYOND and start is None and cuts is None:
+                centre = search.sample()
+            elif start is not None and whole:
+                search.evaluate(start)
+            gap = search.settings.gap * (0.3 if whole else 1.0)
             relaxed = search.relax(search.begin() if centre is None else centre, gap, 200 if whole else 10_000)
         if whole and not search.done:
             search.improve(relaxed)

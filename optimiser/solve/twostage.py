@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import overload
 
 import numpy as np
@@ -243,6 +243,41 @@ class TwoStageSolution:
     rounds: int
     cuts: Cuts | None
     seconds: float = field(default=0.0, compare=False)
+
+
+#: Costs are multiplied where the largest is below one, to about this much.
+LEGIBLE = 100.0
+
+
+def legible_factor(problem: TwoStageProblem) -> float:
+    """A power of two by which costs must be multiplied for HiGHS, whose tolerances are absolute, to see them."""
+    largest = float(np.abs(problem.first.cost).max(initial=0.0))
+    for scenario in problem.scenarios:
+        largest = max(largest, float(np.abs(scenario.recourse.cost).max(initial=0.0)))
+        if scenario.first_stage_cost is not None:
+            largest = max(largest, float(np.abs(scenario.first_stage_cost).max(initial=0.0)))
+    return 1.0 if largest == 0 or largest >= 1 else float(2.0 ** round(np.log2(LEGIBLE / largest)))
+
+
+def with_costs_times(problem: TwoStageProblem, factor: float) -> TwoStageProblem:
+    """The problem in another unit of money."""
+    if factor == 1:
+        return problem
+
+    def times(stage: Stage) -> Stage:
+        return replace(stage, cost=stage.cost * factor)
+
+    scenarios = tuple(
+        replace(
+            scenario,
+            recourse=times(scenario.recourse),
+            first_stage_cost=None if scenario.first_stage_cost is None else scenario.first_stage_cost * factor,
+            offset=scenario.offset * factor,
+        )
+        for scenario in problem.scenarios
+    )
+    limit = None if problem.cvar_limit is None else problem.cvar_limit * factor
+    return replace(problem, first=times(problem.first), scenarios=scenarios, cvar_limit=limit)
 
 
 def total_cost(problem: TwoStageProblem, scenario_costs: Floats) -> float:
