@@ -31,12 +31,12 @@ class Reconciliation:
         ``reason``, ``placement`` (row of the placements table that it is part of, -1 for none).
         *used*: begins a placement, dates as filed; *merged*: continues one, dates as filed; *cut*: begins or continues
         one, with an earlier end than filed; *dropped*: part of none.
-    children_without_header, children_without_episodes
-        Children with episodes and no header (their age is unknown), and with a header and no episodes.
+    children_without_age, children_without_episodes
+        Children with episodes and no date of birth (their age is unknown), and with a header and no episodes.
     """
 
     rows: pd.DataFrame = field(repr=False)
-    children_without_header: int
+    children_without_age: int
     children_without_episodes: int
 
     @property
@@ -73,13 +73,14 @@ class Returns:
           (negative before it)
         - ``category``, ``place``, ``provider``: kind of placement, PLACE code at start, sector of the provider
         - ``came_from``, ``went_to``: category before and after in the same stay in care, ``entered-care``,
-          ``left-care``, ``open``, or ``not-recorded`` where the records stop without a reason
+          ``left-care``, ``open``, or ``not-recorded`` where the records begin or stop without a reason
         - ``age_at_start``: whole years, -1 where no header gives a date of birth
         - ``sex``, ``uasc`` (ever in the UASC table), ``need`` (CIN code) and ``legal_status`` at start
-        - ``days_in_care_before``: since the stay in care began
+        - ``days_in_care_before``: since the stay in care began, as far as the records show it
         - ``location`` (in or out of the area), ``distance_band``: where the records give them, else ``unknown``
         - ``censored``: open when last heard of; ``truncated``: began before the first return, so that it is here only
-          because it lasted
+          because it lasted; ``start_known``: false where the rows show that it began before ``start``, in episodes that
+          ended before the first return (only the legal status changed since, or the child was away for some nights)
     reconciliation
         What became of each row read.
     first_day, end_day
@@ -111,7 +112,7 @@ def read_returns(paths: Iterable[Path]) -> Returns:
     """
     filed = read_filed(paths)
     resolved = rules.resolve(filed)
-    account = Reconciliation(resolved.rows, filed.children_without_header, filed.children_without_episodes)
+    account = Reconciliation(resolved.rows, filed.children_without_age, filed.children_without_episodes)
     window = resolved.window
     first, end = (np.datetime64(day, "D") for day in (window.first, window.end))
     return Returns(resolved.placements, account, first, end, str(window))

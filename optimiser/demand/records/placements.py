@@ -14,8 +14,8 @@ In this order, for the rows of one child:
 8. A row continues the placement before it where only the legal status changed (RNE L, same PLACE); where the carers
    stayed (RNE T or U) with category and provider the same; where PLACE, provider and URN are the same and the URN names
    one home; and where the child came back from a temporary stay to the same PLACE, provider and URN.
-9. Placements without a bed for the council to find (with parents, placed for adoption, hospital, custody …) are dropped
-   last, so that leaving for one of them is seen.
+9. Placements without a bed for the council to find (with parents, placed for adoption, hospital, custody …), and those
+   that end on the first day of the records, are dropped last, so that leaving for one, or coming from one, is seen.
 
 A child is counted on the day an episode begins, and not on the day it ends, as in the published counts of 31 March.
 """
@@ -30,7 +30,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from optimiser.demand.records import codes
-from optimiser.demand.records.reading import BLANK, Filed, Mask, ages, first_day, year_name
+from optimiser.demand.records.reading import BLANK, Filed, ages, first_day, year_name
 
 USED, MERGED, CUT, DROPPED = "used", "merged", "cut", "dropped"
 REPEATED = "repeated in its return"
@@ -39,6 +39,7 @@ SAME_DAY = "starts on the same day as another row of its return that ends later 
 SHORT_BREAK = "short break (V3, V4)"
 NO_NIGHT = "begins and ends on one day"
 NO_BED = "not a bed to be found: {}"
+BEFORE_RECORDS = "ends on the first day of the records: no night in them"
 CUT_AT_YEAR_END = "open, and not in the next return: known until 31 March"
 CUT_AT_NEXT = "overlaps the next episode: ends where that begins"
 BEGINS = "begins a placement"
@@ -85,18 +86,22 @@ def resolve(filed: Filed) -> Resolved:
     reasons = np.full(len(frame), "", dtype=object)
     left = _surviving(frame, reasons)
     chain, cut_reasons = _chained(left, window)
-    bed = np.array([codes.CATEGORIES[name].is_bed for name in chain["category"]], dtype=bool)
-    placements = _placements(chain, filed.children, window)
+    number = chain["placement"].to_numpy(np.int64)
+    every = _placements(chain, filed.children, window)
+    is_bed = np.array([codes.CATEGORIES[name].is_bed for name in every["category"]], dtype=bool)
+    in_records = (every["end"] > pd.Timestamp(1970, 1, 1) + pd.Timedelta(days=window.first)).to_numpy(bool)
+    kept = is_bed & in_records
+    of_kept = kept[number]
     place = chain.index.to_numpy()
     outcomes = np.full(len(frame), DROPPED, dtype=object)
     continues = ~chain["begins"].to_numpy(bool)
-    outcomes[place] = np.where(bed, np.where(cut_reasons != "", CUT, np.where(continues, MERGED, USED)), DROPPED)
-    kinds = np.where(continues, CONTINUES, BEGINS)
-    without_bed = np.array([NO_BED.format(name) for name in chain["category"]], dtype=object)
-    cut_words = np.char.add(np.char.add(kinds.astype(str), "; "), cut_reasons.astype(str)).astype(object)
-    reasons[place] = np.where(bed, np.where(cut_reasons != "", cut_words, kinds), without_bed)
+    outcomes[place] = np.where(of_kept, np.where(cut_reasons != "", CUT, np.where(continues, MERGED, USED)), DROPPED)
+    begun = np.where(continues, CONTINUES, BEGINS)
+    kept_reasons = [f"{one}; {why}" if why else one for one, why in zip(begun, cut_reasons, strict=True)]
+    dropped_reasons = np.where(is_bed, BEFORE_RECORDS, [NO_BED.format(name) for name in every["category"]])[number]
+    reasons[place] = np.where(of_kept, kept_reasons, dropped_reasons)
     numbers = np.full(len(frame), -1, dtype=np.int64)
-    numbers[place] = _renumbered(chain["placement"].to_numpy(np.int64), bed)
+    numbers[place] = np.where(of_kept, (np.cumsum(kept) - 1)[number], -1)
     rows = pd.DataFrame(
         {
             "file": np.array(filed.files, dtype=object)[frame["file"].to_numpy(np.int64)],
@@ -106,7 +111,7 @@ def resolve(filed: Filed) -> Resolved:
             "placement": numbers,
         }
     )
-    return Resolved(placements, rows, window)
+    return Resolved(every[kept].reset_index(drop=True), rows, window)
 
 
 def _surviving(frame: pd.DataFrame, reasons: npt.NDArray[np.object_]) -> pd.DataFrame:
@@ -197,22 +202,20 @@ def _chained(rest: pd.DataFrame, window: Window) -> tuple[pd.DataFrame, npt.NDAr
     ), cut
 
 
-def _renumbered(placement: npt.NDArray[np.int64], bed: Mask) -> npt.NDArray[np.int64]:
-    """Numbers of the placements that have a bed, in order, -1 for the others."""
-    kept = np.unique(placement[bed])
-    return np.where(bed, np.searchsorted(kept, placement), -1)
-
-
 def _placements(chain: pd.DataFrame, children: pd.DataFrame, window: Window) -> pd.DataFrame:
-    """One row per placement with a bed, with what came before and after it."""
+    """One row per placement, with what came before and after it."""
     begins = chain["begins"].to_numpy(bool)
     ends = np.append(begins[1:], True)[: len(chain)]
     first, last = chain[begins], chain[ends]
     category = first["category"].to_numpy(object)
     goes_on = first["goes_on"].to_numpy(bool)
     next_goes_on = np.append(goes_on[1:], False)[: len(first)]
-    came_from = np.where(goes_on, _shifted(category, ENTERED), ENTERED)
+    started = first["rne"].to_numpy(str) == codes.STARTED_BEING_LOOKED_AFTER
+    came_from = np.where(goes_on, _shifted(category, ENTERED), np.where(started, ENTERED, NOT_RECORDED))
     next_category = np.append(category[1:], NOT_RECORDED)[: len(first)]
+    # only legal status or code changed in a placement of before the records, or the child came back to it
+    same = ~goes_on & np.isin(first["rne"].to_numpy(str), sorted(codes.SAME_CARERS | {codes.LEGAL_STATUS_ONLY}))
+    start_known = ~same & (came_from != codes.TEMPORARY.name)
     is_open = last["open"].to_numpy(bool)
     after = np.where(last["left"].to_numpy(bool), LEFT, NOT_RECORDED)
     went_to = np.where(is_open, OPEN, np.where(next_goes_on, next_category, after))
@@ -228,7 +231,7 @@ def _placements(chain: pd.DataFrame, children: pd.DataFrame, window: Window) -> 
     band_names = np.array([*(name for _, name in codes.DISTANCE_BANDS), "unknown"], dtype=object)
     months = np.array([start, end - 1]).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
     first_month = np.int64(window.first).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "child": child + 1,
             "care_spell": stay - base + 1,
@@ -251,10 +254,9 @@ def _placements(chain: pd.DataFrame, children: pd.DataFrame, window: Window) -> 
             "distance_band": np.where(np.isnan(distance), "unknown", band_names[np.minimum(bands, 3)]),
             "censored": is_open,
             "truncated": start < window.first,
+            "start_known": start_known,
         }
     )
-    bed = np.array([codes.CATEGORIES[name].is_bed for name in category], dtype=bool)
-    return table[bed].reset_index(drop=True)
 
 
 def _first_of_stay(start: npt.NDArray[np.int64], stay: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -52,14 +52,14 @@ class Filed:
         -1 for none), ``distance`` (miles, NaN where not given).
     children
         By running number: ``born`` (days since 1970, ``BLANK`` where no header says so), ``sex``, ``uasc``.
-    children_without_header, children_without_episodes
-        Children.
+    children_without_age, children_without_episodes
+        Children with episodes and no date of birth, and with a header and no episodes.
     """
 
     files: tuple[str, ...]
     episodes: pd.DataFrame
     children: pd.DataFrame
-    children_without_header: int
+    children_without_age: int
     children_without_episodes: int
 
 
@@ -281,7 +281,6 @@ def _together(parts: Sequence[pd.DataFrame], people: Sequence[pd.DataFrame], rep
     born = headers[headers["born"] != BLANK].groupby("child")["born"].last().reindex(names)
     sex = headers[headers["sex"] != ""].groupby("child")["sex"].last().reindex(names).fillna("")
     uasc = said["uasc"].any().reindex(names).fillna(False)
-    has_header = said["header"].any().reindex(names).fillna(False).to_numpy(bool)
     children = pd.DataFrame(
         {
             "born": np.array([BLANK if pd.isna(day) else int(day) for day in born], dtype=np.int64),
@@ -296,7 +295,7 @@ def _together(parts: Sequence[pd.DataFrame], people: Sequence[pd.DataFrame], rep
     episodes["urn"] = np.where(np.isin(urns, blank), -1, urns).astype(np.int64)
     _check_ages(episodes, children["born"].to_numpy(np.int64)[numbers], report)
     episodes["file"] = pd.Index(files).get_indexer(episodes["file"]).astype(np.int64)
-    return Filed(files, episodes, children, int((~has_header).sum()), without_episodes)
+    return Filed(files, episodes, children, int(born.isna().sum()), without_episodes)
 
 
 def _check_ages(episodes: pd.DataFrame, born: Days, report: _Report) -> None:
