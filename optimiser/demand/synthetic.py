@@ -622,8 +622,9 @@ class _Filing:
         """Some nights away each month, or an agreement over all of them."""
         legal = str(self.draw.choice(["V3", "V4"]))
         day = int(self.draw.integers(self.window[0], self.window[0] + 200))
-        while day + 12 < self.window[1]:
-            nights = int(self.draw.integers(1, 5)) if legal == "V3" else self.window[1] - day
+        last = min(self.window[1], self.story.birthday(child))
+        while day + 12 < last:
+            nights = int(self.draw.integers(1, 5)) if legal == "V3" else last - day
             yield _Episode(child, day, day + nights, "S", legal, "N2", "K2", "PR1", "E8", "SC99999")
             day += nights + int(self.draw.integers(10, 60))
 
