@@ -20,7 +20,7 @@ from optimiser.demand.records.reading import read_filed
 PUBLISHABLE = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reconciliation:
     """What became of each row of Episodes: every row read is used, merged, cut or dropped, once.
 
@@ -56,7 +56,7 @@ class Reconciliation:
         return counted.rename("episodes").reset_index()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Returns:
     """Placements of looked-after children in beds, from a council's returns.
 

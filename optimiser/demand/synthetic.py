@@ -176,7 +176,7 @@ class Untidiness:
 TIDY = Untidiness(**{each.name: False if each.name == "formats" else 0.0 for each in fields(Untidiness)})  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Synthetic:
     """Returns written, and what is true of them.
 

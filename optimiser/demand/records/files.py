@@ -25,7 +25,7 @@ XML_ROOT = "EXPSSDA903"
 Text = npt.NDArray[np.object_]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Table:
     """A table as filed: ``cells`` by column, trimmed; ``rows`` as an editor numbers its lines, [record].
 
@@ -194,6 +194,15 @@ def _recognised(name: str, row: int, columns: Sequence[str], faults: list[Fault]
 # XML
 
 
+class _Tags(dict[str, str]):
+    """Columns by tag, without its namespace and in capitals; each worked out once."""
+
+    def __missing__(self, tag: str) -> str:
+        name = tag.rpartition(":")[2].upper()
+        self[tag] = codes.ALIASES.get(name, name)
+        return self[tag]
+
+
 class _NotAReturn(Exception):
     """What the XML is instead of a return, at the line being read."""
 
@@ -210,6 +219,7 @@ class _XmlReader:
         self.parser.buffer_text = True
         self.episodes = _Sheet((*codes.EPISODES, *codes.EPISODES_OPTIONAL))
         self.headers = _Sheet((*codes.HEADER, "UASC"))
+        self.tags = _Tags()
         self.depth = 0
         self.letters: list[str] = []
         self.section: dict[str, str] = {}
@@ -225,35 +235,34 @@ class _XmlReader:
 
     def start(self, tag: str, _: object) -> None:
         self.depth += 1
-        tag = tag.rpartition(":")[2].upper()
-        if self.depth == 1 and tag != XML_ROOT:
+        if self.depth == 4:
+            self.letters = []
+        elif self.depth == 1 and self.tags[tag] != XML_ROOT:
             raise _NotAReturn(f"does not begin with {XML_ROOT}")
-        if self.depth == 2:
+        elif self.depth == 2:
             self.header, self.children_episodes = {}, []
             self.child_row = self.header_row = self.parser.CurrentLineNumber
         elif self.depth == 3:
             self.section, self.section_row = {}, self.parser.CurrentLineNumber
-        self.letters = []
 
     def text(self, letters: str) -> None:
         if self.depth == 4:
             self.letters.append(letters)
 
     def end(self, tag: str) -> None:
-        tag = tag.rpartition(":")[2].upper()
         if self.depth == 4:
-            self.section[codes.ALIASES.get(tag, tag)] = "".join(self.letters).strip()
-        elif self.depth == 3 and tag == "HEADER":
+            self.section[self.tags[tag]] = "".join(self.letters)
+        elif self.depth == 3 and self.tags[tag] == "HEADER":
             self.header, self.header_row = self.section, self.section_row
-        elif self.depth == 3 and tag == "EPISODE":
+        elif self.depth == 3 and self.tags[tag] == "EPISODE":
             self.children_episodes.append((self.section_row, self.section))
-        elif self.depth == 2 and tag == "CHILD":
+        elif self.depth == 2 and self.tags[tag] == "CHILD":
             self.add_child()
         self.depth -= 1
 
     def add_child(self) -> None:
         child = self.header.get("CHILD", "")
-        uasc = "1" if self.header.get("UASC", "") == "1" or self.header.get("DUC") else ""
+        uasc = "1" if self.header.get("UASC", "").strip() == "1" or self.header.get("DUC", "").strip() else ""
         self.headers.records.append([child, self.header.get("SEX", ""), self.header.get("DOB", ""), uasc])
         self.headers.rows.append(self.header_row)
         for row, section in self.children_episodes:

@@ -70,7 +70,7 @@ class Window:
         return " to ".join(names)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Resolved:
     """Placements, and the outcome of each row in the order of reading."""
 

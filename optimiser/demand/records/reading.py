@@ -37,7 +37,7 @@ EPOCH = date(1970, 1, 1).toordinal()
 BLANK, IMPOSSIBLE = np.iinfo(np.int64).max, np.iinfo(np.int64).min
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Filed:
     """Checked rows of all returns.
 
@@ -211,7 +211,7 @@ def _episodes(table: Table, report: _Report) -> pd.DataFrame | None:
         fix = f"The code set is {', '.join(sorted((code for code in allowed if code), key=_by_number))}."
         report.add(table, ~np.isin(cells.astype(str), sorted(allowed)), column, "is not a code", fix, cells)
         columns[column] = cells
-    distance = pd.to_numeric(pd.Series(table.column("PL_DISTANCE")).replace("", np.nan), errors="coerce")
+    distance = pd.to_numeric(pd.Series(table.column("PL_DISTANCE")), errors="coerce")
     columns["distance"] = distance.where(distance >= 0).to_numpy(float)
     columns["urn"] = _upper(table.column("URN"))
     # the guide: XXXXXXX where a placement has none
@@ -277,15 +277,15 @@ def _together(parts: Sequence[pd.DataFrame], people: Sequence[pd.DataFrame], rep
     columns = ["child", "born", "sex", "uasc", "header"]
     headers = pd.concat(people, ignore_index=True) if people else pd.DataFrame(columns=columns)
     numbers, names = pd.factorize(episodes["child"])
-    said = headers.groupby("child", sort=False)
     born = headers[headers["born"] != BLANK].groupby("child")["born"].last().reindex(names)
     sex = headers[headers["sex"] != ""].groupby("child")["sex"].last().reindex(names).fillna("")
-    uasc = said["uasc"].any().reindex(names).fillna(False)
     children = pd.DataFrame(
         {
             "born": np.array([BLANK if pd.isna(day) else int(day) for day in born], dtype=np.int64),
             "sex": [codes.SEXES.get(code, "unknown") for code in sex],
-            "uasc": uasc.to_numpy(bool),
+            "uasc": np.isin(
+                np.asarray(names, dtype=str), headers.loc[headers["uasc"].astype(bool), "child"].to_numpy(str)
+            ),
         }
     )
     without_episodes = len(set(headers.loc[headers["header"].astype(bool), "child"]) - set(names))
