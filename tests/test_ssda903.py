@@ -274,6 +274,35 @@ def test_an_open_episode_that_the_next_return_does_not_have_is_known_until_31_ma
     assert lost["censored"] and lost["went_to"] == "open" and lost["end"] == pd.Timestamp("2022-04-01")
 
 
+def test_a_child_who_is_elsewhere_on_1_april_has_moved(tmp_path: Path) -> None:
+    write(tmp_path, "a,01/03/2022,S,C2,N1,K2,PR4", "b,01/03/2022,S,C2,N1,K2,PR4,04/03/2022,E4A", year="2022")
+    returns = read(tmp_path, "a,01/04/2022,P,C2,N1,U4,PR1,01/06/2022,E4A", year="2023")
+    moved = returns.placements.iloc[0]
+    assert moved["went_to"] == "fostering" and not moved["censored"]
+
+
+def test_a_placement_that_ends_on_the_first_day_is_dropped_and_still_seen_as_where_a_child_came_from(
+    tmp_path: Path,
+) -> None:
+    rows = ["a,01/03/2022,S,C2,N1,K2,PR4,01/04/2022,X1", "a,01/04/2022,P,C2,N1,U4,PR1,01/06/2022,E4A"]
+    returns = read(tmp_path, *rows)
+    assert outcomes(returns)[0] == (2, "dropped", "ends on the first day of the records: no night in them")
+    assert list(returns.placements["came_from"]) == ["childrens-home"]
+
+
+def test_faults_in_xml_name_the_line_of_the_episode(tmp_path: Path) -> None:
+    cells = "<DECOM>01/05/2022</DECOM><RNE>S</RNE><LS>C2</LS><PL>K9</PL>"
+    lines = [
+        "<EXPSSDA903>",
+        "<CHILD>",
+        "<HEADER><CHILDID>a</CHILDID></HEADER>",
+        f"<EPISODE>{cells}</EPISODE>",
+        "</CHILD>",
+    ]
+    (tmp_path / "r.xml").write_text("\n".join([*lines, "</EXPSSDA903>"]))
+    assert "r.xml row 4, PLACE: K9 is not a code" in faults(tmp_path)[0]
+
+
 def test_of_two_rows_that_start_on_one_day_the_one_that_ends_last_counts(tmp_path: Path) -> None:
     rows = ["a,01/05/2022,S,C2,N1,K2,PR4,01/06/2022,E4A", "a,01/05/2022,S,C2,N1,U4,PR4,01/05/2022,X1"]
     returns = read(tmp_path, *rows)
