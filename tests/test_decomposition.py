@@ -104,7 +104,7 @@ def test_decomposition_and_extensive_form_agree_with_what_is_known(kind: str, se
     compare(kind, seed)
 
 
-@pytest.mark.long
+@pytest.mark.hours
 @pytest.mark.parametrize("kind", KINDS)
 def test_decomposition_and_extensive_form_agree_on_a_larger_sweep(kind: str) -> None:
     for seed in range(SEEDS, SEEDS + 60):
@@ -392,10 +392,14 @@ BUNDLED = (
     "kent-sufficiency-2019",
     "kent-supported-accommodation-2018",
 )
+#: Whose extensive form takes minutes.
+MINUTES_EACH = ("kent-in-house-2025", "kent-supported-accommodation-2018")
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", BUNDLED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.hours) if name in MINUTES_EACH else name for name in BUNDLED]
+)
 def test_bundled_instances_at_30_futures_are_solved_both_ways(name: str) -> None:
     instance, gap = optimiser.load(name), 1e-3
     problem = assemble(instance, make_scenarios(instance, 30))

@@ -181,13 +181,14 @@ def covered(instance: Instance, seed: int) -> dict[str, bool]:
     }
 
 
+@pytest.mark.long
 def test_a_few_analyses_hold_the_truth(tiny: Instance) -> None:
     several = [covered(tiny, seed) for seed in range(1, 7)]
     for name in several[0]:
         assert sum(each[name] for each in several) >= 5, name
 
 
-@pytest.mark.long
+@pytest.mark.hours
 def test_intervals_hold_the_truth_in_93_of_100_of_200_analyses(tiny: Instance) -> None:
     every = [covered(tiny, seed) for seed in range(1, 201)]
     for name in every[0]:
