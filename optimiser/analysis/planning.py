@@ -497,7 +497,8 @@ def _warnings(plan: Plan) -> list[str]:
         if node.parent is not None and sum(place in s.path for s in plan.problem.scenarios) < 100
     ]
     if thin:
-        found.append(f"fewer than 100 futures on {len(thin)} branches of a review: see the cost on fresh futures.")
+        where = "one branch" if len(thin) == 1 else f"{len(thin)} branches"
+        found.append(f"fewer than 100 futures on {where} of a review: see the cost on fresh futures.")
     return found
 
 
