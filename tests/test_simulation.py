@@ -29,7 +29,7 @@ from optimiser.demand.scenarios import make_scenarios, standard_error
 from optimiser.instance.finding import bundled
 from optimiser.instance.schema import Instance
 from optimiser.report.simulated import show_simulation
-from optimiser.solve.engine import place_alone
+from optimiser.solve.engine import Placing
 from optimiser.verify import verify
 from tests.test_assemble import HOME, LOT, TIER, tiny
 
@@ -280,7 +280,7 @@ def rich(periods: str = "24x1", **tables: Any) -> Instance:
 
 def expected_cost(problem: Problem, decisions: Decisions) -> tuple[np.ndarray, np.ndarray]:
     """What the optimiser says: cost of each future, and its children in care, [scenario, period]."""
-    placements = place_alone(problem, decisions)
+    placements = Placing().place(problem, decisions)
     census = np.array([placed.placed.sum(axis=(0, 1)) for placed in placements])
     return verify(problem, decisions, placements).scenario_pounds, census
 
