@@ -103,8 +103,7 @@ def plan(
 
         write_plan(made, document, out, _folder(instance))
     _show(document, as_json, "show_plan")
-    if out is not None and not as_json:
-        typer.echo(f"Written to {out}.", err=True)
+    _say_written(out, as_json)
 
 
 @app.command()
@@ -175,8 +174,7 @@ def simulate(
     if out is not None:
         write_simulation(document, out)
     _show(document, as_json, "show_simulation", "simulated")
-    if out is not None and not as_json:
-        typer.echo(f"Written to {out}.", err=True)
+    _say_written(out, as_json)
 
 
 @app.command()
@@ -330,6 +328,11 @@ def _show(document: dict[str, Any], as_json: bool, show: str, module: str = "ter
 
     console = Console(width=None if sys.stdout.isatty() else terminal.WIDTH)
     getattr(import_module(f"optimiser.report.{module}"), show)(document, console)
+
+
+def _say_written(out: Path | None, as_json: bool) -> None:
+    if out is not None and not as_json:
+        typer.echo(f"Written to {out}.", err=True)
 
 
 @contextmanager

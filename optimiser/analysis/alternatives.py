@@ -30,11 +30,11 @@ from optimiser.analysis.planning import Asked, Told, instance_row, prepare, roun
 from optimiser.errors import InfeasibleError, NoPlanError, SolverError
 from optimiser.instance.schema import Instance
 from optimiser.plan import Plan, Row, decisions_table, titles_of
-from optimiser.solve.compile import FirstStage, decisions_from, vector_from
+from optimiser.solve.compile import FirstStage, decisions_from
 from optimiser.solve.components import Component, components_of
-from optimiser.solve.engine import FEW_FUTURES, Engine, Found
+from optimiser.solve.engine import FEW_FUTURES, Engine
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.lshaped import recourse_at, solve_lshaped
+from optimiser.solve.lshaped import solve_lshaped
 from optimiser.solve.twostage import Cuts, Round, Settings, TwoStageSolution
 from optimiser.verify import verify
 
@@ -410,15 +410,8 @@ def alternatives(
 
 def _checked(instance: Instance, engine: Engine, each: Alternative) -> Plan:
     """The plan of an alternative, placed and accepted by the independent recomputation."""
-    began = time.perf_counter()
-    if engine.first.separable:
-        best = recourse_at(engine.two_stage, vector_from(engine.first, engine.problem, each.decisions))
-        placements = tuple(engine.template.placements(engine.problem, y) for y in best)
-    else:
-        placements = engine.place(each.decisions).placements
-    seconds = time.perf_counter() - began
-    found = Found(each.decisions, placements, each.bound, "placed", seconds, "placement")
-    verified = verify(engine.problem, each.decisions, placements)
+    found = replace(engine.place(each.decisions), bound=each.bound)
+    verified = verify(engine.problem, each.decisions, found.placements)
     if verified.violations:
         first = "; ".join(str(violation) for violation in verified.violations[:3])
         raise SolverError(f"the independent recomputation rejects an alternative: {first}")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from optimiser.report.terminal import error_words, number, pounds, quarter, share, with_error
+from optimiser.report.terminal import error_words, number, pounds, quarter, share, table_of, with_error
 
 Row = dict[str, Any]
 
@@ -56,7 +53,7 @@ def _side_by_side(document: Row, console: Console, step: float) -> None:
     console.print(
         Text("Simulated cost (present real £; child-weeks without a registered place: mean, P90)", style="bold")
     )
-    console.print(_table(heads, rows), highlight=False)
+    console.print(table_of(heads, rows), highlight=False)
 
 
 def option_lines(row: Row, document: Row, step: float) -> list[str]:
@@ -133,7 +130,7 @@ def _occupancy(row: Row, document: Row, console: Console) -> None:
         ]
         for found in row["occupancy"]
     ]
-    console.print(_table(["Beds", "Most at a time", "Filled", "Void bed-weeks"], rows), highlight=False)
+    console.print(table_of(["Beds", "Most at a time", "Filled", "Void bed-weeks"], rows), highlight=False)
 
 
 def _quarters(row: Row, console: Console) -> None:
@@ -153,13 +150,4 @@ def _quarters(row: Row, console: Console) -> None:
         if place < FIRST_QUARTERS or (place - FIRST_QUARTERS) % EVERY == EVERY - 1
     ]
     heads = [kind.replace("_", "-").capitalize() for kind in shown]
-    console.print(_table(["Quarter", *heads], rows), highlight=False)
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    for place, column in enumerate(columns):
-        table.add_column(column, justify="left" if place == 0 else "right", no_wrap=place > 0)
-    for row in rows:
-        table.add_row(*row)
-    return table
+    console.print(table_of(["Quarter", *heads], rows), highlight=False)

@@ -93,7 +93,8 @@ def _heading(words: str) -> Text:
     return Text(words, style="bold")
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> Table:
+def table_of(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> Table:
+    """A table whose first columns are words and the others figures."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
     for place, column in enumerate(columns):
         table.add_column(column, justify="left" if place < left else "right", no_wrap=place > 0)
@@ -209,7 +210,7 @@ def _children(document: Row) -> Group:
     heads = ["Quarter", *(column for column, _ in shown), "Moves", *(["Out of area"] if area else [])]
     return Group(
         _heading("2  When to spot purchase: children by where they live, expected (P10–P90)"),
-        _table(heads, rows),
+        table_of(heads, rows),
         spot_words(table),
     )
 
@@ -259,7 +260,7 @@ def _money(document: Row) -> Group:
     ]
     lines: list[Any] = [
         _heading("3  Money: expected cost by financial year"),
-        _table(["Year", *(heads[key] for key in shown), "Real"], rows),
+        table_of(["Year", *(heads[key] for key in shown), "Real"], rows),
         f"Net present cost {pounds(document['expected_cost_gbp'], step)} (P90 {pounds(document['p90_gbp'], step)}, "
         f"mean of the worst {share(1 - document['cvar_level'])} {pounds(document['cvar_gbp'], step)}); "
         + _saving_words(document, step),
@@ -455,7 +456,7 @@ def show_appraisal(document: Row, console: Console) -> None:
     console.print(
         _heading("Options on the same futures (present real £; child-weeks without a registered place: expected, P90)")
     )
-    console.print(_table(heads, rows), highlight=False)
+    console.print(table_of(heads, rows), highlight=False)
     for row in document["options"]:
         if row["broken"] and row["expected_cost_gbp"] is not None:
             console.print(
@@ -494,7 +495,7 @@ def _show_simulated(document: Row, console: Console, step: float) -> None:
     console.print()
     console.print(_heading(f"When nobody knows the future: simulated child by child on {found['futures']} futures"))
     heads = ["Option", "Cost ± error", "Unregistered", "More than the optimiser says", "Rank", "Its rank"]
-    console.print(_table(heads, rows), highlight=False)
+    console.print(table_of(heads, rows), highlight=False)
     moved = [row for row in found["options"] if row["rank"] != row["rank_by_optimiser"]]
     if moved:
         names = ", ".join(titles[row["option"]] for row in moved)
@@ -513,7 +514,7 @@ def _show_years(document: Row, console: Console, step: float) -> None:
         rows.append([option, *(pounds(row["nominal_gbp"], step) for row in own)])
     console.print()
     console.print(_heading("Expected cost by financial year, nominal"))
-    console.print(_table(["Option", *years], rows), highlight=False)
+    console.print(table_of(["Option", *years], rows), highlight=False)
 
 
 def _show_budget(document: Row, console: Console, step: float) -> None:
@@ -524,7 +525,7 @@ def _show_budget(document: Row, console: Console, step: float) -> None:
     console.print()
     console.print(_heading("Against doing nothing, as the budget sees it (nominal, over the horizon)"))
     heads = ["Option", "Already in budget", "Cashable", "Cost avoidance", "Pressure", "Net saving"]
-    console.print(_table(heads, rows), highlight=False)
+    console.print(table_of(heads, rows), highlight=False)
 
 
 def _show_published(document: Row, console: Console) -> None:
@@ -544,7 +545,7 @@ def _show_published(document: Row, console: Console) -> None:
         ]
         for row in document["published"]
     ]
-    console.print(_table(["Result", "Published", "Ours", "Difference", "How"], rows), highlight=False)
+    console.print(table_of(["Result", "Published", "Ours", "Difference", "How"], rows), highlight=False)
     for row in document["published"]:
         moves = [move for move in row["moves"] if matters(row, move)] if row["published"] is not None else []
         if moves:

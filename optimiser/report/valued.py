@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from optimiser.report.terminal import decision_words, number, pounds, share
+from optimiser.report.terminal import decision_words, number, pounds, share, table_of
 
 Row = dict[str, Any]
 
@@ -225,13 +223,4 @@ def _side_by_side(document: Row, step: float) -> Table:
         ]
         for place, row in enumerate(document["alternatives"][:IN_TABLE], start=1)
     ]
-    return _table(heads, rows)
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    for place, column in enumerate(columns):
-        table.add_column(column, justify="left" if place == 0 else "right", no_wrap=place > 0)
-    for row in rows:
-        table.add_row(*row)
-    return table
+    return table_of(heads, rows)

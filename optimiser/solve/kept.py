@@ -168,7 +168,7 @@ def keep(
         (_joined(values), (_joined(rows).astype(np.int64), _joined(columns).astype(np.int64))),
         shape=(count, len(names)),
     )
-    start = {name: float(x[column]) for name, column in _columns(first).items() if x[column] != 0}
+    start = first.named(x)
     futures = tuple(_fingerprint(each.recourse) for each in scenarios)
     basis, basis_rows, basis_columns = _statuses(cuts, len(scenarios))
     return Kept(
@@ -178,9 +178,9 @@ def keep(
         _joined(ray).astype(bool),
         sparse.csr_matrix(dual),
         start,
-        tuple(_columns(first)),
+        tuple(first.names),
         np.array(point_part, dtype=np.int64),
-        np.array(points).reshape(len(points), len(x))[:, list(_columns(first).values())],
+        np.array(points).reshape(len(points), len(x))[:, list(first.names.values())],
         _layout(template),
         basis,
         basis_rows,
@@ -227,7 +227,7 @@ def take_up(
     held = np.zeros(len(kept.scenario), dtype=bool)
     by_part = []
     before = {name: number for number, name in enumerate(kept.columns)}
-    same = [(before[name], now) for name, now in _columns(first).items() if name in before]
+    same = [(before[name], now) for name, now in first.names.items() if name in before]
     points = np.zeros((len(kept.point), len(first.stage.cost)))
     points[:, [now for _, now in same]] = kept.point[:, [then for then, _ in same]]
     for place_of_part, part in enumerate(parts):
@@ -251,9 +251,7 @@ def take_up(
                 tuple(points[mine][:, part.columns]),
             )
         )
-    x = np.zeros(len(first.stage.cost))
-    for name, column in _columns(first).items():
-        x[column] = kept.start.get(name, 0.0)
+    x = first.values(kept.start)
     changed = sum(
         fingerprint != _fingerprint(scenario.recourse)
         for fingerprint, scenario in zip(kept.futures, scenarios, strict=False)
@@ -305,10 +303,6 @@ def _layout(template: Template) -> str:
     for name, (index, own) in sorted(template.columns.items()):
         found.update(name.encode() + np.ascontiguousarray(index).tobytes() + np.ascontiguousarray(own).tobytes())
     return found.hexdigest()
-
-
-def _columns(first: FirstStage) -> dict[str, int]:
-    return {f"{name}{index}": column for name, by in first.columns.items() for index, column in by.items()}
 
 
 def _fingerprint(stage: Stage) -> str:
