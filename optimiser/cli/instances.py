@@ -1,0 +1,40 @@
+"""The commands check, new and instances."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optimiser.cli.shared import load
+
+
+def check(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A folder, or a bundled instance by name.")],
+) -> None:
+    """Check an instance: every fault at once, with file, row, field and what would mend it."""
+    found = load(path)
+    figures = len(found.figure_values())
+    typer.echo(f"{found.settings.name}: no fault. {figures} figures, each with its evidence.")
+
+
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Folder to write; its last part names the instance.")],
+) -> None:
+    """Write a small commented instance that plans as it stands."""
+    from optimiser.instance.template import write_template
+
+    write_template(Path(name))
+    typer.echo(f"Written to {name}. Check it: optimiser check {name}. Plan it: optimiser plan {name}.")
+
+
+def instances() -> None:
+    """List the bundled instances with their question in one line."""
+    import tomllib
+
+    from optimiser.instance.finding import bundled
+
+    for folder in bundled():
+        settings = tomllib.loads((folder / "instance.toml").read_text(encoding="utf-8"))
+        typer.echo(f"{folder.name}\n    {settings['question']}")

@@ -1,0 +1,86 @@
+"""The commands plan and appraise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from optimiser.cli.shared import (
+    CapitalOption,
+    Cluster,
+    From,
+    Gap,
+    InstanceArgument,
+    Json,
+    Method,
+    Out,
+    RiskWeight,
+    Scenarios,
+    Seed,
+    TimeLimit,
+    asked_of,
+    folder_of,
+    kept_in,
+    load,
+    no_plan_if_stopped,
+    say_written,
+    show,
+    telling,
+)
+
+
+def plan(
+    instance: InstanceArgument,
+    scenarios: Scenarios = None,
+    seed: Seed = None,
+    gap: Gap = 0.001,
+    time_limit: TimeLimit = None,
+    capital: CapitalOption = None,
+    risk_weight: RiskWeight = None,
+    method: Method = "auto",
+    cluster: Cluster = None,
+    start: From = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Find the plan that costs least over all futures, with what it rests on."""
+    with no_plan_if_stopped():
+        from optimiser.analysis.planning import make_plan
+
+        asked = asked_of(scenarios, seed, gap, time_limit, capital, risk_weight, method)
+        found = load(instance)
+        if out is not None:
+            from optimiser.report.files import refuse_unless_writable
+
+            refuse_unless_writable(out)
+        kept = None if start is None else kept_in(start)
+        asked = replace(asked, cluster=cluster, keep=out is not None, start=kept)
+        with telling() as told:
+            made, document = make_plan(found, asked, told)
+    if out is not None:
+        from optimiser.report.files import write_plan
+
+        write_plan(made, document, out, folder_of(instance))
+    show(document, as_json, "show_plan")
+    say_written(out, as_json)
+
+
+def appraise(
+    instance: InstanceArgument,
+    scenarios: Scenarios = None,
+    seed: Seed = None,
+    gap: Gap = 0.001,
+    time_limit: TimeLimit = None,
+    capital: CapitalOption = None,
+    risk_weight: RiskWeight = None,
+    method: Method = "auto",
+    as_json: Json = False,
+) -> None:
+    """Set the named options and the optimised plan side by side on the same futures, and published figures beside ours."""
+    with no_plan_if_stopped():
+        from optimiser.analysis.planning import make_appraisal
+
+        asked = asked_of(scenarios, seed, gap, time_limit, capital, risk_weight, method)
+        found = load(instance)
+        with telling() as told:
+            _, document = make_appraisal(found, asked, told)
+    show(document, as_json, "show_appraisal")

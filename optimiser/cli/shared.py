@@ -1,0 +1,141 @@
+"""Arguments, options and manners that the commands share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from optimiser.errors import NoPlanError
+
+if TYPE_CHECKING:
+    from optimiser.analysis.planning import Asked, Told
+    from optimiser.instance.schema import Instance
+    from optimiser.solve.kept import Kept
+
+InstanceArgument = Annotated[
+    str,
+    typer.Argument(metavar="INSTANCE", help="A bundled instance by name, or a folder. List them: optimiser instances."),
+]
+Scenarios = Annotated[
+    int | None, typer.Option(min=1, help="Futures to plan on; the instance's own number if left out.")
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of the futures; the instance's own if left out.")]
+Gap = Annotated[float, typer.Option(min=0.0, max=1.0, help="Stop at this relative gap to the best possible.")]
+TimeLimit = Annotated[float | None, typer.Option(min=0.0, help="Stop the search after so many seconds.")]
+CapitalOption = Annotated[
+    float | None, typer.Option(min=0.0, metavar="£", help="Capital envelope in total, instead of the instance's.")
+]
+RiskWeight = Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Weight of the worst futures' mean, 0 to 1.")]
+Method = Annotated[str, typer.Option(help="auto, extensive or lshaped.")]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Write tables and the whole document to this folder.")]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from", metavar="RUN", help="Start from what an earlier run has learned: a folder written by --out."
+    ),
+]
+Cluster = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Solve on a Dask cluster, as tcp://10.0.0.1:8786.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def asked_of(
+    scenarios: int | None,
+    seed: int | None,
+    gap: float,
+    time_limit: float | None,
+    capital: float | None,
+    risk_weight: float | None,
+    method: str,
+) -> Asked:
+    """What the options ask of a plan."""
+    from optimiser.analysis.planning import Asked
+
+    if method not in ("auto", "extensive", "lshaped"):
+        raise typer.BadParameter("auto, extensive or lshaped", param_hint="--method")
+    return Asked(scenarios, seed, gap, time_limit, capital, risk_weight, method)
+
+
+def share_of(words: str) -> float:
+    """``1%`` or ``0.01``."""
+    try:
+        share = float(words.removesuffix("%")) / (100 if words.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise typer.BadParameter("a share as 1% or 0.01", param_hint="--within")
+    return share
+
+
+def kept_in(folder: Path) -> Kept:
+    """What an earlier run has learned."""
+    from optimiser.report.files import read_kept
+
+    return read_kept(folder)
+
+
+def load(name_or_path: str) -> Instance:
+    """A validated instance: a bundled one by name, or a folder."""
+    import optimiser
+
+    return optimiser.load(name_or_path)
+
+
+def folder_of(name_or_path: str) -> Path:
+    """Folder of an instance."""
+    from optimiser.instance.finding import find_instance
+
+    return find_instance(name_or_path)
+
+
+def show(document: dict[str, Any], as_json: bool, show: str, module: str = "terminal") -> None:
+    """Print a document: as JSON, or in words by a function of ``optimiser.report``."""
+    if as_json:
+        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from optimiser.report import terminal
+
+    console = Console(width=None if sys.stdout.isatty() else terminal.WIDTH)
+    getattr(import_module(f"optimiser.report.{module}"), show)(document, console)
+
+
+def say_written(out: Path | None, as_json: bool) -> None:
+    """Say where the files are, on standard error."""
+    if out is not None and not as_json:
+        typer.echo(f"Written to {out}.", err=True)
+
+
+@contextmanager
+def no_plan_if_stopped() -> Iterator[None]:
+    """Ctrl-C while there is nothing to show yet; later the search itself stops with the best plan so far."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise NoPlanError("Stopped before any plan was found.") from None
+
+
+@contextmanager
+def telling() -> Iterator[Told]:
+    """Progress on the terminal, on standard error, where somebody is watching."""
+    from optimiser.analysis.planning import Told
+
+    if not sys.stderr.isatty():
+        yield Told()
+        return
+    from rich.console import Console
+
+    from optimiser.report.terminal import progress_words
+
+    console = Console(stderr=True)
+    with console.status("reading") as status:
+        yield Told(step=status.update, search=lambda found: status.update(progress_words(found)))

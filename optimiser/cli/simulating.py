@@ -1,0 +1,71 @@
+"""The commands simulate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optimiser.cli.shared import (
+    CapitalOption,
+    Cluster,
+    Gap,
+    Json,
+    Scenarios,
+    Seed,
+    asked_of,
+    load,
+    no_plan_if_stopped,
+    say_written,
+    show,
+    telling,
+)
+
+
+def simulate(
+    instance: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|INSTANCE", help="A folder that plan --out has written, or an instance to plan first."
+        ),
+    ],
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="An option of the instance, or optimised; may be given again."),
+    ] = None,
+    futures: Annotated[int, typer.Option(min=2, help="Futures to simulate.")] = 200,
+    scenarios: Scenarios = None,
+    seed: Seed = None,
+    gap: Gap = 0.001,
+    capital: CapitalOption = None,
+    cluster: Cluster = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write tables and the document to this folder.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Live through plans child by child and bed by bed, on futures that nobody knew when they were made."""
+    with no_plan_if_stopped():
+        from optimiser.analysis.simulation.options import make_simulation
+        from optimiser.report.files import is_run, read_run, refuse_unless_writable, write_simulation
+
+        if out is not None:
+            refuse_unless_writable(out)
+        asked, decided = asked_of(scenarios, seed, gap, None, capital, None, "auto"), None
+        if is_run(Path(instance)):
+            found, run = read_run(Path(instance))
+            asked = replace(asked, **run["asked"])
+            decided = run["decided"]
+        else:
+            found = load(instance)
+        with telling() as told:
+            asked = replace(asked, cluster=cluster)
+            _, document = make_simulation(
+                found, asked, names=tuple(option or ()), futures=futures, decided=decided, told=told
+            )
+    if out is not None:
+        write_simulation(document, out)
+    show(document, as_json, "show_simulation", "simulated")
+    say_written(out, as_json)

@@ -1,0 +1,57 @@
+"""Charts: one palette, told apart in black and white too, a title that states the finding, a text alternative.
+
+A chart is an ``altair.Chart`` made by a function of this module from tidy rows, so that page, workbook, paper and the commands
+that write files all show the same one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import altair
+
+# Okabe and Ito's colours (block a lighter sky blue), which people with any colour vision tell apart; their lightness differs, so that black and white does too
+PALETTE = {
+    "in_house": "#0072b2",
+    "block": "#a6d8f5",
+    "spot": "#e69f00",
+    "unregistered": "#d55e00",
+    "neutral": "#595959",
+    "range": "#cccccc",
+    "further": "#009e73",
+    "other": "#cc79a7",
+}
+WIDTH, HEIGHT = 640, 320  # [pixels]
+
+
+def titled(chart: Any, finding: str, units: str, alternative: str) -> altair.Chart:
+    """A chart with the title that states its finding, its units beneath, and its text alternative.
+
+    Parameters
+    ----------
+    chart : altair chart, of any kind
+    finding : what the chart shows, as a sentence with this run's figures
+    units : what is counted and in what, as ``children, mean of 200 futures``
+    alternative : what a reader who cannot see the chart needs
+    """
+    from altair import TitleParams
+
+    return chart.properties(
+        width=WIDTH,
+        height=HEIGHT,
+        title=TitleParams(finding, subtitle=units, anchor="start", fontSize=14, subtitleFontSize=12),
+        description=alternative,
+    )
+
+
+def write_chart(chart: altair.Chart, folder: Path, name: str) -> list[Path]:
+    """Write ``name.svg`` and ``name.png`` (two pixels for one) to an existing folder; no browser is needed."""
+    import vl_convert
+
+    specification = chart.to_json()
+    svg, png = folder / f"{name}.svg", folder / f"{name}.png"
+    svg.write_text(vl_convert.vegalite_to_svg(specification), encoding="utf-8")
+    png.write_bytes(vl_convert.vegalite_to_png(specification, scale=2))
+    return [svg, png]
