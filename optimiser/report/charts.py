@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import altair
 
-# Okabe and Ito's colours (block a lighter sky blue), which people with any colour vision tell apart; their lightness differs, so that black and white does too
+# Okabe and Ito's colours (block a lighter sky blue), which people with any colour vision tell apart; sources that stand next to
+# each other differ in lightness, so that black and white tells them apart too
 PALETTE = {
     "in_house": "#0072b2",
     "block": "#a6d8f5",
