@@ -105,9 +105,9 @@ class Ground:
     def costs(self, futures: Ints, x: Floats) -> Floats:
         """Cost of each of some futures at first-stage values [column], deterrent included, [future]."""
         problem = self.part(futures)
-        found = recourse_at(problem, x)
+        found = recourse_at(problem.scenarios, x)
         own = [0.0 if s.first_stage_cost is None else float(s.first_stage_cost @ x) for s in problem.scenarios]
-        recourse = [float(s.recourse.cost @ y) for s, y in zip(problem.scenarios, found, strict=True)]
+        recourse = [point.objective for point in found]
         offset = [s.offset for s in problem.scenarios]
         return np.array(own) + recourse + offset + float(problem.first.cost @ x)
 
@@ -519,8 +519,8 @@ def _priced(ground: Ground, name: str, decisions: Decisions) -> Priced:
     futures = engine.problem.scenarios
     some = tuple(replace(futures[k], probability=float(p)) for k, p in zip(fresh, share, strict=True))
     problem = replace(engine.problem, scenarios=some)
-    found = recourse_at(ground.part(fresh), vector_from(engine.first, engine.problem, decisions))
-    checked = verify(problem, decisions, [engine.template.placements(problem, y) for y in found])
+    found = recourse_at(ground.part(fresh).scenarios, vector_from(engine.first, engine.problem, decisions))
+    checked = verify(problem, decisions, [engine.template.placements(problem, point.x) for point in found])
     return Priced(
         name,
         decisions,
