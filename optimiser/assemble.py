@@ -27,7 +27,7 @@ from models.problem import (
     packed,
 )
 from optimiser.demand.scenarios import UNREGISTERED, ScenarioSet, calendar_of, source_names
-from optimiser.finance import Calendar, deflator, discount_factor
+from optimiser.finance import Calendar, anniversary_index, deflator, discount_factor
 from optimiser.instance.schema import Existing, Home, Instance, Lot
 
 #: Above every registered alternative by this much, and falling this much over the horizon so that a bed is never kept
@@ -447,12 +447,11 @@ def _lot_streams(
     ends = np.cumsum([first + row.term_months, *extensions])
     in_term = there * (month < ends[0])
     extended = [there * (month >= start) * (month < end) for start, end in pairwise(ends)]
-    anniversaries = np.maximum(month - first, 0) // 12
-    index = (1 + indexation) ** anniversaries
+    index = anniversary_index(month - first, indexation)
     paid = in_term + sum(extended, start=np.zeros(calendar.months))
     weight = calendar.sum_by_period(paid)
     weighted = np.divide(
-        calendar.sum_by_period(paid * index), weight, out=calendar.mean_by_period(index.astype(float)), where=weight > 0
+        calendar.sum_by_period(paid * index), weight, out=calendar.mean_by_period(index), where=weight > 0
     )
     return calendar.mean_by_period(in_term), [calendar.mean_by_period(part) for part in extended], weighted
 
