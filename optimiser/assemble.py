@@ -328,7 +328,7 @@ def _homes(instance: Instance, calendar: Calendar, names: _Names, certainly: Boo
     sold_maximum = np.zeros_like(sold_price)
     certainly_open = np.full((len(homes), periods), periods)
     for place, row in enumerate(homes):
-        lead = math.ceil(float(row.lead_months.quantile(quantile)) * (1 + row.duration_bias) - 1e-9)
+        lead = math.ceil(float(row.lead_months.quantile(quantile)) * (1 + row.lead_bias()) - 1e-9)
         registered = lead + math.ceil(float(row.registration_delay_months.quantile(quantile)) - 1e-9)
         for begun in range(periods):
             waited = calendar.start - calendar.start[begun]
@@ -340,7 +340,7 @@ def _homes(instance: Instance, calendar: Calendar, names: _Names, certainly: Boo
                 certainly_open[place, begun] = open_from[0]
         sold_maximum[place] = row.sold_beds
         sold_price[place] = row.sold_gbp_per_week
-    planning = np.array([row.capital_gbp * (1 + row.optimism_bias) - row.grant_gbp for row in homes], dtype=float)
+    planning = np.array([row.capital_gbp * (1 + row.capital_bias()) - row.grant_gbp for row in homes], dtype=float)
     saving = np.array(
         [_yearly(calendar, row.fixed_gbp_per_year, row.cost_growth_per_year) for row in homes], dtype=float
     )
@@ -588,9 +588,9 @@ def _scenario_homes(
                 stream[name][place, begun] = part
             abortive[place, begun] = row.abortive_gbp * futures.fallen_through[number, place, begun]
         price = row.capital_gbp * futures.capital_bid[number, place]
-        outlay[place] = np.maximum(price * (1 + row.optimism_bias) - row.grant_gbp, 0.0)
+        outlay[place] = np.maximum(price * (1 + row.capital_bias()) - row.grant_gbp, 0.0)
         # grant clawed back in proportion; never worth more than was paid, so that an idle home never lowers cost
-        own = 1 - row.grant_gbp / (row.capital_gbp * (1 + row.optimism_bias)) if row.capital_gbp > 0 else 0.0
+        own = 1 - row.grant_gbp / (row.capital_gbp * (1 + row.capital_bias())) if row.capital_gbp > 0 else 0.0
         left = row.residual_share * price * max(own, 0.0) * worth[-1]
         residual[place] = np.minimum(left, outlay[place] * worth) / worth[-1]
     if instance.settings.financing_in_running_cost:

@@ -25,6 +25,14 @@ from optimiser.analysis.appraisal import (
     cost_by_year,
     published_results,
 )
+from optimiser.analysis.budget import (
+    base_budget,
+    financing,
+    financing_terms,
+    medium_term,
+    saving_in_budget,
+    stream_by_year,
+)
 from optimiser.analysis.limits import Worth, limits_of, worths
 from optimiser.analysis.sensitivity import Swing, swings
 from optimiser.assemble import assemble
@@ -263,7 +271,7 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
         "options": comparison(options),
         "simulated": simulated,
         "years": cost_by_year(options),
-        "budget": budget_columns(options, instance),
+        "budget": budget_columns(options),
         "published": published_results(instance, options),
         "timings": {"total_seconds": time.perf_counter() - began},
     }
@@ -302,6 +310,7 @@ def plan_document(
         "quarters": plan.children_table(),
         "years": plan.money_by_year(),
         "capital": plan.capital_by_year(),
+        **_budget_rows(plan, base),
         "voids": plan.voids_by_year(),
         "break_even": break_even(plan),
         "limits": [_worth_row(plan, row) for row in worth],
@@ -317,6 +326,22 @@ def plan_document(
         "decided": plan.decided,
         "beyond_horizon": _beyond_horizon(plan),
         "versions": versions(),
+    }
+
+
+def _budget_rows(plan: Plan, nothing: Plan | None) -> Row:
+    """The Medium-Term Financial Plan, where there is doing nothing to set the plan against, and the view as borrowing."""
+    rows, base, counted = [], None, None
+    if nothing is not None:
+        rows = medium_term(plan, nothing)
+        base = base_budget(plan.instance, plan.problem, stream_by_year(nothing)["recurring"])[1]
+        counted = saving_in_budget(plan, rows)
+    return {
+        "mtfp": rows,
+        "mtfp_base": base,
+        "saving_in_budget": counted,
+        "financing": financing(plan),
+        "financing_terms": financing_terms(plan.instance),
     }
 
 
