@@ -291,7 +291,7 @@ def budget_columns(options: list[Appraised]) -> list[Row]:
             continue
         years = medium_term(option.plan, base)
         total = {name: sum(row[name] for row in years) for name in years[0] if name != "year"}
-        pressure = total["not_delivered_gbp"] + total["one_off_of_plan_gbp"]
+        pressure = sum(total[f"{stream}_of_plan_gbp"] for stream in ("recurring", "unregistered", "one_off"))
         capital = float((option.plan.nominal - base.nominal)[[COST_TERMS.index(term) for term in CAPITAL]].sum())
         rows.append(
             {

@@ -13,8 +13,9 @@ unregistered_pressure_gbp    pressure, recurring: U(nothing). No base budget pro
                              not allow
 one_off_pressure_gbp         pressure, one-off: O(nothing)
 already_in_budget_gbp        the saving that the agreed budget counts on already, ``budget.csv``
-not_delivered_gbp            pressure, recurring: what R(nothing) − R(plan) falls short of that saving, and U(plan) −
-                             U(nothing) where the plan has more
+recurring_of_plan_gbp        pressure, recurring: what R(nothing) − R(plan) falls short of that saving; where none is
+                             in the budget, what the plan costs more than doing nothing
+unregistered_of_plan_gbp     pressure, recurring: U(plan) − U(nothing), where it is more
 one_off_of_plan_gbp          pressure, one-off: O(plan) − O(nothing), where it is more
 cost_avoidance_gbp           recurring: U(nothing) − U(plan) where the plan has less; and of the recurring saving beyond
                              what is in the budget already, the part that only holds back demand and prices
@@ -49,9 +50,7 @@ Floats = NDArray[np.float64]
 ONE_OFF = ("waiting", "procurement", "closures")
 #: Every cost term by the stream of the budget that it belongs to.
 STREAMS = {
-    "recurring": tuple(
-        term for term in COST_TERMS if term not in (*ONE_OFF, "unregistered", "capital", "residual")
-    ),
+    "recurring": tuple(term for term in COST_TERMS if term not in (*ONE_OFF, "unregistered", "capital", "residual")),
     "unregistered": ("unregistered",),
     "one_off": ONE_OFF,
     "capital": ("capital",),
@@ -65,7 +64,8 @@ LINES = {
     "unregistered_pressure_gbp": ("pressure", "recurring"),
     "one_off_pressure_gbp": ("pressure", "one-off"),
     "already_in_budget_gbp": ("already in budget", "recurring"),
-    "not_delivered_gbp": ("pressure", "recurring"),
+    "recurring_of_plan_gbp": ("pressure", "recurring"),
+    "unregistered_of_plan_gbp": ("pressure", "recurring"),
     "one_off_of_plan_gbp": ("pressure", "one-off"),
     "cost_avoidance_gbp": ("cost avoidance", "recurring"),
     "one_off_avoidance_gbp": ("cost avoidance", "one-off"),
@@ -116,49 +116,88 @@ def medium_term(plan: Plan, nothing: Plan) -> list[Row]:
         The plan, and doing nothing on the same futures.
     """
     problem = plan.problem
+    real, present = worth_by_year(problem)
+    rows = []
+    for year, (label, amounts) in enumerate(amounts_by_year(plan, nothing)):
+        row: Row = {"year": label}
+        for name, parts in made_of(amounts).items():
+            # no minus before a nought
+            row[name] = sum(times * amounts[part] for part, times in parts.items()) + 0.0
+        row["real_gbp"] = row["nominal_gbp"] * real[year]
+        row["present_gbp"] = row["nominal_gbp"] * present[year]
+        row["present_without_residual_gbp"] = row["without_residual_gbp"] * present[year]
+        rows.append(row)
+    return rows
+
+
+def amounts_by_year(plan: Plan, nothing: Plan) -> list[tuple[str, dict[str, float]]]:
+    """What the lines are made of, by financial year: streams of the plan and of doing nothing, base and saving in budget."""
+    problem = plan.problem
     ours, theirs = stream_by_year(plan), stream_by_year(nothing)
     base, _ = base_budget(plan.instance, problem, theirs["recurring"])
     counted = {row.year: row.saving_gbp for row in plan.instance.budget}
-    in_budget = np.array([counted.get(year, 0.0) for year in problem.financial_years])
+    return [
+        (
+            label,
+            {
+                "base": float(base[year]),
+                "in_budget": counted.get(label, 0.0),
+                **{f"plan.{stream}": float(amounts[year]) for stream, amounts in ours.items()},
+                **{f"nothing.{stream}": float(amounts[year]) for stream, amounts in theirs.items()},
+            },
+        )
+        for year, label in enumerate(problem.financial_years)
+    ]
 
-    growth = theirs["recurring"] - base
-    saved = theirs["recurring"] - ours["recurring"]
-    avoided_unregistered = theirs["unregistered"] - ours["unregistered"]
-    avoided_one_off = theirs["one_off"] - ours["one_off"]
-    beyond = np.maximum(saved - in_budget, 0.0)
-    held_back = np.minimum(beyond, np.maximum(growth, 0.0))
+
+def made_of(amounts: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Each line of a year as a sum of what it is made of: how many times each of ``amounts_by_year`` counts in it."""
+    saved = amounts["nothing.recurring"] - amounts["plan.recurring"]
+    growth = amounts["nothing.recurring"] - amounts["base"]
+    beyond = saved - amounts["in_budget"]
+    saving = {"nothing.recurring": -1.0, "plan.recurring": 1.0, "in_budget": 1.0}  # less the recurring saving beyond
+    held_back = {"nothing.recurring": -1.0, "base": 1.0}  # less the growth
+    nothing: dict[str, float] = {}
+    avoided, cashable = nothing, nothing
+    if beyond > 0:
+        avoided = nothing if growth <= 0 else (saving if beyond <= growth else held_back)
+        cashable = saving if growth <= 0 else (nothing if beyond <= growth else _less(saving, held_back))
+    more = {"plan.unregistered": 1.0, "nothing.unregistered": -1.0}
+    one_off = {"plan.one_off": 1.0, "nothing.one_off": -1.0}
+    fewer_unregistered = amounts["plan.unregistered"] < amounts["nothing.unregistered"]
+    less_one_off = amounts["plan.one_off"] < amounts["nothing.one_off"]
     lines = {
-        "base_budget_gbp": base,
-        "demand_and_prices_gbp": growth,
-        "unregistered_pressure_gbp": theirs["unregistered"],
-        "one_off_pressure_gbp": theirs["one_off"],
-        "already_in_budget_gbp": -in_budget,
-        "not_delivered_gbp": np.maximum(in_budget - saved, 0.0) + np.maximum(-avoided_unregistered, 0.0),
-        "one_off_of_plan_gbp": np.maximum(-avoided_one_off, 0.0),
-        "cost_avoidance_gbp": -held_back - np.maximum(avoided_unregistered, 0.0),
-        "one_off_avoidance_gbp": -np.maximum(avoided_one_off, 0.0),
-        "cashable_saving_gbp": held_back - beyond,
+        "base_budget_gbp": {"base": 1.0},
+        "demand_and_prices_gbp": {"nothing.recurring": 1.0, "base": -1.0},
+        "unregistered_pressure_gbp": {"nothing.unregistered": 1.0},
+        "one_off_pressure_gbp": {"nothing.one_off": 1.0},
+        "already_in_budget_gbp": {"in_budget": -1.0},
+        "recurring_of_plan_gbp": saving if beyond < 0 else nothing,
+        "unregistered_of_plan_gbp": nothing if fewer_unregistered else more,
+        "one_off_of_plan_gbp": nothing if less_one_off else one_off,
+        "cost_avoidance_gbp": _together(avoided, more if fewer_unregistered else nothing),
+        "one_off_avoidance_gbp": one_off if less_one_off else nothing,
+        "cashable_saving_gbp": cashable,
     }
-    revenue: Floats = np.sum(list(lines.values()), axis=0)
-    without = revenue + ours["capital"]
-    nominal = without + ours["residual"]
-    real, present = worth_by_year(problem)
-    columns = {
+    revenue = {"plan.recurring": 1.0, "plan.unregistered": 1.0, "plan.one_off": 1.0}
+    without = revenue | {"plan.capital": 1.0}
+    return {
         **lines,
         "revenue_gbp": revenue,
-        "capital_gbp": ours["capital"],
+        "capital_gbp": {"plan.capital": 1.0},
         "without_residual_gbp": without,
-        "residual_gbp": ours["residual"],
-        "nominal_gbp": nominal,
-        "real_gbp": nominal * real,
-        "present_gbp": nominal * present,
-        "present_without_residual_gbp": without * present,
+        "residual_gbp": {"plan.residual": 1.0},
+        "nominal_gbp": without | {"plan.residual": 1.0},
     }
-    # no minus before a nought
-    return [
-        {"year": year, **{name: float(amounts[place]) + 0.0 for name, amounts in columns.items()}}
-        for place, year in enumerate(problem.financial_years)
-    ]
+
+
+def _together(one: dict[str, float], other: dict[str, float], times: float = 1.0) -> dict[str, float]:
+    parts = {name: one.get(name, 0.0) + times * other.get(name, 0.0) for name in [*one, *other]}
+    return {name: amount for name, amount in parts.items() if amount}
+
+
+def _less(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
+    return _together(one, other, -1.0)
 
 
 def saving_in_budget(plan: Plan, rows: list[Row]) -> Row | None:
@@ -175,7 +214,7 @@ def saving_in_budget(plan: Plan, rows: list[Row]) -> Row | None:
         name for row in counted for name in evidence_for(instance, f"budget.{row.year}.saving_gbp").derived_from.split()
     }
     source = next((row for row in instance.published if row.result in named), None)
-    short = sum(row["not_delivered_gbp"] for row in rows)
+    short = sum(min(row["recurring_of_plan_gbp"], -row["already_in_budget_gbp"]) for row in rows)
     return {
         "counted_gbp": total,
         "result": None if source is None else source.result,
@@ -185,7 +224,6 @@ def saving_in_budget(plan: Plan, rows: list[Row]) -> Row | None:
         "place": "" if source is None else source.place,
         "not_delivered_gbp": short,
         "revenue_saving_gbp": sum(revenue_if_nothing(row) - row["revenue_gbp"] for row in rows),
-        "of_which_avoidance_gbp": -sum(row["cost_avoidance_gbp"] + row["one_off_avoidance_gbp"] for row in rows),
     }
 
 
