@@ -89,11 +89,17 @@ class Plan:
 
     def by_quarter(self, amounts: Floats) -> tuple[list[str], Floats]:
         """Weeks-weighted mean of something [..., period] over the periods of each quarter."""
+        names, weights = self._quarter_weights
+        return names, amounts @ weights
+
+    @cached_property
+    def _quarter_weights(self) -> tuple[list[str], Floats]:
+        """Names of the quarters, and what part each period has in each, [period, quarter]."""
         names = list(dict.fromkeys(self.quarters))
         weights = np.array(
             [[w if q == n else 0.0 for w, q in zip(self.problem.weeks, self.quarters, strict=True)] for n in names]
         )
-        return names, amounts @ (weights / weights.sum(axis=1, keepdims=True)).T
+        return names, (weights / weights.sum(axis=1, keepdims=True)).T
 
     @cached_property
     def children_by_kind(self) -> dict[str, Floats]:
