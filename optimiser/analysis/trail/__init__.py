@@ -121,7 +121,7 @@ def traced(terms: Terms, figure: Figure) -> Row:
         "value": figure.value,
         "unit": figure.unit,
         "how": made.how,
-        "terms": [asdict(term) for term in made.terms],
+        "terms": [asdict(term) | {"inputs": terms.sources.keys(term.inputs)} for term in made.terms],
         "combined": made.combined,
         "agrees": math.isclose(made.combined, figure.value, rel_tol=1e-12, abs_tol=PENNY),
         "sources": terms.sources.of(patterns),

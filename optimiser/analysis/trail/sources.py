@@ -8,7 +8,7 @@ from typing import Any
 from optimiser.finance import rate_of
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for, matches
-from optimiser.instance.schema import Instance
+from optimiser.instance.schema import Instance, Published
 from optimiser.verify import Item
 
 Row = dict[str, Any]
@@ -116,9 +116,19 @@ class Sources:
         self._rows: dict[str, Row] = {}
 
     def of(self, patterns: Iterable[str]) -> list[Row]:
-        """What the register says of every figure that the patterns cover, each once, in the order of the patterns."""
-        keys = dict.fromkeys(key for pattern in dict.fromkeys(patterns) for key in self._keys(pattern))
+        """What the register says of every figure that the patterns cover, each once, in the order of the patterns.
+
+        Last stand the figures and published results that others are derived from or calibrated to.
+        """
+        keys = list(self.keys(patterns))
+        for key in keys:  # grows as origins are found, and with theirs
+            for name in self._rows[key]["derived_from"].split():
+                keys += [origin for origin in self._keys(name) if origin not in keys]
         return [self._rows[key] for key in keys]
+
+    def keys(self, patterns: Iterable[str]) -> tuple[str, ...]:
+        """Figures that the patterns cover, each once."""
+        return tuple(dict.fromkeys(key for pattern in dict.fromkeys(patterns) for key in self._keys(pattern)))
 
     def _keys(self, pattern: str) -> list[str]:
         if pattern not in self._covered:
@@ -126,6 +136,7 @@ class Sources:
                 rows = _published_rate(self._instance, pattern)
             else:
                 rows = {key: self._row(key) for key in self._values if matches(pattern, key)}
+                rows |= {row.result: _result(row) for row in self._instance.published if row.result == pattern}
             self._rows |= rows
             self._covered[pattern] = list(rows)
         return self._covered[pattern]
@@ -145,6 +156,21 @@ class Sources:
             "derived_from": evidence.derived_from,
             "note": evidence.note,
         }
+
+
+def _result(row: Published) -> Row:
+    """A published result that figures are derived from or calibrated to."""
+    return {
+        "figure": row.result,
+        "value": row.value,
+        "evidence": "published" if row.value is not None else "computed",
+        "document": row.document,
+        "place": row.place,
+        "low": "",
+        "high": "",
+        "derived_from": "",
+        "note": row.note,
+    }
 
 
 def _published_rate(instance: Instance, pattern: str) -> dict[str, Row]:
