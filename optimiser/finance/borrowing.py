@@ -6,6 +6,7 @@ the debt that is left then, are worth the capital spent when they are discounted
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +47,8 @@ def annuity(principal: float, rate: float, years: int) -> tuple[Instalment, ...]
     """A loan repaid in equal payments at the end of each year: at first mostly interest, at last mostly principal."""
     if rate == 0:
         return equal_instalments(principal, rate, years)
-    payment = principal * rate / (1 - (1 + rate) ** -years)
+    # 1 - (1 + rate) ** -years, written so that the smallest of rates divides by no nought
+    payment = principal * (rate / -math.expm1(-years * math.log1p(rate)))
     left, found = principal, []
     for _ in range(years):
         found.append(Instalment(left, left * rate, payment - left * rate))

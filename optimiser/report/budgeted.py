@@ -64,12 +64,12 @@ def saving_words(found: Row, shown: Pounds) -> str:
     if found["published_gbp"] is not None:
         published = f" (published, {found['document']}: {found['title'].lower()}, {shown(found['published_gbp'])})"
     short = found["not_delivered_gbp"]
-    rest = (
-        f"; {shown(short)} of it is not delivered in its year, a pressure" if short > 1 else "; all of it is delivered"
-    )
+    rest = "all of what the budget counts on is delivered."
+    if short > 1:
+        rest = f"{shown(short)} of what the budget counts on is not delivered in its year: a pressure."
     return (
-        f"The budget counts on saving {shown(found['counted_gbp'])} already{published}. "
-        f"Against doing nothing this plan saves the revenue budget {shown(found['revenue_saving_gbp'])}, nominal{rest}."
+        f"The budget counts on saving {shown(found['counted_gbp'])} already{published}. Against doing nothing, this plan "
+        f"saves the revenue budget {shown(found['revenue_saving_gbp'])} (nominal); {rest}"
     )
 
 
