@@ -193,6 +193,18 @@ def test_the_running_cost_of_homes_leads_to_the_papers_figure() -> None:
     assert paper["place"] == "Financial Implications: first paragraph"
 
 
+def test_spot_purchase_is_child_weeks_at_a_price() -> None:
+    terms, figures = run_of("kent-in-house-2025")
+    (figure,) = find("years.2027/28.spot", figures, "run")
+    plan = terms.plan
+    inside = plan.problem.period_year == 2
+    source = plan.problem.sources.index("private")
+    weeks = plan.probability @ plan.placed[:, :, source].sum(axis=1)[:, inside] @ plan.problem.weeks[inside]
+    (term,) = (each for each in traced(terms, figure)["terms"] if "private" in each["inputs"][0])
+    assert f", {weeks:,.1f} child-weeks at £{term['amount'] / weeks:,.0f}" in term["words"]
+    assert 10_000 < term["amount"] / weeks < 14_000
+
+
 def test_capital_is_so_many_homes_at_a_planning_price() -> None:
     terms, figures = run_of("kent-in-house-2025")
     (figure, *_) = find("capital.2025/26", figures, "run")

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -191,15 +192,19 @@ def write_placements(plans: Mapping[str, Plan], path: Path) -> None:
     """Decisions and placements of plans on the same futures, as arrays ``plan/part/field``."""
     import numpy as np
 
-    arrays = {}
-    for name, plan in plans.items():
-        for each in fields(plan.decisions):
-            arrays[f"{name}/decisions/{each.name}"] = getattr(plan.decisions, each.name)
-        for each in fields(Placements):
-            stacked = [getattr(placed, each.name) for placed in plan.solution.placements]
-            arrays[f"{name}/placements/{each.name}"] = np.array(stacked)
-    with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    # one array at a time, so that thousands of futures are not held twice
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+
+        def write(name: str, array: np.ndarray) -> None:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+        for name, plan in plans.items():
+            for each in fields(plan.decisions):
+                write(f"{name}/decisions/{each.name}", getattr(plan.decisions, each.name))
+            for each in fields(Placements):
+                stacked = [getattr(placed, each.name) for placed in plan.solution.placements]
+                write(f"{name}/placements/{each.name}", np.array(stacked))
 
 
 def read_placements(folder: Path) -> dict[str, tuple[Decisions, tuple[Placements, ...]]]:
@@ -210,8 +215,6 @@ def read_placements(folder: Path) -> dict[str, tuple[Decisions, tuple[Placements
     InstanceError
         If the run holds none, as runs of earlier versions do, or they cannot be read.
     """
-    import zipfile
-
     import numpy as np
 
     file = folder / PLACEMENTS

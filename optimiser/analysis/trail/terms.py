@@ -143,8 +143,24 @@ class Terms:
         found = []
         for item, amount in zip(items, times * (own @ worth), strict=True):
             if item.term in terms and abs(amount) > NOTHING:
-                found.append(Term(self._words(item) + where, float(amount), (*inputs_of(item), *further)))
+                words = self._words(item) + where
+                if authority is None and weights is None and not further:
+                    words += self._at_a_price(plan, item, worth, float(amount))
+                found.append(Term(words, float(amount), (*inputs_of(item), *further)))
         return found
+
+    def _at_a_price(self, plan: Plan, item: Item, inside: Floats, amount: float) -> str:
+        """Child-weeks bought and their mean price, for what is paid by the child-week."""
+        placed = self._mean_placed if plan is self.plan else self._mean_placed_of_nothing
+        problem = self.problem
+        if item.term == "spot":
+            children = placed[:, problem.sources.index(item.name)].sum(axis=0)
+        elif item.term == "unregistered":
+            children = placed[problem.cohorts.index(item.name), problem.unregistered]
+        else:
+            return ""
+        weeks = float(children * problem.weeks @ inside)
+        return f", {weeks:,.1f} child-weeks at £{abs(amount) / weeks:,.0f}" if weeks > NOTHING else ""
 
     def _words(self, item: Item) -> str:
         title = self.titles.get(item.name, item.name)
@@ -243,6 +259,12 @@ class Terms:
     @cached_property
     def _mean_placed(self) -> Floats:
         mean: Floats = np.einsum("s,scrt->crt", self.plan.probability, self.plan.placed)
+        return mean
+
+    @cached_property
+    def _mean_placed_of_nothing(self) -> Floats:
+        assert self.nothing is not None
+        mean: Floats = np.einsum("s,scrt->crt", self.nothing.probability, self.nothing.placed)
         return mean
 
     def _future_at(self, amounts: Floats, level: float) -> tuple[int, str]:
