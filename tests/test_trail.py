@@ -152,6 +152,8 @@ def test_a_figure_is_found_by_its_name_with_and_without_endings_and_by_words() -
         "YEARS.2026/27.In_House",
     ):
         assert names(asked) == whole
+    assert names("mtfp.2026/27.cashable") == ["mtfp.2026/27.cashable_saving_gbp"]
+    assert names("mtfp.2026/27.base") == ["mtfp.2026/27.base_budget_gbp"]
     assert names("expected_cost") == ["summary.expected_cost_gbp"]
     assert names("quarters.2025-04.spot") == ["quarters.2025-04.spot_expected"]
 

@@ -122,9 +122,10 @@ def find(asked: str, figures: Sequence[Figure], run: str) -> list[Figure]:
     words = [word for word in written.split(".") if word]
     tables = [words[0]] if words and words[0] in (SUMMARY, *KEYS) else [SUMMARY, *KEYS]
     meant = [figure for figure in figures if words and figure.table in tables and _agrees(figure, words)]
-    columns = {_plain(figure.column) for figure in meant}
-    if meant and not any(_plain(word) in columns for word in words):
-        meant = [figure for figure in meant if MAIN.get(figure.table, figure.column) == figure.column]
+    by_column = [figure for figure in meant if any(_plain(word) == _plain(figure.column) for word in words)]
+    in_column = [figure for figure in meant if any(word in _words(figure.column) for word in words)]
+    in_row = [figure for figure in meant if MAIN.get(figure.table, figure.column) == figure.column]
+    meant = by_column or in_column or in_row
     if meant and len({figure.table for figure in meant}) == 1 and len(meant) <= MOST:
         return meant
     raise InstanceError([_unknown(asked, meant, figures)], run)
@@ -133,7 +134,12 @@ def find(asked: str, figures: Sequence[Figure], run: str) -> list[Figure]:
 def _agrees(figure: Figure, words: Sequence[str]) -> bool:
     """Whether every word is a part of the figure's name, or one of the words of a part."""
     parts = [_plain(part) for part in (figure.table, *figure.row, figure.column)]
-    return all(any(_plain(word) == part or word in part.split(".") for part in parts) for word in words)
+    return all(any(_plain(word) == part or word in _words(part) for part in parts) for word in words)
+
+
+def _words(part: str) -> list[str]:
+    """Words of one part of a figure's name: ``cost`` and ``avoidance`` of ``cost_avoidance``."""
+    return part.lower().replace("_", ".").replace(" ", ".").split(".")
 
 
 def _plain(name: str) -> str:

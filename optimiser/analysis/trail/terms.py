@@ -145,7 +145,7 @@ class Terms:
             if item.term in terms and abs(amount) > NOTHING:
                 words = self._words(item) + where
                 if authority is None and weights is None and not further:
-                    words += self._at_a_price(plan, item, worth, float(amount))
+                    words += self._at_a_price(plan, item, abs(times) * worth, float(amount))
                 found.append(Term(words, float(amount), (*inputs_of(item), *further)))
         return found
 
