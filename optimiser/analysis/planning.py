@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from models.problem import COST_TERMS
+from models.problem import COST_TERMS, Problem
 from optimiser.analysis.appraisal import (
     DO_NOTHING,
     OPTIMISED,
@@ -24,6 +24,14 @@ from optimiser.analysis.appraisal import (
     comparison,
     cost_by_year,
     published_results,
+)
+from optimiser.analysis.budget import (
+    base_budget,
+    financing,
+    financing_terms,
+    medium_term,
+    saving_in_budget,
+    stream_by_year,
 )
 from optimiser.analysis.limits import Worth, limits_of, worths
 from optimiser.analysis.sensitivity import Swing, swings
@@ -83,8 +91,8 @@ def with_capital(instance: Instance, capital: float) -> Instance:
     return instance.model_copy(update={"capital": (total, *rows)})
 
 
-def prepare(instance: Instance, asked: Asked, executor: Executor | None = None) -> tuple[Instance, Engine]:
-    """The instance as asked for, and its problem compiled.
+def posed(instance: Instance, asked: Asked) -> tuple[Instance, Problem]:
+    """The instance as asked for, and its problem.
 
     Raises
     ------
@@ -97,7 +105,13 @@ def prepare(instance: Instance, asked: Asked, executor: Executor | None = None) 
     faults = check_chance(instance, len(futures.names))
     if faults:
         raise InstanceError(faults, instance.settings.name)
-    return instance, Engine(assemble(instance, futures, risk_weight=asked.risk_weight), executor)
+    return instance, assemble(instance, futures, risk_weight=asked.risk_weight)
+
+
+def prepare(instance: Instance, asked: Asked, executor: Executor | None = None) -> tuple[Instance, Engine]:
+    """The instance as asked for, and its problem compiled; raises as ``posed`` does."""
+    instance, problem = posed(instance, asked)
+    return instance, Engine(problem, executor)
 
 
 def refuse_if_stopped(stop: threading.Event) -> None:
@@ -144,6 +158,7 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
         if not stop.is_set():
             names = tuple(row.option for row in instance.options if row.paper or row.option == DO_NOTHING)
             compared = appraise_options(instance, engine, extra, names, told.step)
+            plan = replace(plan, beside={each.name: each.plan for each in compared if each.plan is not None})
             at = timed("options", at)
         limits = limits_of(plan.problem, plan.decisions, plan.verified.unregistered_child_weeks)
         if not stop.is_set():
@@ -263,7 +278,7 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
         "options": comparison(options),
         "simulated": simulated,
         "years": cost_by_year(options),
-        "budget": budget_columns(options, instance),
+        "budget": budget_columns(options),
         "published": published_results(instance, options),
         "timings": {"total_seconds": time.perf_counter() - began},
     }
@@ -302,6 +317,7 @@ def plan_document(
         "quarters": plan.children_table(),
         "years": plan.money_by_year(),
         "capital": plan.capital_by_year(),
+        **_budget_rows(plan, base),
         "voids": plan.voids_by_year(),
         "break_even": break_even(plan),
         "limits": [_worth_row(plan, row) for row in worth],
@@ -317,6 +333,22 @@ def plan_document(
         "decided": plan.decided,
         "beyond_horizon": _beyond_horizon(plan),
         "versions": versions(),
+    }
+
+
+def _budget_rows(plan: Plan, nothing: Plan | None) -> Row:
+    """The Medium-Term Financial Plan, where there is doing nothing to set the plan against, and the view as borrowing."""
+    rows, base, counted = [], None, None
+    if nothing is not None:
+        rows = medium_term(plan, nothing)
+        base = base_budget(plan.instance, plan.problem, stream_by_year(nothing)["recurring"])[1]
+        counted = saving_in_budget(plan, rows)
+    return {
+        "mtfp": rows,
+        "mtfp_base": base,
+        "saving_in_budget": counted,
+        "financing": financing(plan),
+        "financing_terms": financing_terms(plan.instance),
     }
 
 
@@ -443,6 +475,9 @@ def _worth_row(plan: Plan, worth: Worth) -> Row:
         "worth_most_gbp": worth.most,
         "saving_gbp": worth.pounds,
         "child_weeks_avoided": worth.child_weeks,
+        "objective_with_step_gbp": worth.objective,
+        "bound_with_step_gbp": worth.bound if np.isfinite(worth.bound) else None,
+        "cost_with_step_gbp": worth.cost,
         # nothing below what the search left open can be told from nothing
         "resolution_gbp": max(plan.verified.objective - plan.solution.bound, 0.0),
     }

@@ -119,7 +119,7 @@ def assumed_figures(instance: Instance) -> list[str]:
     kept = []
     for key, value in instance.figure_values().items():
         table = key.partition(".")[0]
-        if table in ("figures", "published", "decisions", "options") or isinstance(value, tuple):
+        if table in ("figures", "budget", "published", "decisions", "options") or isinstance(value, tuple):
             continue
         evidence = evidence_for(instance, key)
         if evidence.low and evidence.high and not _shapes_the_plan(key):

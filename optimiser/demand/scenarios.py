@@ -206,7 +206,7 @@ def _home_delays(instance: Instance, calendar: Calendar, draws: Draws) -> tuple[
         if row.fall_through_probability > 0 and not draws.median:
             uniform = draws.uniform(f"fall through {row.home}", shape[2])
             fallen[:, position] = np.floor(np.log1p(-uniform) / np.log(row.fall_through_probability))
-        lead[:, position] *= 1 + row.duration_bias
+        lead[:, position] *= 1 + row.lead_bias()
         lead[:, position] += fallen[:, position] * row.fall_through_months
     return _whole_months(lead), _whole_months(registration), fallen
 

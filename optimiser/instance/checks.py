@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from optimiser.errors import Fault
-from optimiser.finance import Calendar, month_number
+from optimiser.finance import Calendar, month_number, rate_of
 from optimiser.instance import expressions
 from optimiser.instance.draft import (
     LONGEST_HORIZON,
@@ -24,14 +24,14 @@ from optimiser.instance.draft import (
     suggestion,
 )
 from optimiser.instance.register import check_register, figure_values, mean_of, suggested_key
-from optimiser.instance.schema import Cohort, Existing, Home, Instance, Lot, Placement
+from optimiser.instance.schema import Cohort, Existing, Home, Instance, Lot, Placement, Settings
 
 SOURCES = ("homes", "lots", "existing", "spots")
 #: Results of an option that a published result may be computed from.
 METRICS = ("cost_gbp", "saving_gbp", "capital_gbp", "child_weeks_unregistered")
 #: Fewest futures that an accepted probability must leave, so that it is told from none.
 FEWEST_FUTURES = 5
-LONGEST_ASSET_LIFE = 50
+LONGEST_ASSET_LIFE = int(rate_of("longest-asset-life", "land-and-buildings").value)
 
 Check = Callable[[Draft], Iterator[Fault]]
 
@@ -69,10 +69,27 @@ def check_settings(draft: Draft) -> Iterator[Fault]:
         yield draft.setting_fault(
             "weeks_per_year", f"{settings.weeks_per_year:g}", "is neither 52 nor 365/7", "Write 52 or 365/7."
         )
-    if settings.asset_life_years > LONGEST_ASSET_LIFE:
+    if settings.asset_life_years is not None and settings.asset_life_years > LONGEST_ASSET_LIFE:
         fix = "The statutory guidance of 2024 allows no longer life."
         rule = f"is not at most {LONGEST_ASSET_LIFE}"
         yield draft.setting_fault("asset_life_years", settings.asset_life_years, rule, fix)
+    if settings.capital_treatment == "borrowing":
+        yield from _borrowing(draft, settings)
+
+
+def _borrowing(draft: Draft, settings: Settings) -> Iterator[Fault]:
+    """What a council says of its borrowing: nobody else can."""
+    assumed = rate_of("borrowing", "public-works-loan-board")
+    fixes = {
+        "borrowing_rate": "Give the rate that treasury management expects, as a share such as "
+        f"{assumed.value:g}; {assumed.low:.0%} to {assumed.high:.0%} was assumed for the Public Works Loan Board in "
+        f"{assumed.published}.",
+        "asset_life_years": f"Give the life in years over which provision is made, at most {LONGEST_ASSET_LIFE}.",
+        "repayment": "Write equal-instalments or annuity, as the council's policy on minimum revenue provision says.",
+    }
+    for name, fix in fixes.items():
+        if getattr(settings, name) is None:
+            yield draft.setting_fault(name, "", "is missing where capital_treatment is borrowing", fix)
 
 
 # names
@@ -616,6 +633,24 @@ def check_income(draft: Draft) -> Iterator[Fault]:
         yield from _financial_year(draft, "income", row, line.year)
 
 
+def check_budget(draft: Draft) -> Iterator[Fault]:
+    """The budget covers financial years of the horizon; a base budget, where there is one, every one of them."""
+    rows = list(draft.rows("budget"))
+    for row, line in rows:
+        yield from _financial_year(draft, "budget", row, line.year)
+    based = {line.year for _, line in rows if line.base_gbp is not None}
+    if not based or draft.calendar is None or not draft.complete("budget"):
+        return
+    fix = "Give the base budget of every financial year of the horizon, or of none."
+    for row, line in rows:
+        if line.base_gbp is None:
+            yield draft.fault("budget", row, "base_gbp", "", "is missing where other years have it", fix)
+    missing = [year for year in draft.calendar.financial_years if year not in {line.year for _, line in rows}]
+    if missing:
+        rule = f"and other years have a base budget, but {', '.join(missing)} has no row"
+        yield draft.fault("budget", rows[-1][0], "year", rows[-1][1].year, rule, fix)
+
+
 def _financial_year(draft: Draft, table: str, row: DraftRow, year: str) -> Iterator[Fault]:
     start = int(year[:4])
     following = f"{start}/{(start + 1) % 100:02d}"
@@ -887,6 +922,7 @@ CHECKS: tuple[Check, ...] = (
     check_tolerances,
     check_capital,
     check_income,
+    check_budget,
     check_groups,
     check_reviews,
     check_options,

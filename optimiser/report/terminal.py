@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optimiser.finance import month_number
+from optimiser.report.budgeted import budget_lines
 
 Row = dict[str, Any]
 
@@ -275,6 +276,7 @@ def _money(document: Row) -> Group:
             if row["occupancy"] is not None
         ]
         lines.append("Break-even occupancy against spot: " + "; ".join(parts) + ".")
+    lines += budget_lines(document, step, pounds, table_of)
     return Group(*(line for line in lines if line))
 
 
