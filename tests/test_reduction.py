@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -17,7 +18,15 @@ import optimiser
 from optimiser.analysis.planning import Asked, make_plan, out_of_sample, prepare, reduction_of
 from optimiser.analysis.simulation.draws import unseen
 from optimiser.assemble import assemble
-from optimiser.demand.reduction import amounts, distances, fast_forward, reduce_futures, with_fresh
+from optimiser.demand.reduction import (
+    LADDER,
+    amounts,
+    children_in_care,
+    distances,
+    fast_forward,
+    reduce_futures,
+    with_fresh,
+)
 from optimiser.demand.scenarios import make_scenarios, taken
 from optimiser.errors import InstanceError
 from optimiser.plan import Plan
@@ -149,10 +158,37 @@ def test_distances_are_in_pounds_and_a_price_twice_as_high_doubles_them() -> Non
     dear = type(instance).model_validate(dear)
     apart, further = (distances(amounts(each, make_scenarios(each, 10))) for each in (instance, dear))
     assert further == pytest.approx(2 * apart)
-    # one child a week more, for a quarter, is 13 weeks at £5,000 a week
+
+
+def test_one_child_more_costs_a_place_on_the_market_and_less_where_there_are_beds() -> None:
+    instance = growing()
     futures = taken(make_scenarios(instance, 1), np.array([0, 0]))
     futures.arrivals[1, 0, 11] += 1
-    assert distances(amounts(instance, futures))[0, 1] == pytest.approx(5_000 * 52 / 12)
+    early, late = np.diff(amounts(instance, futures)[:, : 2 * len(LADDER)], axis=0).reshape(len(LADDER), 2).T
+    assert early == pytest.approx(np.zeros(len(LADDER)))
+    assert late[0] == pytest.approx(5_000 * 52 / 12)
+    assert (np.diff(late) <= 1e-9).all()
+    assert late[-1] >= 0
+
+
+def test_children_are_bought_the_cheapest_places_first_and_those_beyond_all_places_cost_the_dearest() -> None:
+    instance = tiny(
+        spots=[{"spot": "market", "title": "Market", "availability": 0.5}, {"spot": "other", "title": "Other"}],
+        layers=[
+            {"spot": "market", "beds": 4, "gbp_per_week": 5_000},
+            {"spot": "market", "beds": 2, "gbp_per_week": 7_000},
+            {"spot": "other", "beds": 1, "gbp_per_week": 6_000},
+        ],
+        placements=[
+            {"cohort": "children", "source": "market", "children_at_start": 6},
+            {"cohort": "children", "source": "other"},
+        ],
+    )
+    # two at 5,000, one at 6,000, one at 7,000, and two of the six without a place at 10,000; few leave within two years
+    futures = make_scenarios(instance, 1)
+    assert children_in_care(instance, futures)[0, 0, 0] == pytest.approx(6)
+    held = amounts(instance, replace(futures, stay=np.ones_like(futures.stay)))
+    assert held[0, :2].sum() == pytest.approx((2 * 5_000 + 6_000 + 7_000 + 2 * 10_000) * 104)
 
 
 @pytest.mark.parametrize("name", ["kent-in-house-2025", "kent-supported-accommodation-2018"])

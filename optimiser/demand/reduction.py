@@ -5,28 +5,29 @@ is nearest to all, the future that brings the rest nearest is kept next, until t
 its probability to the one kept that is nearest. What is lost is the distance over which probability is moved, on average:
 the Kantorovich distance between the sample and what is kept.
 
-The distance between two futures is in present real pounds: item by item, what the difference could matter to any plan at
-most (``amounts``), added up.
+The distance between two futures is in present real pounds: by how much they differ in what they would cost with more and
+with fewer beds of one's own (``amounts``), added up.
 """
 
 from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import distance
 
-from optimiser.demand.scenarios import ScenarioSet, calendar_of, make_scenarios, source_names, taken
+from optimiser.demand.scenarios import UNREGISTERED, ScenarioSet, calendar_of, make_scenarios, source_names, taken
 from optimiser.finance import deflator, discount_factor
-from optimiser.instance.schema import Instance, Lot
+from optimiser.instance.schema import Instance
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MONTHS_A_QUARTER = 3
+#: Beds of one's own, as parts of the children expected, at which futures are compared.
+LADDER = (0.0, 1 / 3, 2 / 3, 1.0, 4 / 3)
+WEEKS_A_MONTH = 52 / 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,134 +160,116 @@ def fast_forward(apart: Floats, probability: Floats, count: int) -> Selection:
 
 
 def amounts(instance: Instance, futures: ScenarioSet) -> Floats:
-    """What tells futures apart, each in present real £ of what it could matter at most, [future, item].
+    """What tells futures apart, each in present real £, [future, item].
 
-    Children in care by cohort and quarter, at their mean spot price; spot prices by cohort and quarter, for the mean number
-    of children; the price of having no registered place, for those beyond the places on offer; places on offer, at what
-    the next dearer cost more; months until each home opens and each lot delivers, at what its beds are dearer on the spot
-    market, for as many as can be had; and what is paid for them. Figures that are the same in every future add nothing.
+    * Cost of buying a place for every child beyond the beds that one might own or hold in block, in each half of the
+      horizon, market by market in the order of their prices, and nowhere to go where all are full; for no such bed, and for
+      as many as a third, two thirds, all and four thirds of the children expected (``LADDER``). How a future's cost falls as
+      beds are added is what decides between plans, and a few such amounts tell futures apart better than every month does.
+    * Months until homes open and lots deliver, at what their beds are cheaper than the market, and what is paid for them,
+      in all.
     """
     calendar = calendar_of(instance)
     settings = instance.settings
     worth = deflator(calendar, settings.inflation_per_year) * discount_factor(calendar, settings.discount_rate)
-    money = _Money(instance, futures, calendar.weeks * worth)
-    quarter = calendar.start // MONTHS_A_QUARTER
-    by_quarter = np.array([quarter == number for number in np.unique(quarter)], dtype=float).T  # [period, quarter]
-    parts = [
-        (money.children * money.price.mean(axis=0) * money.weeks) @ by_quarter,
-        (money.price * money.children.mean(axis=0) * money.weeks) @ by_quarter,
-        (futures.unregistered_price * money.beyond * money.weeks) @ by_quarter,
-        money.offered(),
-        *_homes(instance, futures, money),
-        *_lots(instance, futures, money),
-        _supplies(instance, futures, money),
-    ]
-    return np.concatenate([part.reshape(len(futures.names), -1) for part in parts], axis=1)
+    weeks = calendar.weeks * worth
+    early = calendar.start < calendar.months / 2
+    parts = []
+    mean_price = 0.0
+    for cohorts, markets in _markets(instance):
+        children = children_in_care(instance, futures)[:, cohorts].sum(axis=1)
+        for share in LADDER:
+            cost = _bought(instance, futures, markets, np.maximum(children - share * children.mean(axis=0), 0.0))
+            if share == 0:
+                mean_price += float((cost.mean(axis=0) @ weeks) / max(children.mean(axis=0) @ weeks, 1e-9)) * len(
+                    cohorts
+                )
+            parts += [cost @ (weeks * early), cost @ (weeks * ~early)]
+    own = _own_beds(instance, futures, mean_price / len(instance.cohorts))
+    return np.stack([*parts, *own], axis=1)
 
 
-class _Money:
-    """Children in care and what a place costs them, by future, cohort and period."""
-
-    def __init__(self, instance: Instance, futures: ScenarioSet, weeks: Floats) -> None:
-        self.instance, self.futures, self.weeks = instance, futures, weeks  # weeks [period], at present value
-        self.markets = [
-            [place for place, spot in enumerate(instance.spots) if self._placed(cohort.cohort, spot.spot)]
-            for cohort in instance.cohorts
-        ]
-        first_layer = futures.layer_price[:, :, :1] * futures.price_factor  # [future, spot, period]
-        self.price = np.stack(
-            [first_layer[:, own].mean(axis=1) if own else futures.unregistered_price for own in self.markets], axis=1
-        )
-        self.children = self._children()
-        mean = self.children.mean(axis=0)
-        open_to = [
-            [place for place, own in enumerate(self.markets) if spot in own] for spot in range(len(instance.spots))
-        ]
-        self.mean_children = np.array([mean[cohorts].sum(axis=0).mean() for cohorts in open_to])  # [spot]
-        beds = sum(layer.beds or 0.0 for layer in instance.layers)
-        beds += sum(row.beds for row in instance.existing)
-        unlimited = any(layer.beds is None for layer in instance.layers)
-        short = np.zeros_like(mean[0]) if unlimited else np.maximum(self.children.sum(axis=1) - beds, 0.0).mean(axis=0)
-        self.beyond = short  # children for whom there is no place on offer, mean, [period]
-        #: £ a week of a bed bought on the spot market, mean of everything
-        self.spot_price = float(self.price.mean())
-
-    def _placed(self, cohort: str, source: str) -> bool:
-        return any(row.cohort == cohort and row.source == source for row in self.instance.placements)
-
-    def _children(self) -> Floats:
-        """Children in care if all are bought places for, [future, cohort, period]."""
-        instance, futures = self.instance, self.futures
-        names = source_names(instance)
-        first = len(names) - 1 - len(instance.spots)
-        where = [first + own[0] if own else 0 for own in self.markets]
-        position = {row.cohort: place for place, row in enumerate(instance.cohorts)}
-        now: Floats = np.zeros((len(futures.names), len(instance.cohorts)))
-        for row in instance.placements:
-            now[:, position[row.cohort]] += row.children_at_start
-        found = np.zeros(futures.arrivals.shape)
-        periods = len(calendar_of(instance).length)
-        for period in range(periods):
-            before, now = now, futures.arrivals[:, :, period].astype(float).copy()
-            for cohort, source in enumerate(where):
-                now[:, cohort] += before[:, cohort] * futures.stay[:, cohort, source, period]
-            for number, step in enumerate(instance.steps):
-                origin = position[step.origin]
-                crossed = futures.step[:, number, where[origin], period]
-                now[:, position[step.destination]] += before[:, origin] * crossed
-            found[:, :, period] = now
-        return found
-
-    def offered(self) -> Floats:
-        """Places on offer in limited layers at what the next dearer cost more, [future, spot]."""
-        worth = np.zeros(len(self.instance.spots))
-        none = float(self.futures.unregistered_price.mean())
-        for place, spot in enumerate(self.instance.spots):
-            own = [layer for layer in self.instance.layers if layer.spot == spot.spot]
-            prices = [*(layer.gbp_per_week.mean for layer in own), none]
-            for layer, (price, dearer) in enumerate(pairwise(prices)):
-                beds = own[layer].beds
-                if beds is not None:
-                    worth[place] += min(beds, self.mean_children[place]) * max(dearer - price, 0.0)
-        found: Floats = self.futures.availability * worth * self.weeks.sum()
-        return found
-
-
-def _homes(instance: Instance, futures: ScenarioSet, money: _Money) -> list[Floats]:
-    """Months until homes open, what is paid for them and for purchases that fall through, each [future, home]."""
-    months = (futures.lead_months + futures.registration_months).mean(axis=2)
-    late, paid, lost = (np.zeros(len(instance.homes)) for _ in range(3))
-    for place, home in enumerate(instance.homes):
-        dearer = home.beds * home.matching_occupancy * (money.spot_price - home.variable_gbp_per_week)
-        a_month = abs(dearer * 52 - home.fixed_gbp_per_year) / 12
-        late[place] = home.available * a_month
-        paid[place] = home.available * home.capital_gbp
-        lost[place] = home.available * home.abortive_gbp
-    return [months * late, futures.capital_bid * paid, futures.fallen_through.mean(axis=2) * lost]
-
-
-def _lots(instance: Instance, futures: ScenarioSet, money: _Money) -> list[Floats]:
-    """Months until lots deliver, what is bid, what it rises by, and months that a provider fails, each [future, lot]."""
-    months = futures.delivery_months.mean(axis=2)
-    late, paid, rises = (np.zeros(len(instance.lots)) for _ in range(3))
-    horizon = float(calendar_of(instance).months)
-    for place, lot in enumerate(instance.lots):
-        price = _price(instance, lot)
-        late[place] = lot.maximum_beds * abs(money.spot_price - price) * 52 / 12
-        years = min(lot.term_months, horizon) / 12
-        paid[place] = lot.maximum_beds * price * 52 * years
-        rises[place] = paid[place] * years / 2
-    fails = np.minimum(futures.lot_failure, horizon)
-    return [months * late, futures.lot_bid * paid, futures.indexation * rises, fails * late]
-
-
-def _price(instance: Instance, lot: Lot) -> float:
-    return float(np.mean([row.gbp_per_week for row in instance.tiers if row.lot == lot.lot] or [0.0]))
-
-
-def _supplies(instance: Instance, futures: ScenarioSet, money: _Money) -> Floats:
-    """Months that an existing provider fails, [future, supply]."""
-    horizon = float(calendar_of(instance).months)
-    a_month = [row.beds * abs(money.spot_price - row.committed_gbp_per_week) * 52 / 12 for row in instance.existing]
-    found: Floats = np.minimum(futures.supply_failure, horizon) * np.array(a_month)
+def _markets(instance: Instance) -> list[tuple[list[int], list[int]]]:
+    """Cohorts that share spot markets, with those markets; cohorts without any by themselves."""
+    open_to = {
+        (cohort, spot)
+        for cohort, row in enumerate(instance.cohorts)
+        for spot, market in enumerate(instance.spots)
+        if any(place.cohort == row.cohort and place.source == market.spot for place in instance.placements)
+    }
+    found: list[tuple[list[int], list[int]]] = []
+    for cohort in range(len(instance.cohorts)):
+        markets = {spot for other, spot in open_to if other == cohort}
+        cohorts = {cohort}
+        for group in [group for group in found if markets & set(group[1])]:
+            found.remove(group)
+            cohorts |= set(group[0])
+            markets |= set(group[1])
+        found.append((sorted(cohorts), sorted(markets)))
     return found
+
+
+def _bought(instance: Instance, futures: ScenarioSet, markets: list[int], children: Floats) -> Floats:
+    """£ a week for children [future, period] in the cheapest places on offer, and without a place beyond, [future, period]."""
+    layers = []
+    for spot in markets:
+        own = [layer for layer in instance.layers if layer.spot == instance.spots[spot].spot]
+        layers += [(layer.gbp_per_week.mean, spot, place, layer.beds) for place, layer in enumerate(own)]
+    left, cost = children, np.zeros_like(children)
+    dearest = futures.unregistered_price
+    for _, spot, place, beds in sorted(layers, key=lambda layer: layer[:3]):
+        price = futures.layer_price[:, spot, place, None] * futures.price_factor[:, spot]
+        used = left if beds is None else np.minimum(left, beds * futures.availability[:, spot, None])
+        cost, left = cost + used * price, left - used
+        dearest = np.maximum(dearest, price)
+    return cost + left * dearest
+
+
+def children_in_care(instance: Instance, futures: ScenarioSet) -> Floats:
+    """Children in care where all are bought places for, [future, cohort, period]."""
+    names = source_names(instance)
+    where = []
+    for row in instance.cohorts:
+        own = [place.source for place in instance.placements if place.cohort == row.cohort]
+        sources = [source for source in own if source != UNREGISTERED]
+        where.append(max(names.index(source) for source in sources) if sources else 0)
+    position = {row.cohort: place for place, row in enumerate(instance.cohorts)}
+    now: Floats = np.zeros((len(futures.names), len(instance.cohorts)))
+    for place in instance.placements:
+        now[:, position[place.cohort]] += place.children_at_start
+    found: Floats = np.zeros(futures.arrivals.shape)
+    for period in range(found.shape[2]):
+        before, now = now, futures.arrivals[:, :, period].astype(float)
+        for cohort, source in enumerate(where):
+            now[:, cohort] += before[:, cohort] * futures.stay[:, cohort, source, period]
+        for number, step in enumerate(instance.steps):
+            origin = position[step.origin]
+            crossed = futures.step[:, number, where[origin], period]
+            now[:, position[step.destination]] += before[:, origin] * crossed
+        found[:, :, period] = now
+    return found
+
+
+def _own_beds(instance: Instance, futures: ScenarioSet, spot_price: float) -> list[Floats]:
+    """Months until beds of one's own are there, and what is paid for them, as many as can be had, each [future]."""
+    months = (futures.lead_months + futures.registration_months).mean(axis=2)
+    delivery = futures.delivery_months.mean(axis=2)
+    horizon = float(calendar_of(instance).months)
+    late, paid = np.zeros(len(futures.names)), np.zeros(len(futures.names))
+    for place, home in enumerate(instance.homes):
+        dearer = home.beds * home.matching_occupancy * (spot_price - home.variable_gbp_per_week) * WEEKS_A_MONTH
+        late += months[:, place] * home.available * abs(dearer - home.fixed_gbp_per_year / 12)
+        paid += futures.capital_bid[:, place] * home.available * home.capital_gbp
+        paid += futures.fallen_through[:, place].mean(axis=1) * home.available * home.abortive_gbp
+    for place, lot in enumerate(instance.lots):
+        price = float(np.mean([row.gbp_per_week for row in instance.tiers if row.lot == lot.lot] or [0.0]))
+        a_month = lot.maximum_beds * abs(spot_price - price) * WEEKS_A_MONTH
+        months_paid = min(float(lot.term_months), horizon)
+        lost = horizon - np.minimum(futures.lot_failure[:, place], horizon)
+        late += (delivery[:, place] + lost) * a_month
+        rises = 1 + futures.indexation[:, place] * months_paid / 24
+        paid += futures.lot_bid[:, place] * rises * lot.maximum_beds * price * WEEKS_A_MONTH * months_paid
+    for place, supply in enumerate(instance.existing):
+        lost = horizon - np.minimum(futures.supply_failure[:, place], horizon)
+        late += lost * supply.beds * abs(spot_price - supply.committed_gbp_per_week) * WEEKS_A_MONTH
+    return [late, paid]

@@ -274,13 +274,19 @@ def _registration(instance: Instance, futures: ScenarioSet, row: StressRow) -> S
 
 
 def failing(instance: Instance, row: StressRow) -> Lot | Existing:
-    """The contract whose provider fails: the one named, or the one with most beds, one in place before an offer."""
+    """The contract whose provider fails: the one named, or the largest in place then, or the largest lot on offer."""
     contracts: list[Existing | Lot] = [*instance.existing, *instance.lots]
     if row.item is not None:
         return next(contract for contract in contracts if _name(contract) == row.item)
-    return max(
-        contracts, key=lambda contract: contract.beds if isinstance(contract, Existing) else contract.maximum_beds
-    )
+    calendar, (first, _) = calendar_of(instance), _failure_months(instance, row)
+    in_place = [each for each in instance.existing if each.until is None or calendar.month_of(each.until) > first]
+    if in_place:
+        return max(in_place, key=lambda supply: supply.beds)
+    return max(instance.lots or instance.existing, key=_beds)
+
+
+def _beds(contract: Lot | Existing) -> float:
+    return contract.beds if isinstance(contract, Existing) else contract.maximum_beds
 
 
 def _name(contract: Lot | Existing) -> str:
