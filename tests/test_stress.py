@@ -292,7 +292,12 @@ def test_the_largest_contract_in_place_fails_unless_another_is_named() -> None:
     assert stress(instance, "provider-failure").words(instance) == (
         "No bed of shared-contract is there, or paid for, for 12 months from April 2021."
     )
-    assert "No bed of millbank " in stress(instance, "provider-failure=3@millbank").words(instance)
+    assert "No bed of millbank is" in stress(instance, "provider-failure=3@millbank").words(instance)
+
+
+def test_offers_that_are_alternatives_fail_together() -> None:
+    instance = optimiser.load("kent-sufficiency-2019")
+    assert "No bed of shared-early or shared-new is" in stress(instance, "provider-failure@shared-new").words(instance)
 
 
 # branches

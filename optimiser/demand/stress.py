@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.problem import Problem, Scenario, packed
+from models.problem import Problem, packed
 from optimiser.demand.scenarios import ScenarioSet, calendar_of
 from optimiser.errors import Fault, InstanceError
 from optimiser.finance import Calendar, month_number
@@ -273,20 +273,26 @@ def _registration(instance: Instance, futures: ScenarioSet, row: StressRow) -> S
 # providers
 
 
-def failing(instance: Instance, row: StressRow) -> Lot | Existing:
-    """The contract whose provider fails: the one named, or the largest in place then, or the largest lot on offer."""
-    contracts: list[Existing | Lot] = [*instance.existing, *instance.lots]
-    if row.item is not None:
-        return next(contract for contract in contracts if _name(contract) == row.item)
-    calendar, (first, _) = calendar_of(instance), _failure_months(instance, row)
-    in_place = [each for each in instance.existing if each.until is None or calendar.month_of(each.until) > first]
-    if in_place:
-        return max(in_place, key=lambda supply: supply.beds)
-    return max(instance.lots or instance.existing, key=_beds)
+def failing(instance: Instance, row: StressRow) -> list[Lot] | list[Existing]:
+    """The contracts whose provider fails: the one named, or the largest in place then, or the largest lot on offer.
 
-
-def _beds(contract: Lot | Existing) -> float:
-    return contract.beds if isinstance(contract, Existing) else contract.maximum_beds
+    Alternatives are one provider's offer on other terms, and fail together.
+    """
+    existing = [each for each in instance.existing if each.supply == row.item]
+    lots = [each for each in instance.lots if each.lot == row.item]
+    if row.item is None:
+        calendar, (first, _) = calendar_of(instance), _failure_months(instance, row)
+        in_place = [each for each in instance.existing if each.until is None or calendar.month_of(each.until) > first]
+        if in_place or not instance.lots:
+            existing = [max(in_place or instance.existing, key=lambda each: each.beds)]
+        else:
+            lots = [max(instance.lots, key=lambda each: each.maximum_beds)]
+    if existing:
+        return existing
+    (lot,) = lots
+    return [
+        each for each in instance.lots if each is lot or (lot.alternatives and each.alternatives == lot.alternatives)
+    ]
 
 
 def _name(contract: Lot | Existing) -> str:
@@ -307,39 +313,29 @@ def _lost_share(calendar: Calendar, first: int, end: int) -> Floats:
 
 
 def _without_provider(instance: Instance, problem: Problem, row: StressRow) -> Problem:
-    contract = failing(instance, row)
+    names = {_name(contract) for contract in failing(instance, row)}
     left = 1 - _lost_share(calendar_of(instance), *_failure_months(instance, row))
-    if isinstance(contract, Lot):
-        lot = problem.lots.index(contract.lot)
-        own = [
-            e
-            for e, ext in enumerate(problem.extensions)
-            if ext.award is not None and problem.awards[ext.award].lot == lot
-        ]
-        scenarios = [
-            replace(
-                scenario,
-                lot_delivered=_times(scenario.lot_delivered, [lot], left),
-                extension_delivered=_times(scenario.extension_delivered, own, left),
-            )
-            for scenario in problem.scenarios
-        ]
-    else:
-        supply = problem.supplies.index(contract.supply)
-        own = [e for e, ext in enumerate(problem.extensions) if ext.supply == supply]
-        scenarios = [_without_supply(scenario, supply, own, left) for scenario in problem.scenarios]
+    lots = [place for place, name in enumerate(problem.lots) if name in names]
+    supplies = [place for place, name in enumerate(problem.supplies) if name in names]
+    extended = [
+        place
+        for place, extension in enumerate(problem.extensions)
+        if extension.supply in supplies or (extension.award is not None and problem.awards[extension.award].lot in lots)
+    ]
     shared: dict[bytes, Any] = {}
-    return replace(problem, scenarios=tuple(packed(scenario, shared) for scenario in scenarios))
-
-
-def _without_supply(scenario: Scenario, supply: int, extensions: list[int], left: Floats) -> Scenario:
-    return replace(
-        scenario,
-        supply_beds=_times(scenario.supply_beds, [supply], left),
-        supply_commitment=_times(scenario.supply_commitment, [supply], left),
-        supply_extension_beds=_times(scenario.supply_extension_beds, extensions, left),
-        supply_extension_cost=_times(scenario.supply_extension_cost, extensions, left),
+    scenarios = (
+        replace(
+            scenario,
+            lot_delivered=_times(scenario.lot_delivered, lots, left),
+            supply_beds=_times(scenario.supply_beds, supplies, left),
+            supply_commitment=_times(scenario.supply_commitment, supplies, left),
+            extension_delivered=_times(scenario.extension_delivered, extended, left),
+            supply_extension_beds=_times(scenario.supply_extension_beds, extended, left),
+            supply_extension_cost=_times(scenario.supply_extension_cost, extended, left),
+        )
+        for scenario in problem.scenarios
     )
+    return replace(problem, scenarios=tuple(packed(scenario, shared) for scenario in scenarios))
 
 
 def _times(array: Floats, places: list[int], factor: Floats) -> Floats:
@@ -376,7 +372,8 @@ def _failure_words(instance: Instance, row: StressRow) -> str:
     first, end = _failure_months(instance, row)
     year, month = divmod(month_number(instance.settings.first_month) + first, 12)
     start = f"{month_names[month + 1]} {year}"
-    return f"No bed of {_name(failing(instance, row))} is there, or paid for, for {end - first} months from {start}"
+    names = " or ".join(_name(contract) for contract in failing(instance, row))
+    return f"No bed of {names} is there, or paid for, for {end - first} months from {start}"
 
 
 def _empty_words(instance: Instance, row: StressRow) -> str:
