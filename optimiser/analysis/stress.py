@@ -166,7 +166,7 @@ def _plan_row(name: str, before: Plan, plan: Plan, best: Plan | None, bound: flo
 
 
 def _ranked(held: Mapping[str, Plan]) -> list[tuple[str, Plan, int]]:
-    order = sorted(held, key=lambda name: held[name].verified.expected_cost)
+    order = sorted(held, key=lambda name: held[name].verified.objective)
     return [(name, plan, order.index(name) + 1) for name, plan in held.items()]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
-from optimiser.report.terminal import counted, month, number, pounds, share, table_of
+from optimiser.report.terminal import counted, exact, month, number, pounds, share, table_of
 
 Row = dict[str, Any]
 
@@ -20,9 +20,10 @@ def stress_parts(document: Row) -> Group:
     if document["stresses"]:
         lines.append(_table(document, step))
         lines.append(
-            "More: than in the futures as drawn. Unregistered: child-weeks without a registered place, expected; beside the "
-            "cost of the best for the stress, its own. Regret: by how much the plan is worse than that, the deterrent on having "
-            "no registered place included: at least by the plan found, at most by its bound."
+            "More: than in the futures as drawn. Unregistered: child-weeks without a registered place, expected. Best for it: "
+            "what the best plan for the stress within the same limits would cost, and its child-weeks. Regret: what the plan "
+            "costs more than that, and by how many child-weeks more. The best is that of the objective, in which a child "
+            "without a registered place counts before any pound."
         )
     for row in document["stresses"]:
         lines.append(f"• {row['stress']}: {row['words']} {_change_words(row, document)}")
@@ -56,19 +57,19 @@ def _best(best: Row | None, step: float) -> str:
 
 
 def _regret(regret: Row | None, step: float) -> str:
-    """``£40k to £60k``; what the search left open is told as such."""
+    """Pounds and child-weeks more than the best for the stress."""
     if regret is None:
         return "–"
-    least, most = pounds(regret["at_least_gbp"], step), pounds(regret["at_most_gbp"], step)
-    return least if least == most else f"{least} to {most}"
+    return f"{pounds(regret['expected_cost_gbp'], step)}, {number(regret['unregistered_child_weeks'])}"
 
 
 def _change_words(row: Row, document: Row) -> str:
     if row["best"] is None:
         ended = "no plan keeps every limit under it" if row["status"] == "infeasible" else "none was found in the time"
         return f"What would have been best for it is not known: {ended}."
-    gap = row["best"]["gap"]
-    found = f"(found to within {share(gap, 2)})" if gap is not None else "(no bound is known)"
+    gap, bound = row["best"]["gap"], row["best"]["bound_gbp"]
+    proof = f"objective {exact(row['best']['objective_gbp'])}, bound {exact(bound)}"
+    found = f"(within {share(gap, 2)}: {proof})" if gap is not None else "(no bound is known)"
     if row["decision_changes"] is None:
         return f"Whether one would have decided otherwise cannot be told {found}."
     if not row["decision_changes"]:
