@@ -22,8 +22,8 @@ def stress_parts(document: Row) -> Group:
         lines.append(
             "More: than in the futures as drawn. Unregistered: child-weeks without a registered place, expected. Best for it: "
             "what the best plan for the stress within the same limits would cost, and its child-weeks. Regret: what the plan "
-            "costs more than that, and by how many child-weeks more. The best is that of the objective, in which a child "
-            "without a registered place counts before any pound."
+            "costs more than that, and by how many child-weeks more. The best is best by the objective, in which having no "
+            "registered place bears its deterrent."
         )
     for row in document["stresses"]:
         lines.append(f"• {row['stress']}: {row['words']} {_change_words(row, document)}")
@@ -60,7 +60,8 @@ def _regret(regret: Row | None, step: float) -> str:
     """Pounds and child-weeks more than the best for the stress."""
     if regret is None:
         return "–"
-    return f"{pounds(regret['expected_cost_gbp'], step)}, {number(regret['unregistered_child_weeks'])}"
+    weeks = number(regret["unregistered_child_weeks"]).replace("-", "−")
+    return f"{pounds(regret['expected_cost_gbp'], step)}, {weeks}"
 
 
 def _change_words(row: Row, document: Row) -> str:
