@@ -6,7 +6,7 @@ its probability to the one kept that is nearest. What is lost is the distance ov
 the Kantorovich distance between the sample and what is kept.
 
 The distance between two futures is in present real pounds: by how much they differ in what they would cost with more and
-with fewer beds of one's own (``amounts``), added up.
+with fewer beds of one's own (``amounts``), added up. The deterrent on having no registered place is not among them.
 """
 
 from __future__ import annotations
