@@ -153,7 +153,8 @@ def tree(
         observed, unit = _observed(instance, calendar, futures, row.observe, start)
         for parent in sorted({path[-1] for path in paths}):
             members = [future for future, path in enumerate(paths) if path[-1] == parent]
-            edges = _thresholds(observed[[future for future in members if future < basis]], row.branches)
+            own = [future for future in members if future < basis]
+            edges = _thresholds(observed[own], futures.probability[own], row.branches)
             for branch in range(len(edges) + 1):
                 low = edges[branch - 1] if branch else -math.inf
                 high = edges[branch] if branch < len(edges) else math.inf
@@ -183,14 +184,22 @@ def _observed(
     return delay, "registration takes {} months"
 
 
-def _thresholds(values: Floats, branches: int) -> list[float]:
-    """Values that part the futures into branches as equal as ties allow."""
+def _thresholds(values: Floats, probability: Floats, branches: int) -> list[float]:
+    """Values that part the futures into branches as equally likely as ties allow."""
     unique = np.unique(values)
+    weight = probability / probability.max(initial=0.0)  # exactly 1 each where all are as likely
     edges: list[float] = []
     for share in np.arange(1, branches) / branches:
         candidates = [value for value in unique[1:] if not edges or value > edges[-1]]
         if candidates:
-            edges.append(float(min(candidates, key=lambda value: abs(float((values < value).mean()) - share))))
+            edges.append(
+                float(
+                    min(
+                        candidates,
+                        key=lambda value: abs(float(weight @ (values < value)) / float(weight.sum()) - share),
+                    )
+                )
+            )
     return edges
 
 

@@ -397,7 +397,8 @@ def rule_of_thumb(instance: Instance, engine: Engine, children: Floats) -> tuple
     worth = sorted((row["occupancy"], place[row["item"]]) for row in break_even(idle) if row["occupancy"] is not None)
     beds = np.zeros(len(problem.sources))
     supplies = slice(problem.supply_source, problem.spot_source)
-    beds[supplies] = np.mean([s.supply_beds @ problem.weeks for s in problem.scenarios], axis=0) / problem.weeks.sum()
+    share = np.array([s.probability for s in problem.scenarios])
+    beds[supplies] = share @ [s.supply_beds @ problem.weeks for s in problem.scenarios] / problem.weeks.sum()
     takes = np.asarray(problem.allowed.any(axis=2))  # [cohort, source]
     chosen = _extended(problem, Decisions.none(problem))
     chosen = chosen if _keeps_limits(engine, chosen) else Decisions.none(problem)

@@ -147,6 +147,17 @@ QUANTITIES: Mapping[str, tuple[tuple[str, ...], float, float]] = {
     "failure-month": (("lots", "existing"), 0.0, math.inf),
 }
 
+#: Tables that the item of an effect of stresses.csv stands in, and the least and the most of its value.
+EFFECTS: Mapping[str, tuple[tuple[str, ...], float, float]] = {
+    "arrivals-factor": (("cohorts",), 0.0, 100.0),
+    "arrivals-per-month": (("cohorts",), 0.0, math.inf),
+    "registration-months": (("homes",), 0.0, 120.0),
+    "price-growth": (("spots",), -0.5, 1.0),
+    "unregistered-growth": ((), -0.5, 1.0),
+    "provider-failure": (("lots", "existing"), 1.0, math.inf),
+    "home-empty": (("homes",), 1.0, 120.0),
+}
+
 
 def check_references(draft: Draft) -> Iterator[Fault]:
     """Names of rows of other tables exist, also where another cell of the row is faulty."""
@@ -162,6 +173,10 @@ def check_references(draft: Draft) -> Iterator[Fault]:
         targets = QUANTITIES.get(row.cells.get("quantity", ""), ((), 0, 0))[0]
         if targets and "item" in row.cells:
             yield from _reference(draft, "scenarios", row, "item", row.cells["item"], targets)
+    for row in draft.written("stresses"):
+        targets = EFFECTS.get(row.cells.get("effect", ""), ((), 0, 0))[0]
+        if targets and "item" in row.cells:
+            yield from _reference(draft, "stresses", row, "item", row.cells["item"], targets)
 
 
 def _reference(
@@ -844,6 +859,34 @@ def _future(draft: Draft, row: DraftRow, future: Any) -> Iterator[Fault]:
         yield draft.fault("scenarios", row, "value", row.cells["value"], f"is not {limits}", fix)
 
 
+def check_stresses(draft: Draft) -> Iterator[Fault]:
+    """Each stress has a name of its own, and each effect an item and a value that it can be laid on with."""
+    counted = {row.cohort for _, row in draft.rows("census")}
+    for row, stress in draft.rows("stresses"):
+        targets, least, most = EFFECTS[stress.effect]
+        if stress.stress == "all":
+            fix = "It asks for every stress; choose another name."
+            yield draft.fault("stresses", row, "stress", stress.stress, "is no name for a stress", fix)
+        if not targets and stress.item is not None:
+            rule = f"has no meaning for {stress.effect}"
+            yield draft.fault("stresses", row, "item", stress.item, rule, "Clear the cell.")
+        if stress.effect == "arrivals-per-month":
+            if stress.item is None:
+                yield draft.fault("stresses", row, "item", "", "is missing", "Name the cohort that arrives.")
+            elif stress.item in counted:
+                fix = "Use arrivals-factor, which multiplies the census."
+                yield draft.fault("stresses", row, "item", stress.item, "is counted in census.csv", fix)
+        if stress.start is not None and stress.effect != "provider-failure":
+            rule = f"has no meaning for {stress.effect}"
+            yield draft.fault("stresses", row, "start", stress.start, rule, "Clear the cell.")
+        elif stress.start is not None:
+            yield from _inside(draft, "stresses", row, "start", stress.start)
+        if not least <= stress.value <= most:
+            limits = f"at least {least:g}" + ("" if most == math.inf else f" and at most {most:g}")
+            fix = f"A value of {stress.effect} is {limits}."
+            yield draft.fault("stresses", row, "value", row.cells["value"], f"is not {limits}", fix)
+
+
 # published results
 
 
@@ -928,6 +971,7 @@ CHECKS: tuple[Check, ...] = (
     check_options,
     check_decisions,
     check_scenarios,
+    check_stresses,
     check_published,
     check_register,
 )

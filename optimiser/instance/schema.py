@@ -537,6 +537,30 @@ class ScenarioRow(Row):
     value: Annotated[float, Field(allow_inf_nan=False)] = Field(description="The value.")
 
 
+class StressRow(Row):
+    stress: Name = Field(description="Name of the stress; rows of one name are laid on together.")
+    title: str = Field(min_length=1, description="What it is, in words; the same in every row of the stress.")
+    effect: Literal[
+        "arrivals-factor",
+        "arrivals-per-month",
+        "registration-months",
+        "price-growth",
+        "unregistered-growth",
+        "provider-failure",
+        "home-empty",
+    ] = Field(description="What is laid on: arrivals-factor, arrivals-per-month, registration-months, price-growth …")
+    item: Name | None = Field(
+        default=None,
+        description="Cohort, home, spot market, lot or existing supply; blank for all, or the largest contract.",
+    )
+    value: Annotated[float, Field(allow_inf_nan=False), Figure()] = Field(
+        description="A factor, children a month, months, or a share a year, as the effect asks."
+    )
+    start: Month | None = Field(
+        default=None, description="First month of a provider's failure; blank for the 25th month, or halfway if sooner."
+    )
+
+
 class FigureRow(Row):
     figure: Name = Field(description="Name of a figure that only published results are reproduced from.")
     value: Annotated[float, Field(allow_inf_nan=False), Figure()] = Field(description="The value.")
@@ -611,6 +635,7 @@ TABLES: dict[str, tuple[type[Row], tuple[str, ...], bool]] = {
     "options": (Option, ("option",), False),
     "decisions": (Decision, ("option", "action", "item", "month", "number"), False),
     "scenarios": (ScenarioRow, ("scenario", "quantity", "item", "month"), False),
+    "stresses": (StressRow, ("stress", "effect", "item"), False),
     "figures": (FigureRow, ("figure",), False),
     "published": (Published, ("result",), False),
     "evidence": (Evidence, ("figures",), True),
@@ -647,6 +672,7 @@ class Instance(BaseModel):
     options: tuple[Option, ...] = ()
     decisions: tuple[Decision, ...] = ()
     scenarios: tuple[ScenarioRow, ...] = ()
+    stresses: tuple[StressRow, ...] = ()
     figures: tuple[FigureRow, ...] = ()
     published: tuple[Published, ...] = ()
     evidence: tuple[Evidence, ...] = ()

@@ -181,6 +181,7 @@ def _write_everything(plan: Plan, document: Row, folder: Path) -> None:
         write_table(document[name], folder / f"{name}.csv")
     write_table(document["evidence"]["register"], folder / "evidence.csv")
     write_table(plan.terms_table(), folder / "costs.csv")
+    write_table(stress_table(document["stresses"]), folder / "stresses.csv")
     _write_futures(plan, folder)
     write_placements({OPTIMISED: plan, **plan.beside}, folder / PLACEMENTS)
     if plan.kept is not None:
@@ -238,6 +239,23 @@ def read_placements(folder: Path) -> dict[str, tuple[Decisions, tuple[Placements
         fix = "Plan again with --out."
         fault = Fault(str(file), None, "", "", "holds no placements that can be read", fix)
         raise InstanceError([fault], "the run") from None
+
+
+def stress_table(stresses: list[Row]) -> list[Row]:
+    """One row for each plan under each stress."""
+    found = []
+    for row in stresses:
+        best = row["best"] or {}
+        for plan in row["plans"]:
+            flat = {name: value for name, value in plan.items() if name not in ("regret", "broken")}
+            ends = {name: (plan["regret"] or {}).get(name) for name in ("at_least_gbp", "at_most_gbp")}
+            found.append(
+                {"stress": row["stress"], "words": row["words"], **flat}
+                | {f"regret_{name}": value for name, value in ends.items()}
+                | {f"best_{name}": best.get(name) for name in ("objective_gbp", "bound_gbp", "expected_cost_gbp")}
+                | {"decision_changes": row["decision_changes"]}
+            )
+    return found
 
 
 def write_table(rows: list[Row], path: Path) -> None:
