@@ -34,7 +34,7 @@ from optimiser.instance.checks import check_chance
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for
 from optimiser.instance.schema import Capital, Instance
-from optimiser.plan import Plan, Row, break_even, decisions_table, titles_of
+from optimiser.plan import Plan, Row, break_even, decisions_table, timeline_table, titles_of
 from optimiser.solve.engine import WORKERS, Engine, Placing, stopped_by_hand
 from optimiser.solve.executor import executor
 from optimiser.solve.highs import relative_gap
@@ -248,6 +248,8 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
         instance, engine = prepare(instance, asked, pool)
         refuse_if_stopped(stop)
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
+        if asked.start is not None:
+            engine.take_up(asked.start)
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search, asked.method)
         options = appraise_options(instance, engine, settings, None, told.step)
@@ -265,6 +267,8 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
         "years": cost_by_year(options),
         "budget": budget_columns(options, instance),
         "published": published_results(instance, options),
+        "asked": _asked_row(plan, asked),
+        "versions": versions(),
         "timings": {"total_seconds": time.perf_counter() - began},
     }
     return options, document
@@ -298,6 +302,7 @@ def plan_document(
         "titles": titles_of(plan.instance),
         "unregistered": _unregistered(plan),
         "decisions": decisions_table(problem, plan.decisions, plan),
+        "timeline": timeline_table(plan),
         "against_paper": _against_paper(plan, compared),
         "quarters": plan.children_table(),
         "years": plan.money_by_year(),
@@ -307,16 +312,21 @@ def plan_document(
         "limits": [_worth_row(plan, row) for row in worth],
         "evidence": _evidence(plan.instance, ranked),
         "warnings": _warnings(plan),
-        "asked": {
-            "scenarios": len(problem.scenarios),
-            "seed": asked.seed,
-            "gap": asked.gap,
-            "capital": asked.capital,
-            "risk_weight": asked.risk_weight,
-        },
+        "asked": _asked_row(plan, asked),
         "decided": plan.decided,
         "beyond_horizon": _beyond_horizon(plan),
         "versions": versions(),
+    }
+
+
+def _asked_row(plan: Plan, asked: Asked) -> Row:
+    """What a later command must ask to stand on the same problem."""
+    return {
+        "scenarios": len(plan.problem.scenarios),
+        "seed": asked.seed,
+        "gap": asked.gap,
+        "capital": asked.capital,
+        "risk_weight": asked.risk_weight,
     }
 
 

@@ -17,13 +17,17 @@ from optimiser.errors import Fault, InstanceError
 from optimiser.plan import Plan
 
 if TYPE_CHECKING:
+    from optimiser.analysis.appraisal import Appraised
     from optimiser.instance.schema import Instance
     from optimiser.solve.kept import Kept
 
 Row = dict[str, Any]
 
 DOCUMENT = "plan.json"
+APPRAISAL = "appraisal.json"
 SIMULATION = "simulation.json"
+#: Documents that ``--out`` writes, by the command that does.
+DOCUMENTS = {"plan": DOCUMENT, "appraise": APPRAISAL, "simulate": SIMULATION}
 KEPT = "kept.npz"
 #: Copy of the instance that a run was made on, so that it can be read again whatever becomes of the original.
 INSTANCE = "instance"
@@ -51,7 +55,7 @@ def refuse_unless_writable(folder: Path) -> None:
 
 
 def _own(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (DOCUMENT, SIMULATION))
+    return any((folder / name).is_file() for name in DOCUMENTS.values())
 
 
 def read_kept(folder: Path) -> Kept:
@@ -120,13 +124,44 @@ def write_plan(plan: Plan, document: Row, folder: Path, source: Path) -> None:
         shutil.copytree(source, fresh / INSTANCE)
 
 
+def write_appraisal(options: list[Appraised], document: Row, folder: Path) -> None:
+    """Write an appraisal's document, its tables and what each option costs in each future, as ``write_plan`` does."""
+    import numpy as np
+    import pandas as pd
+
+    with _replacing(folder) as fresh:
+        compared = [{**row, "broken": "; ".join(row["broken"])} for row in document["options"]]
+        published = [{name: value for name, value in row.items() if name != "moves"} for row in document["published"]]
+        tables = {"options": compared, "published": published, "years": document["years"], "budget": document["budget"]}
+        for name, rows in tables.items():
+            write_table(rows, fresh / f"{name}.csv")
+        placed = [(option.name, option.plan) for option in options if option.plan is not None]
+        futures = [
+            pd.DataFrame(
+                {
+                    "option": name,
+                    "future": [scenario.name for scenario in plan.problem.scenarios],
+                    "probability": np.asarray(plan.probability),
+                    "present_gbp": np.asarray(plan.scenario_pounds),
+                }
+            )
+            for name, plan in placed
+        ]
+        pd.concat(futures).to_parquet(fresh / "futures-options.parquet", index=False)
+        (fresh / APPRAISAL).write_text(_json(document), encoding="utf-8")
+
+
+def _json(document: Row) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
 def write_simulation(document: Row, folder: Path) -> None:
     """Write a simulation's document and tables to a folder, as ``write_plan`` does."""
     with _replacing(folder) as fresh:
         for name in ("quarters", "occupancy", "years", "terms"):
             rows = [{"option": row["option"], **_flat(each)} for row in document["options"] for each in row[name]]
             write_table(rows, fresh / f"{name}.csv")
-        (fresh / SIMULATION).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (fresh / SIMULATION).write_text(_json(document), encoding="utf-8")
 
 
 def _flat(row: Row) -> Row:
@@ -167,7 +202,7 @@ def _write_everything(plan: Plan, document: Row, folder: Path) -> None:
     _write_futures(plan, folder)
     if plan.kept is not None:
         (folder / KEPT).write_bytes(plan.kept.to_bytes())
-    (folder / DOCUMENT).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / DOCUMENT).write_text(_json(document), encoding="utf-8")
 
 
 def write_table(rows: list[Row], path: Path) -> None:
