@@ -440,7 +440,11 @@ def timeline_table(plan: Plan) -> list[Row]:
 
     for place, begin in enumerate(problem.begins):
         if plan.decisions.homes_begun[place]:
-            home, begun, opened = plan.instance.homes[begin.home], problem.periods[begin.period], plan.opening(place, 0.5)
+            home, begun, opened = (
+                plan.instance.homes[begin.home],
+                problem.periods[begin.period],
+                plan.opening(place, 0.5),
+            )
             lead = np.ceil(float(home.lead_months.quantile(0.5)) * (1 + home.duration_bias) - 1e-9)
             asked = None if plan.instance.scenarios else months_after(begun, int(lead))
             row(
