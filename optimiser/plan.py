@@ -445,7 +445,7 @@ def timeline_table(plan: Plan) -> list[Row]:
                 problem.periods[begin.period],
                 plan.opening(place, 0.5),
             )
-            lead = np.ceil(float(home.lead_months.quantile(0.5)) * (1 + home.duration_bias) - 1e-9)
+            lead = np.ceil(float(home.lead_months.quantile(np.array(0.5))) * (1 + home.duration_bias) - 1e-9)
             asked = None if plan.instance.scenarios else months_after(begun, int(lead))
             row(
                 "in_house",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
@@ -465,7 +466,7 @@ def _evidence(instance: Instance, ranked: list[Swing] | None) -> Row:
         register.append(
             {
                 "figure": key,
-                "value": str(value) if isinstance(value, (Distribution, tuple)) else value,
+                "value": _plain(value),
                 "evidence": evidence.evidence,
                 "document": evidence.document,
                 "place": evidence.place,
@@ -492,6 +493,13 @@ def _evidence(instance: Instance, ranked: list[Swing] | None) -> Row:
         ],
         "register": register,
     }
+
+
+def _plain(value: Any) -> Any:
+    """A figure as its cell has it."""
+    if isinstance(value, tuple):
+        return " ".join(f"{part:g}" for part in value)
+    return str(value) if isinstance(value, Distribution) else value
 
 
 def _warnings(plan: Plan) -> list[str]:

@@ -170,7 +170,7 @@ def places_chart(document: Row) -> altair.Chart:
     first, last = quarters[0], quarters[-1]
 
     def part(row: Row) -> float:
-        return sum(row[f"{kind}_expected"] for kind in HELD) / max(row["all_expected"], 1e-9)
+        return float(sum(row[f"{kind}_expected"] for kind in HELD) / max(row["all_expected"], 1e-9))
 
     finding = f"Beds held in advance house {part(first):.0%} of children at first, and {part(last):.0%} at the end"
     words = "; ".join(

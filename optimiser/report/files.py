@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,8 +84,72 @@ def read_kept(folder: Path) -> Kept:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether ``--out`` has written the folder."""
+    """Whether ``plan --out`` has written the folder."""
     return (folder / DOCUMENT).is_file()
+
+
+def read_documents(folders: Sequence[Path]) -> dict[str, Row]:
+    """The documents that runs have left in folders, by the command that made each.
+
+    Raises
+    ------
+    InstanceError
+        Where a folder holds none, one cannot be read, or two are of the same command.
+    """
+    faults: list[Fault] = []
+    found: dict[str, Row] = {}
+    for folder in folders:
+        files = {command: folder / name for command, name in DOCUMENTS.items() if (folder / name).is_file()}
+        if not files:
+            fix = (
+                "Name folders that optimiser plan --out, appraise --out or simulate --out has written, or one instance."
+            )
+            faults.append(Fault(str(folder), None, "", "", "holds no run", fix))
+        for command, file in files.items():
+            if command in found:
+                fix = "Name one folder of each command."
+                faults.append(Fault(str(file), None, "", "", f"is a second run of optimiser {command}", fix))
+            try:
+                found[command] = json.loads(file.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                faults.append(Fault(str(file), None, "", "", "cannot be read", f"Run optimiser {command} --out again."))
+    if faults:
+        raise InstanceError(faults, "the runs")
+    return found
+
+
+def write_report(documents: dict[str, Row], kinds: Sequence[str], folder: Path) -> list[Path]:
+    """Write page, workbook and paper, as named, to a folder: all of them or none.
+
+    Returns
+    -------
+    Paths of the files, each named after the instance. A file of that name is replaced.
+    """
+    from optimiser.report.page import page
+    from optimiser.report.paper import paper
+    from optimiser.report.workbook import workbook
+
+    makers = {
+        "page": (".html", lambda: page(documents).encode()),
+        "workbook": (".xlsx", lambda: workbook(documents)),
+        "paper": (".docx", lambda: paper(documents)),
+    }
+    made = {makers[kind][0]: makers[kind][1]() for kind in kinds}
+    name = documents["plan"]["instance"]["name"]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = []
+        for ending, content in made.items():
+            path = folder / f"{name}{ending}"
+            fresh = path.with_name(f".{path.name}-new")
+            fresh.write_bytes(content)
+            fresh.replace(path)
+            written.append(path)
+    except OSError as error:
+        fix = "Name a folder that can be written, and close the file elsewhere."
+        fault = Fault(str(folder), None, "--to", "", f"cannot be written: {error.strerror}", fix)
+        raise InstanceError([fault], "the command") from error
+    return written
 
 
 def read_run(folder: Path) -> tuple[Instance, Row]:
