@@ -23,6 +23,7 @@ Row = dict[str, Any]
 PALETTE = {
     "in_house": "#0072b2",
     "block": "#a6d8f5",
+    "existing": "#009e73",
     "spot": "#e69f00",
     "unregistered": "#d55e00",
     "neutral": "#595959",
@@ -107,7 +108,7 @@ COSTS = {
     "in_house_gbp": ("in_house", "Own homes"),
     "capital_less_residual_gbp": ("other", "Capital less residual"),
     "block_gbp": ("block", "Block contracts"),
-    "existing_gbp": ("further", "Contracts in place"),
+    "existing_gbp": ("existing", "Contracts in place"),
     "spot_gbp": ("spot", "Spot purchase"),
     "unregistered_gbp": ("unregistered", "No registered place"),
     "moves_and_closures_gbp": ("range", "Moves and closures"),
@@ -328,7 +329,7 @@ STAGES = {
     "Award to first bed": PALETTE["other"],
     "Own home open": PALETTE["in_house"],
     "Block beds": PALETTE["block"],
-    "Contract in place": PALETTE["further"],
+    "Contract in place": PALETTE["existing"],
 }
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,7 +129,7 @@ def write_report(documents: dict[str, Row], kinds: Sequence[str], folder: Path) 
     from optimiser.report.paper import paper
     from optimiser.report.workbook import workbook
 
-    makers = {
+    makers: dict[str, tuple[str, Callable[[], bytes]]] = {
         "page": (".html", lambda: page(documents).encode()),
         "workbook": (".xlsx", lambda: workbook(documents)),
         "paper": (".docx", lambda: paper(documents)),

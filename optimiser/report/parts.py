@@ -456,7 +456,7 @@ def _published_tables(published: list[Row]) -> list[Table]:
         if matters(row, move)
     )
     if moves:
-        columns = (
+        moved = (
             Column("title", "Result"),
             Column("what", "Assumption"),
             Column("low", "It goes from", "value"),
@@ -465,7 +465,7 @@ def _published_tables(published: list[Row]) -> list[Table]:
             Column("at_high", "and to", "figure"),
         )
         caption = "How far published results move over the ranges of what is assumed in them"
-        tables.append(Table("Published moved", caption, columns, moves))
+        tables.append(Table("Published moved", caption, moved, moves))
     return tables
 
 
