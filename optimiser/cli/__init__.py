@@ -41,6 +41,7 @@ for command in (
     reporting.report,
     instances.check,
     instances.new,
+    instances.convert,
     instances.instances,
 ):
     app.command()(command)

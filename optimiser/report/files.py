@@ -179,13 +179,18 @@ def read_run(folder: Path) -> tuple[Instance, Row]:
 
 
 def write_plan(plan: Plan, document: Row, folder: Path, source: Path) -> None:
-    """Write a plan to a folder, with the instance from ``source``.
+    """Write a plan to a folder, with the instance from ``source``, a folder or a workbook.
 
     An earlier run there is replaced, once everything new has been written beside it.
     """
     with _replacing(folder) as fresh:
         _write_everything(plan, document, fresh)
-        shutil.copytree(source, fresh / INSTANCE)
+        if source.is_dir():
+            shutil.copytree(source, fresh / INSTANCE)
+        else:
+            from optimiser.instance.workbook import convert
+
+            convert(source, fresh / INSTANCE)
 
 
 def write_appraisal(options: list[Appraised], document: Row, folder: Path) -> None:
