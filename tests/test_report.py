@@ -8,14 +8,17 @@ import re
 import zipfile
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import docx
 import pytest
 from python_calamine import CalamineWorkbook
+from typer.testing import CliRunner
 
 from optimiser.analysis import planning
 from optimiser.analysis.planning import Asked, make_appraisal, make_plan
+from optimiser.cli import app
 from optimiser.errors import InstanceError
 from optimiser.instance.reading import read_instance
 from optimiser.report import charts
@@ -313,6 +316,42 @@ def test_a_folder_without_a_run_and_a_second_plan_are_named_together(runs: list[
         read_documents([runs[0], runs[0], tmp_path])
     assert "is a second run of optimiser plan. Name one folder of each command." in str(refused.value)
     assert f"{tmp_path}: holds no run. Name folders that" in str(refused.value)
+
+
+def test_the_command_writes_all_three_or_those_that_are_named(runs: list[Path], tmp_path: Path) -> None:
+    words = ["report", *map(str, runs), "--to", str(tmp_path)]
+    assert CliRunner().invoke(app, [*words, "--paper"]).exit_code == 0
+    assert {path.suffix for path in tmp_path.iterdir()} == {".docx"}
+    done = CliRunner().invoke(app, words)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".html", ".xlsx", ".docx"}
+    assert done.output.splitlines() == [f"Written to {tmp_path / f'plan.{kind}'}." for kind in ("html", "xlsx", "docx")]
+
+
+def test_the_command_says_what_is_missing_where_only_options_were_appraised(runs: list[Path], tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["report", str(runs[1]), "--to", str(tmp_path)])
+    assert "hold no plan" in str(done.exception)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_plans_and_appraises_an_instance_from_what_the_plan_has_learned(
+    documents: Documents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Asked] = []
+
+    def make(name: str) -> Any:
+        def made(_: object, given: Asked, __: object) -> tuple[SimpleNamespace, Row]:
+            asked.append(given)
+            return SimpleNamespace(kept="learned"), documents[name]
+
+        return made
+
+    monkeypatch.setattr(planning, "make_plan", make("plan"))
+    monkeypatch.setattr(planning, "make_appraisal", make("appraise"))
+    words = ["report", "kent-in-house-2025", "--scenarios", "7", "--page", "--to", str(tmp_path)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert [given.scenarios for given in asked] == [7, 7]
+    assert asked[0].keep and asked[1].start == "learned"
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.html"]
 
 
 def test_an_appraisal_is_written_with_what_each_option_costs_in_each_future(runs: list[Path]) -> None:

@@ -43,7 +43,7 @@ def refuse_unless_writable(folder: Path) -> None:
     InstanceError
         If the folder holds something that is not an earlier run, or cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not _own(folder))):
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not holds_documents(folder))):
         fix = "Name a new folder, or one that an earlier run has written."
         raise InstanceError([Fault(str(folder), None, "--out", "", "holds other files", fix)], "the command")
     parent = folder.absolute().parent
