@@ -54,7 +54,8 @@ def refuse_unless_writable(folder: Path) -> None:
         raise InstanceError([Fault(str(folder), None, "--out", "", "cannot be written", fix)], "the command")
 
 
-def _own(folder: Path) -> bool:
+def holds_documents(folder: Path) -> bool:
+    """Whether ``--out`` of any command has written the folder."""
     return any((folder / name).is_file() for name in DOCUMENTS.values())
 
 
