@@ -299,7 +299,12 @@ def timeline_chart(document: Row) -> altair.Chart:
         altair.Chart(altair.Data(values=spans))
         .mark_bar(height=14, stroke="black", strokeWidth=0.4)
         .encode(
-            x=altair.X("from:T", title=None, axis=altair.Axis(format="%b %y", labelOverlap=True)),
+            x=altair.X(
+                "from:T",
+                title=None,
+                axis=altair.Axis(format="%b %y", labelOverlap=True),
+                scale=altair.Scale(domain=[start, end]),
+            ),
             x2="to:T",
             y=lines,
             color=_colours("stage", [(stage, STAGES[stage]) for stage in stages]),
@@ -411,13 +416,17 @@ def _colours(field: str, pairs: list[tuple[str, str]]) -> Any:
     return altair.Color(f"{field}:N", scale=scale, legend=legend)
 
 
-def _line_names(document: list[Row], names: dict[str, str]) -> list[Any]:
-    """What each line is called, beside its last point."""
+def _line_names(totals: list[Row], names: dict[str, str]) -> list[Any]:
+    """What each line is called, beside its last point, and no closer to another name than can be read."""
     import altair
 
-    last = document[-1]
-    data = altair.Data(values=[{"date": last["date"], "at": last[key], "words": words} for key, words in names.items()])
-    marks = altair.Chart(data).mark_text(align="left", dx=5, fontSize=11)
+    last = totals[-1]
+    apart = 0.05 * max(row[key] for row in totals for key in names)
+    values: list[Row] = []
+    for key in sorted(names, key=lambda key: float(last[key])):
+        at = last[key] if not values else max(last[key], values[-1]["at"] + apart)
+        values.append({"date": last["date"], "at": at, "words": names[key]})
+    marks = altair.Chart(altair.Data(values=values)).mark_text(align="left", dx=5, fontSize=11)
     return [marks.encode(x="date:T", y="at:Q", text="words:N")]
 
 
