@@ -47,6 +47,7 @@ def documents() -> dict[str, Documents]:
             patch.setattr(planning, name, futures)
         patch.setattr(planning, "swings", lambda *_: [])
         patch.setattr(planning, "worths", lambda *_: [])
+        patch.setattr(planning, "simulated_ranking", lambda *_: None)
         asked = Asked(scenarios=2, gap=0.05)
         for name in NAMES:
             instance = optimiser.load(name)
