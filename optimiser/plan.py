@@ -102,8 +102,13 @@ class Plan:
 
     @cached_property
     def usable_beds_by_kind(self) -> dict[str, Floats]:
-        """Beds held whose number is known, as many as matching lets be filled, by kind of source, each [scenario, period]."""
+        """Beds held in advance, as many as matching lets be filled, by kind of source, each [scenario, period].
+
+        Beds of a council building that a provider runs are those of the provider's contract, and counted there.
+        """
         kinds = [KIND_OF[self.problem.source_kind(source)] for source in range(len(self.problem.sources))]
+        for home, council_run in enumerate(self.problem.home_council_run):
+            kinds[home] = "in_house" if council_run else "building"
         beds = self.verified.usable_beds
         return {kind: beds[:, [k == kind for k in kinds]].sum(axis=1) for kind in HELD}
 
@@ -426,7 +431,8 @@ def decisions_table(problem: Problem, decisions: Decisions, plan: Plan | None = 
 def timeline_table(plan: Plan) -> list[Row]:
     """When each home is acquired, asks for registration and opens, each lot is awarded and ends, and what is in place expires.
 
-    One row a decision to begin or award, and one for each existing contract that expires. ``registration`` is the month in which a
+    One row a decision to begin or award, and one for each existing contract that expires; ``kind`` is in_house, building (of the
+    council, run by a provider), block or existing. ``registration`` is the month in which a
     home asks for registration in half of the draws of its lead time, purchases that fall through not counted; None where a table
     of futures gives the lead times. ``first_child_p50`` and ``first_child_p90`` are as in ``decisions_table``. ``ends`` is the
     first month without the beds, extensions taken included, where the first child comes in by ``first_child_p50``.
@@ -448,7 +454,7 @@ def timeline_table(plan: Plan) -> list[Row]:
             lead = np.ceil(float(home.lead_months.quantile(np.array(0.5))) * (1 + home.duration_bias) - 1e-9)
             asked = None if plan.instance.scenarios else months_after(begun, int(lead))
             row(
-                "in_house",
+                "in_house" if home.operator == "council" else "building",
                 home.home,
                 problem.nodes[begin.node].branch,
                 month=begun,

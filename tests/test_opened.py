@@ -70,6 +70,17 @@ def written(documents: dict[str, Documents], tmp_path_factory: pytest.TempPathFa
     return folder
 
 
+def test_beds_of_a_building_that_a_provider_runs_are_counted_once(documents: dict[str, Documents]) -> None:
+    plan = documents["cambridgeshire-residential-2024"]["plan"]
+    built = {row["kind"]: 0 for row in plan["timeline"]} | {"block": 0}
+    for row in plan["timeline"]:
+        built[row["kind"]] += row["beds"]
+    assert built["building"] == built["block"] > 0
+    for row in plan["quarters"]:
+        assert row["in_house_usable_beds"] == 0
+        assert row["block_expected"] <= row["block_usable_beds"] + 1e-6 <= built["block"] + 1e-6
+
+
 def test_pages_have_no_axe_violation_no_console_error_and_fetch_nothing(written: Path) -> None:
     chromium = program("chromium")
     browsing = pytest.importorskip("playwright.sync_api")

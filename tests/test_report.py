@@ -102,6 +102,26 @@ def test_columns_that_add_others_hold_their_sum(documents: Documents) -> None:
     assert added
 
 
+def test_children_live_in_beds_that_are_held_and_add_up_to_all(documents: Documents) -> None:
+    for row in documents["plan"]["quarters"]:
+        assert row["all_expected"] == pytest.approx(sum(row[f"{kind}_expected"] for kind in charts.SOURCES))
+        assert row["all_p10"] <= row["all_p90"]
+        for kind in charts.HELD:
+            assert row[f"{kind}_expected"] <= row[f"{kind}_usable_beds"] + 1e-6
+
+
+def test_an_option_that_costs_more_than_doing_nothing_has_that_among_its_risks(documents: Documents) -> None:
+    told = deepcopy(documents)
+    row = next(row for row in told["appraise"]["options"] if row["option"] == "one-home")
+    row["saving_gbp"] = -2_000_000.0
+    benefits, risks = (
+        next(line for line in words_of(paper(told)).split(row["title"])[-2].splitlines() if line.startswith(label))
+        for label in ("Benefits", "Risks")
+    )
+    assert "£2.00m more than doing nothing" in risks
+    assert "more than doing nothing" not in benefits
+
+
 # charts
 
 
@@ -293,7 +313,7 @@ def test_a_plan_that_does_nothing_is_told_as_such(documents: Documents) -> None:
     told["plan"] |= {"decisions": [], "timeline": [], "limits": [], "capital": [], "voids": [], "break_even": []}
     words = words_of(paper(told))
     assert "agree to begin no home and award no contract now" in words
-    assert "The plan begins no home" in words
+    assert "The plan opens no home that the council would run" in words
     assert "Begin no home, award no lot" in page(told)
     assert workbook(told).startswith(b"PK")
 

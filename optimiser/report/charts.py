@@ -333,6 +333,7 @@ STAGES = {
     "Registration": PALETTE["range"],
     "Award to first bed": PALETTE["other"],
     "Own home open": PALETTE["in_house"],
+    "Building for a provider": PALETTE["spot"],
     "Block beds": PALETTE["block"],
     "Contract in place": PALETTE["existing"],
 }
@@ -359,7 +360,7 @@ def options_chart(document: Row) -> altair.Chart:
     )
     scale = altair.Scale(zero=False, nice=True)
     wide = base.mark_rule(color="black", strokeWidth=1.5).encode(
-        x=altair.X("p10:Q", title="£m, present real", scale=scale), x2="p90:Q"
+        x=altair.X("p10:Q", title="£m, present real", scale=scale, axis=altair.Axis(tickCount=8)), x2="p90:Q"
     )
     half = base.mark_bar(height=14, color=PALETTE["block"], stroke="black", strokeWidth=0.5).encode(
         x=altair.X("p25:Q", scale=scale), x2="p75:Q"
@@ -440,10 +441,10 @@ def _spans(row: Row, start: str, end: str) -> list[Row]:
     first, last = row["first_child_p50"], row["ends"]
     opened = end if first is None else _month(first)
     closed = end if last is None else _month(last)
-    if row["kind"] == "in_house":
+    if row["kind"] in ("in_house", "building"):
         asked = opened if row["registration"] is None else _month(row["registration"])
         stages = [("Acquisition", _month(row["month"]), asked), ("Registration", asked, opened)]
-        stages.append(("Own home open", opened, closed))
+        stages.append(("Own home open" if row["kind"] == "in_house" else "Building for a provider", opened, closed))
     elif row["kind"] == "block":
         stages = [("Award to first bed", _month(row["month"]), opened), ("Block beds", opened, closed)]
     else:
@@ -453,7 +454,7 @@ def _spans(row: Row, start: str, end: str) -> list[Row]:
 
 
 def _timeline_finding(rows: list[Row]) -> str:
-    first = [row for row in rows if row["kind"] != "existing" and row["first_child_p50"] is not None]
+    first = [row for row in rows if row["kind"] in ("in_house", "block") and row["first_child_p50"] is not None]
     expiring = [row for row in rows if row["kind"] == "existing"]
     if not first:
         return (
@@ -470,7 +471,7 @@ def _timeline_finding(rows: list[Row]) -> str:
 def _timeline_words(row: Row) -> str:
     if row["kind"] == "existing":
         return f"{row['title']} expires in {month(row['ends'])}."
-    done = "begun" if row["kind"] == "in_house" else "awarded"
+    done = "awarded" if row["kind"] == "block" else "begun"
     branch = f" if {row['branch']}" if row["branch"] else ""
     asked = f", registration asked for in {month(row['registration'])}" if row["registration"] else ""
     ends = f", ends {month(row['ends'])}" if row["ends"] else ""

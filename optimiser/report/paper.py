@@ -158,7 +158,7 @@ def _options(writer: _Writer, plan: Row, appraisal: Row | None, part: Part | Non
             writer.paragraphs([f"Not priced: {'; '.join(row['broken'])}."])
             continue
         writer.labelled("Benefits", _benefits(row, nothing, step))
-        writer.labelled("Risks", _option_risks(row, step))
+        writer.labelled("Risks", _option_risks(row, nothing, step))
         years = [found for found in appraisal["years"] if found["option"] == row["option"]]
         by_year = ", ".join(f"{found['year']} {pounds(found['nominal_gbp'], step)}" for found in years)
         writer.labelled(
@@ -168,21 +168,36 @@ def _options(writer: _Writer, plan: Row, appraisal: Row | None, part: Part | Non
         )
 
 
+def _against_nothing(row: Row, nothing: Row | None, step: float) -> tuple[list[str], list[str]]:
+    """What is better than doing nothing, and what is worse."""
+    better: list[str] = []
+    worse: list[str] = []
+    if nothing is None or nothing is row or nothing["expected_cost_gbp"] is None:
+        return better, worse
+    saving = row["saving_gbp"]
+    if abs(saving) >= step / 2:
+        words = f"{pounds(abs(saving), step)} {'less' if saving > 0 else 'more'} than doing nothing"
+        (better if saving > 0 else worse).append(words)
+    more = row["unregistered_child_weeks"] - nothing["unregistered_child_weeks"]
+    if abs(more) >= 0.05:
+        (worse if more > 0 else better).append(f"{_weeks_words(more)} child-weeks without a registered place")
+    return better, worse
+
+
 def _benefits(row: Row, nothing: Row | None, step: float) -> str:
-    words = [f"cheapest of all options in {share(row['probability_cheapest'])} of futures"]
-    if nothing is not None and nothing is not row and nothing["expected_cost_gbp"] is not None:
-        saving, fewer = row["saving_gbp"], nothing["unregistered_child_weeks"] - row["unregistered_child_weeks"]
-        words.insert(0, f"{pounds(abs(saving), step)} {'less' if saving >= 0 else 'more'} than doing nothing")
-        words.insert(
-            1, f"{number(abs(fewer))} {'fewer' if fewer >= 0 else 'more'} child-weeks without a registered place"
-        )
+    words, _ = _against_nothing(row, nothing, step)
+    words.append(f"cheapest of all options in {share(row['probability_cheapest'])} of futures")
     return "; ".join(words) + "."
 
 
-def _option_risks(row: Row, step: float) -> str:
-    words = [
+def _option_risks(row: Row, nothing: Row | None, step: float) -> str:
+    _, words = _against_nothing(row, nothing, step)
+    weeks = row["unregistered_p90_child_weeks"]
+    words += [
         f"one future in ten costs more than {pounds(row['p90_gbp'], step)}",
-        f"one in ten has more than {number(row['unregistered_p90_child_weeks'])} child-weeks without a registered place",
+        f"one in ten has more than {number(weeks)} child-weeks without a registered place"
+        if weeks >= 0.05
+        else "nine in ten have no child-week without a registered place",
     ]
     below = row["probability_below_doing_nothing"]
     if below is not None and row["option"] != "do-nothing":
@@ -222,7 +237,9 @@ def _legal(writer: _Writer, plan: Row) -> None:
         for row in homes
     )
     if not homes:
-        writer.paragraphs(["The plan begins no home, and so needs no registration of the council's own."])
+        writer.paragraphs(
+            ["The plan opens no home that the council would run, and so needs no registration of its own."]
+        )
 
 
 def _not_proposed(writer: _Writer, plan: Row, appraisal: Row | None) -> None:
@@ -349,6 +366,7 @@ class _Writer:
         first = FIRST_COLUMN * PRINTED_CM if len(columns) > 1 else PRINTED_CM
         other = (PRINTED_CM - first) / max(len(columns) - 1, 1)
         for place, column_made in enumerate(made.columns):
+            column_made.width = Cm(other if place else first)
             for cell in column_made.cells:
                 cell.width = Cm(other if place else first)
         self._cells(made.rows[0], [column.head for column in columns], columns, bold=True)

@@ -288,7 +288,7 @@ def risks(documents: Documents) -> Part:
         f"Late opening: {row['title']} has its first child by {month(row['first_child_p50'])} in half the futures, and by "
         f"{month(row['first_child_p90'])} in nine of ten{_if(row)}."
         for row in plan["timeline"]
-        if row["kind"] != "existing"
+        if row["kind"] in ("in_house", "block")
     ]
     points.append(void_words(plan, step))
     points += [
