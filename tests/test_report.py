@@ -335,7 +335,16 @@ def test_a_folder_without_a_run_and_a_second_plan_are_named_together(runs: list[
     with pytest.raises(InstanceError) as refused:
         read_documents([runs[0], runs[0], tmp_path])
     assert "is a second run of optimiser plan. Name one folder of each command." in str(refused.value)
-    assert f"{tmp_path}: holds no run. Name folders that" in str(refused.value)
+    assert f"{tmp_path}: holds no run that a report is made from. Name folders that" in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", "no document", ""])
+def test_a_document_that_is_broken_or_of_an_earlier_version_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(
+        InstanceError, match=r"plan\.json: is not a document of this version .* Run optimiser plan --out again\."
+    ):
+        read_documents([tmp_path])
 
 
 def test_the_command_writes_all_three_or_those_that_are_named(runs: list[Path], tmp_path: Path) -> None:

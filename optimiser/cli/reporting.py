@@ -17,7 +17,7 @@ Runs = Annotated[
     list[str],
     typer.Argument(
         metavar="RUN…|INSTANCE",
-        help="Folders that plan --out, appraise --out … have written, or an instance to plan and appraise first.",
+        help="Folders that plan --out and appraise --out have written, or an instance to plan and appraise first.",
     ),
 ]
 

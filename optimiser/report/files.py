@@ -29,6 +29,8 @@ SIMULATION = "simulation.json"
 #: Documents that ``--out`` writes, by the command that does.
 DOCUMENTS = {"plan": DOCUMENT, "appraise": APPRAISAL, "simulate": SIMULATION}
 KEPT = "kept.npz"
+#: Documents that a report is made from, each with a key that those of earlier versions lack.
+REPORTED = {"plan": "timeline", "appraise": "versions"}
 #: Copy of the instance that a run was made on, so that it can be read again whatever becomes of the original.
 INSTANCE = "instance"
 #: Tables of the document that are written as CSV.
@@ -95,25 +97,29 @@ def read_documents(folders: Sequence[Path]) -> dict[str, Row]:
     Raises
     ------
     InstanceError
-        Where a folder holds none, one cannot be read, or two are of the same command.
+        Where a folder holds none, one cannot be read or is of an earlier version, or two are of the same command.
     """
     faults: list[Fault] = []
     found: dict[str, Row] = {}
     for folder in folders:
-        files = {command: folder / name for command, name in DOCUMENTS.items() if (folder / name).is_file()}
+        files = {
+            command: folder / DOCUMENTS[command] for command in REPORTED if (folder / DOCUMENTS[command]).is_file()
+        }
         if not files:
-            fix = (
-                "Name folders that optimiser plan --out, appraise --out or simulate --out has written, or one instance."
-            )
-            faults.append(Fault(str(folder), None, "", "", "holds no run", fix))
+            fix = "Name folders that optimiser plan --out or appraise --out has written, or one instance."
+            faults.append(Fault(str(folder), None, "", "", "holds no run that a report is made from", fix))
         for command, file in files.items():
             if command in found:
                 fix = "Name one folder of each command."
                 faults.append(Fault(str(file), None, "", "", f"is a second run of optimiser {command}", fix))
             try:
                 found[command] = json.loads(file.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                faults.append(Fault(str(file), None, "", "", "cannot be read", f"Run optimiser {command} --out again."))
+                whole = REPORTED[command] in found[command]
+            except (OSError, ValueError, TypeError):
+                whole = False
+            if not whole:
+                rule = "is not a document of this version that can be read"
+                faults.append(Fault(str(file), None, "", "", rule, f"Run optimiser {command} --out again."))
     if faults:
         raise InstanceError(faults, "the runs")
     return found
