@@ -28,6 +28,8 @@ Row = dict[str, Any]
 
 #: Kinds of source in the order in which they are shown.
 KINDS = ("in_house", "block", "existing", "spot", "unregistered")
+#: Kinds whose beds are held, and not bought one at a time.
+HELD = ("in_house", "block", "existing")
 KIND_OF = {"home": "in_house", "lot": "block", "supply": "existing", "spot": "spot", "unregistered": "unregistered"}
 
 #: Cost terms that are shown together in a table by financial year.
@@ -109,6 +111,18 @@ class Plan:
         return {kind: by_source[:, [k == kind for k in kinds]].sum(axis=1) for kind in KINDS}
 
     @cached_property
+    def usable_beds_by_kind(self) -> dict[str, Floats]:
+        """Beds held in advance, as many as matching lets be filled, by kind of source, each [scenario, period].
+
+        Beds of a council building that a provider runs are those of the provider's contract, and counted there.
+        """
+        kinds = [KIND_OF[self.problem.source_kind(source)] for source in range(len(self.problem.sources))]
+        for home, council_run in enumerate(self.problem.home_council_run):
+            kinds[home] = "in_house" if council_run else "building"
+        beds = self.verified.usable_beds
+        return {kind: beds[:, [k == kind for k in kinds]].sum(axis=1) for kind in HELD}
+
+    @cached_property
     def unregistered_child_weeks(self) -> Floats:
         """Child-weeks without a registered place, [scenario]."""
         weeks: Floats = self.children_by_kind["unregistered"] @ self.problem.weeks
@@ -146,10 +160,15 @@ class Plan:
         return np.array([bands.get(name, 0.0) for name in self.problem.sources])
 
     def children_table(self) -> list[Row]:
-        """By quarter: children by kind of source (expected, P10, P90), moves, and children placed out of area."""
+        """By quarter: children by kind of source and in all (expected, P10, P90), usable beds, moves, out of area.
+
+        Usable beds are the most that matching lets be filled, expected: own homes open, block beds delivered, beds in place.
+        """
         rows: list[Row] = []
         names, _ = self.by_quarter(np.zeros(len(self.problem.periods)))
         table = {kind: self.by_quarter(children)[1] for kind, children in self.children_by_kind.items()}
+        table["all"] = sum(table.values(), np.zeros((len(self.probability), len(names))))
+        usable = {kind: self.by_quarter(beds)[1] for kind, beds in self.usable_beds_by_kind.items()}
         months = self.by_quarter(self.moves / self.problem.period_months)[1] * 3
         out_of_area = None
         if self.in_area_share is not None:
@@ -157,10 +176,11 @@ class Plan:
             out_of_area = self.by_quarter(np.einsum("scrt,r->st", self.placed[:, :, :-1], 1 - share[:-1]))[1]
         for place, name in enumerate(names):
             row: Row = {"quarter": name}
-            for kind in KINDS:
-                column = table[kind][:, place]
+            for kind, children in table.items():
+                column = children[:, place]
                 row[f"{kind}_expected"] = self.mean(column)
                 row[f"{kind}_p10"], row[f"{kind}_p90"] = self.quantile(column, 0.1), self.quantile(column, 0.9)
+            row |= {f"{kind}_usable_beds": self.mean(beds[:, place]) for kind, beds in usable.items()}
             row["moves_at_least"] = self.mean(months[:, place])
             if out_of_area is not None:
                 row["out_of_area_expected"] = self.mean(out_of_area[:, place])
@@ -431,6 +451,75 @@ def decisions_table(problem: Problem, decisions: Decisions, plan: Plan | None = 
                 row("recruit", "registered manager", period, now - before, node)
             before = now
     return sorted(rows, key=lambda found: found["month"])
+
+
+def timeline_table(plan: Plan) -> list[Row]:
+    """When each home is acquired, asks for registration and opens, each lot is awarded and ends, and what is in place expires.
+
+    One row a decision to begin or award, and one for each existing contract that expires; ``kind`` is in_house, building (of the
+    council, run by a provider), block or existing. ``registration`` is the month in which a
+    home asks for registration in half of the draws of its lead time, purchases that fall through not counted; None where a table
+    of futures gives the lead times. ``first_child_p50`` and ``first_child_p90`` are as in ``decisions_table``. ``ends`` is the
+    first month without the beds, extensions taken included, where the first child comes in by ``first_child_p50``.
+    """
+    rows: list[Row] = []
+    titles, problem = titles_of(plan.instance), plan.problem
+
+    def row(kind: str, item: str, branch: str, **dates: str | int | None) -> None:
+        empty: Row = dict.fromkeys(("month", "registration", "first_child_p50", "first_child_p90", "ends", "beds"))
+        rows.append({"kind": kind, "item": item, "title": titles[item], "branch": branch, **empty, **dates})
+
+    for place, begin in enumerate(problem.begins):
+        if plan.decisions.homes_begun[place]:
+            home, begun, opened = (
+                plan.instance.homes[begin.home],
+                problem.periods[begin.period],
+                plan.opening(place, 0.5),
+            )
+            lead = np.ceil(float(home.lead_months.quantile(np.array(0.5))) * (1 + home.lead_bias()) - 1e-9)
+            asked = None if plan.instance.scenarios else months_after(begun, int(lead))
+            row(
+                "in_house" if home.operator == "council" else "building",
+                home.home,
+                problem.nodes[begin.node].branch,
+                month=begun,
+                registration=asked if opened is None or asked is None else min(asked, opened),
+                first_child_p50=opened,
+                first_child_p90=plan.opening(place, 0.9),
+                beds=int(plan.decisions.homes_begun[place] * problem.home_beds[begin.home]),
+            )
+    for place, award in enumerate(problem.awards):
+        if plan.decisions.lot_awarded[place]:
+            lot, delivered = plan.instance.lots[award.lot], plan.delivery(place, 0.5)
+            months = lot.term_months + _months_extended(plan, lot.lot, plan.problem.extensions_of(award=place))
+            row(
+                "block",
+                lot.lot,
+                problem.nodes[award.node].branch,
+                month=problem.periods[award.period],
+                first_child_p50=delivered,
+                first_child_p90=plan.delivery(place, 0.9),
+                ends=None if delivered is None else months_after(delivered, months),
+                beds=int(plan.decisions.beds_in_tier[place].sum()),
+            )
+    for place, supply in enumerate(plan.instance.existing):
+        if supply.until is not None:
+            months = _months_extended(plan, supply.supply, problem.extensions_of(supply=place))
+            ends = months_after(supply.until, months)
+            row("existing", supply.supply, "", first_child_p50=supply.start, ends=ends, beds=round(supply.beds))
+    return rows
+
+
+def _months_extended(plan: Plan, contract: str, extensions: Sequence[int]) -> int:
+    """Months by which the extensions taken lengthen a contract, on the path that takes most."""
+    months = {row.option: row.months for row in plan.instance.extensions if row.contract == contract}
+    taken = {plan.problem.extensions[place].option for place in extensions if plan.decisions.extension_taken[place]}
+    return sum(months[option] for option in taken)
+
+
+def months_after(month: str, months: int) -> str:
+    """The month that many months later."""
+    return month_name(month_number(month) + months)
 
 
 def break_even(plan: Plan) -> list[Row]:

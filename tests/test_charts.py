@@ -18,7 +18,7 @@ def luminance(colour: str) -> float:
 
 
 def test_sources_that_are_stacked_next_to_each_other_differ_in_lightness() -> None:
-    order = [luminance(PALETTE[source]) for source in ("in_house", "block", "spot", "unregistered")]
+    order = [luminance(PALETTE[source]) for source in ("in_house", "block", "existing", "spot", "unregistered")]
     for one, other in pairwise(order):
         assert (max(one, other) + 0.05) / (min(one, other) + 0.05) > 1.3
 

@@ -64,7 +64,8 @@ def test_a_command_of_the_readme_is_understood(words: list[str]) -> None:
     for instance in (context.params.get("instance"), context.params.get("path")):
         if instance is not None:
             known = {folder.name for folder in bundled()}
-            assert instance in known or any(call[:1] == ["new"] and instance in call for call in CALLS)
+            name = instance.removesuffix(".xlsx")
+            assert name in known or any(call[:1] == ["new"] and name in call for call in CALLS)
 
 
 def test_there_are_commands_to_plan_appraise_or_begin_with() -> None:

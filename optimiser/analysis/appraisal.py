@@ -213,7 +213,7 @@ def comparison(options: list[Appraised]) -> list[Row]:
             | {
                 "expected_cost_gbp": plan.verified.expected_cost,
                 "saving_gbp": saving,
-                "p90_gbp": plan.quantile(plan.scenario_pounds, 0.9),
+                **{f"p{level}_gbp": plan.quantile(plan.scenario_pounds, level / 100) for level in LEVELS},
                 "capital_gbp": capital_of(plan),
                 "homes": int(max_on_paths(plan, plan.decisions.homes_begun)),
                 "block_beds": int(plan.decisions.beds_in_tier.sum(axis=1).max(initial=0)),
@@ -227,10 +227,12 @@ def comparison(options: list[Appraised]) -> list[Row]:
     return rows
 
 
+#: Percentiles of cost over the futures that an option's row holds.
+LEVELS = (10, 25, 50, 75, 90)
 COMPARED = (
     "expected_cost_gbp",
     "saving_gbp",
-    "p90_gbp",
+    *(f"p{level}_gbp" for level in LEVELS),
     "capital_gbp",
     "homes",
     "block_beds",

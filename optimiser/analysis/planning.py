@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ from optimiser.instance.checks import check_chance
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for
 from optimiser.instance.schema import Capital, Instance
-from optimiser.plan import Plan, Row, break_even, decisions_table, titles_of
+from optimiser.plan import Plan, Row, break_even, decisions_table, timeline_table, titles_of
 from optimiser.solve.engine import WORKERS, Engine, Placing, stopped_by_hand
 from optimiser.solve.executor import executor
 from optimiser.solve.highs import relative_gap
@@ -331,6 +332,8 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
         instance, engine = prepare(instance, asked, pool, reduction)
         refuse_if_stopped(stop)
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
+        if asked.start is not None:
+            engine.take_up(asked.start)
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search, asked.method)
         learned = engine.keep() if stresses else None
@@ -360,6 +363,8 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
         "years": cost_by_year(options),
         "budget": budget_columns(options),
         "published": published_results(instance, options),
+        "asked": _asked_row(plan, asked),
+        "versions": versions(),
         "timings": {"total_seconds": time.perf_counter() - began},
     }
     return options, document
@@ -393,6 +398,7 @@ def plan_document(
         "titles": titles_of(plan.instance),
         "unregistered": _unregistered(plan),
         "decisions": decisions_table(problem, plan.decisions, plan),
+        "timeline": timeline_table(plan),
         "against_paper": _against_paper(plan, compared),
         "quarters": plan.children_table(),
         "years": plan.money_by_year(),
@@ -403,14 +409,7 @@ def plan_document(
         "limits": [_worth_row(plan, row) for row in worth],
         "evidence": _evidence(plan.instance, ranked),
         "warnings": _warnings(plan),
-        "asked": {
-            "scenarios": len(problem.scenarios),
-            "seed": asked.seed,
-            "gap": asked.gap,
-            "capital": asked.capital,
-            "risk_weight": asked.risk_weight,
-            "reduce_from": asked.reduce_from,
-        },
+        "asked": _asked_row(plan, asked),
         "decided": plan.decided,
         "beyond_horizon": _beyond_horizon(plan),
         "versions": versions(),
@@ -430,6 +429,18 @@ def _budget_rows(plan: Plan, nothing: Plan | None) -> Row:
         "saving_in_budget": counted,
         "financing": financing(plan),
         "financing_terms": financing_terms(plan.instance),
+    }
+
+
+def _asked_row(plan: Plan, asked: Asked) -> Row:
+    """What a later command must ask to stand on the same problem."""
+    return {
+        "scenarios": len(plan.problem.scenarios),
+        "seed": asked.seed,
+        "gap": asked.gap,
+        "capital": asked.capital,
+        "risk_weight": asked.risk_weight,
+        "reduce_from": asked.reduce_from,
     }
 
 
@@ -592,7 +603,7 @@ def _evidence(instance: Instance, ranked: list[Swing] | None) -> Row:
         register.append(
             {
                 "figure": key,
-                "value": str(value) if isinstance(value, (Distribution, tuple)) else value,
+                "value": _plain(value),
                 "evidence": evidence.evidence,
                 "document": evidence.document,
                 "place": evidence.place,
@@ -619,6 +630,13 @@ def _evidence(instance: Instance, ranked: list[Swing] | None) -> Row:
         ],
         "register": register,
     }
+
+
+def _plain(value: Any) -> Any:
+    """A figure as its cell has it."""
+    if isinstance(value, tuple):
+        return " ".join(f"{part:g}" for part in value)
+    return str(value) if isinstance(value, Distribution) else value
 
 
 def _warnings(plan: Plan) -> list[str]:

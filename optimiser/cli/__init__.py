@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from optimiser.cli import instances, planning, simulating, tracing, valuing
+from optimiser.cli import instances, planning, reporting, simulating, tracing, valuing
 from optimiser.errors import OptimiserError
 
 app = typer.Typer(
@@ -39,8 +39,10 @@ for command in (
     valuing.value,
     valuing.alternatives,
     tracing.trace,
+    reporting.report,
     instances.check,
     instances.new,
+    instances.convert,
     instances.instances,
 ):
     app.command()(command)

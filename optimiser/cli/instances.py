@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from optimiser.cli.shared import load
+from optimiser.cli.shared import folder_of, load
 
 
 def check(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="A folder, or a bundled instance by name.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A folder, a workbook, or a bundled instance by name.")],
 ) -> None:
     """Check an instance: every fault at once, with file, row, field and what would mend it."""
     found = load(path)
@@ -21,12 +21,34 @@ def check(
 
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Folder to write; its last part names the instance.")],
+    workbook: Annotated[bool, typer.Option("--workbook", help="Write an Excel workbook, NAME.xlsx, instead.")] = False,
 ) -> None:
     """Write a small commented instance that plans as it stands."""
     from optimiser.instance.template import write_template
 
-    write_template(Path(name))
+    if workbook:
+        from optimiser.instance.workbook import ENDING, write_template_workbook
+
+        name = name.removesuffix(ENDING) + ENDING
+        write_template_workbook(Path(name))
+    else:
+        write_template(Path(name))
     typer.echo(f"Written to {name}. Check it: optimiser check {name}. Plan it: optimiser plan {name}.")
+
+
+def convert(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A folder, a workbook, or a bundled instance by name.")
+    ],
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", help="A new folder, or a new workbook that ends in .xlsx.")
+    ],
+) -> None:
+    """Write an instance's folder as a workbook, or its workbook as a folder, without loss."""
+    from optimiser.instance.workbook import convert
+
+    convert(folder_of(source), target)
+    typer.echo(f"Written to {target}. Check it: optimiser check {target}.")
 
 
 def instances() -> None:

@@ -79,6 +79,8 @@ def appraise(
     risk_weight: RiskWeight = None,
     method: Method = "auto",
     stress: Stress = None,
+    start: From = None,
+    out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Set the named options and the optimised plan side by side on the same futures, and published figures beside ours."""
@@ -88,6 +90,16 @@ def appraise(
         asked = asked_of(scenarios, seed, gap, time_limit, capital, risk_weight, method, reduce_from)
         asked = replace(asked, stresses=tuple(stress or ()))
         found = load(instance)
+        if out is not None:
+            from optimiser.report.files import refuse_unless_writable
+
+            refuse_unless_writable(out)
+        asked = replace(asked, start=None if start is None else kept_in(start))
         with telling() as told:
-            _, document = make_appraisal(found, asked, told)
+            options, document = make_appraisal(found, asked, told)
+    if out is not None:
+        from optimiser.report.files import write_appraisal
+
+        write_appraisal(options, document, out)
     show(document, as_json, "show_appraisal")
+    say_written(out, as_json)

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 InstanceArgument = Annotated[
     str,
-    typer.Argument(metavar="INSTANCE", help="A bundled instance by name, or a folder. List them: optimiser instances."),
+    typer.Argument(
+        metavar="INSTANCE",
+        help="A bundled instance by name, a folder, or a workbook (.xlsx). List them: optimiser instances.",
+    ),
 ]
 Scenarios = Annotated[
     int | None, typer.Option(min=1, help="Futures to plan on; the instance's own number if left out.")

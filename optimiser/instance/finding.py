@@ -25,7 +25,7 @@ def bundled() -> list[Path]:
 
 
 def find_instance(name_or_path: str) -> Path:
-    """Folder of an instance: a path to a folder that exists, else the name of one that comes with the optimiser.
+    """Where an instance is: a path to a folder or workbook that exists, else the name of one that comes with the optimiser.
 
     Raises
     ------
@@ -33,10 +33,10 @@ def find_instance(name_or_path: str) -> Path:
         Where there is neither.
     """
     path = Path(name_or_path)
-    if name_or_path and path.is_dir():
+    if name_or_path and (path.is_dir() or (path.is_file() and path.suffix.lower() == ".xlsx")):
         return path
     if path.is_file():
-        fix = f"Name the folder that holds {SETTINGS_FILE}."
+        fix = f"Name the folder that holds {SETTINGS_FILE}, or a workbook that ends in .xlsx."
         raise InstanceError([Fault(name_or_path, None, "", "", "is a file, not an instance's folder", fix)], path.name)
     known = bundled()
     for folder in known:

@@ -45,22 +45,43 @@ class SettingsText:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as written: its header and records, each with its number as a spreadsheet shows it."""
+    """A table as written: its header and records, each with its number as a spreadsheet shows it.
+
+    ``places`` are the positions of its columns in a workbook's sheet; empty where they are as they stand.
+    """
 
     file: str
     header: tuple[int, tuple[str, ...]]
     records: tuple[tuple[int, tuple[str, ...]], ...]
+    places: tuple[int, ...] = ()
 
 
 def read_instance(path: Path) -> Instance:
-    """Read and check an instance's folder.
+    """Read and check an instance: a folder, or a workbook.
 
-    Other files than ``instance.toml`` and the tables of ``TABLES`` are ignored, unless they end in ``.csv``.
+    Of a folder other files than ``instance.toml`` and the tables of ``TABLES`` are ignored, unless they end in ``.csv``.
 
     Raises
     ------
     InstanceError
         With every fault found: what is written wrongly, what is missing, and what does not agree.
+    """
+    if path.is_file():
+        from optimiser.instance.workbook import is_workbook, read_workbook
+
+        if is_workbook(path):
+            return read_workbook(path)
+    settings, sheets, _, faults = as_written(path)
+    return make_instance(settings, sheets, faults, path.name)
+
+
+def as_written(path: Path) -> tuple[SettingsText, dict[str, Sheet | None], str | None, list[Fault]]:
+    """Settings, tables and README of a folder as written, and what cannot be read.
+
+    Raises
+    ------
+    InstanceError
+        Where there is no such folder.
     """
     faults: list[Fault] = []
     if not path.is_dir():
@@ -69,7 +90,9 @@ def read_instance(path: Path) -> Instance:
         raise InstanceError([Fault(str(path), None, "", "", rule, fix)], path.name)
     settings = _read_settings(path / SETTINGS_FILE, faults)
     sheets = _read_folder(path, faults)
-    return make_instance(settings, sheets, faults, path.name)
+    readme = path / "README.md"
+    words = readme.read_text(encoding="utf-8", errors="replace") if readme.is_file() else None
+    return settings, sheets, words, faults
 
 
 def make_instance(

@@ -5,9 +5,13 @@ Its comments come from the schema's descriptions, so that they cannot say other 
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +162,17 @@ def write_template(folder: Path) -> None:
     InstanceError
         Where the folder is there and not empty, or cannot be written.
     """
+    write_files(template_files(folder.name), folder)
+
+
+def write_files(files: dict[str, str], folder: Path) -> None:
+    """Write files by name into a new or empty folder: all of them or none.
+
+    Raises
+    ------
+    InstanceError
+        Where the folder is there and not empty, or cannot be written.
+    """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         rule = "is there already, and not an empty folder"
         raise InstanceError([Fault(str(folder), None, "", "", rule, "Choose another name.")], folder.name)
@@ -165,7 +180,7 @@ def write_template(folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
         try:
-            for name, text in template_files(folder.name).items():
+            for name, text in files.items():
                 (draft / name).write_text(text, encoding="utf-8", newline="\n")
             draft.chmod(0o755)
             if folder.exists():
@@ -186,9 +201,42 @@ def template_files(name: str) -> dict[str, str]:
     for table, text in _TABLES.items():
         rows = text.lstrip("\n")
         header = rows.partition("\n")[0].split(",")
-        files[f"{table}.csv"] = "".join(f"# {line}\n" for line in _column_notes(TABLES[table][0], header)) + rows
+        files[f"{table}.csv"] = _notes_text(table, header) + rows
     files["README.md"] = _README.format(title=_SETTINGS["title"])
     return files
+
+
+def folder_files(settings: Mapping[str, str], tables: Mapping[str, Sequence[Sequence[str]]]) -> dict[str, str]:
+    """Text of each file of an instance's folder, by its name, with the template's comments.
+
+    Parameters
+    ----------
+    settings
+        Settings as written.
+    tables
+        Rows of cells by table, the header first.
+    """
+    files = {SETTINGS_FILE: _settings_text({name: _bare(text) for name, text in settings.items()})}
+    for table, rows in tables.items():
+        written = io.StringIO()
+        csv.writer(written, lineterminator="\n").writerows(rows)
+        files[f"{table}.csv"] = _notes_text(table, rows[0]) + written.getvalue()
+    return files
+
+
+def _bare(text: str) -> object:
+    """A number where TOML gives the same text back, else the text."""
+    for kind in (int, float):
+        try:
+            if str(kind(text)) == text and text not in ("nan", "inf", "-inf"):
+                return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _notes_text(table: str, header: Sequence[str]) -> str:
+    return "".join(f"# {line}\n" for line in _column_notes(TABLES[table][0], header))
 
 
 def _settings_text(given: dict[str, object]) -> str:
@@ -201,19 +249,23 @@ def _settings_text(given: dict[str, object]) -> str:
         else:
             lines.append(f"# {name} = {_toml(field.default)}")
         lines.append("")
+    for name in given:
+        if name not in Settings.model_fields:  # a fault that its reader is told of
+            lines += [f"{name} = {_toml(given[name])}", ""]
     return "\n".join(lines)
 
 
-def _column_notes(model: type[Row], header: list[str]) -> list[str]:
+def _column_notes(model: type[Row], header: Sequence[str]) -> list[str]:
     """One note a column: those of the header first, then those that may be added."""
-    notes = [_column_note(model, column) for column in header]
+    notes = [column_note(model, column) for column in header if column in model.model_fields]
     further = [column for column in model.model_fields if column not in header]
     if further:
-        notes += ["Further columns that may be added:", *(_column_note(model, column) for column in further)]
+        notes += ["Further columns that may be added:", *(column_note(model, column) for column in further)]
     return notes
 
 
-def _column_note(model: type[Row], column: str) -> str:
+def column_note(model: type[Row], column: str) -> str:
+    """What a column or setting holds, and its default."""
     field = model.model_fields[column]
     default = "" if field.is_required() else _text(field.default)
     return f"{column}: {field.description}" + (f" Default {default}." if default else "")
@@ -235,4 +287,4 @@ def _toml(value: object) -> str:
         return '"365/7"'
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return repr(value)
-    return '"' + _text(value) + '"'
+    return json.dumps(_text(value), ensure_ascii=False)

@@ -6,17 +6,24 @@ that write files all show the same one.
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optimiser.finance import month_name, month_number
+from optimiser.report.terminal import month, pounds, quarter
+
 if TYPE_CHECKING:
     import altair
+
+Row = dict[str, Any]
 
 # Okabe and Ito's colours (block a lighter sky blue), which people with any colour vision tell apart; sources that stand next to
 # each other differ in lightness, so that black and white tells them apart too
 PALETTE = {
     "in_house": "#0072b2",
     "block": "#a6d8f5",
+    "existing": "#009e73",
     "spot": "#e69f00",
     "unregistered": "#d55e00",
     "neutral": "#595959",
@@ -24,10 +31,14 @@ PALETTE = {
     "further": "#009e73",
     "other": "#cc79a7",
 }
-WIDTH, HEIGHT = 640, 320  # [pixels]
+WIDTH, LABELLED_WIDTH, HEIGHT = 640, 500, 320  # [pixels]; labelled: with names of rows beside it
+#: Characters of a title, of the units beneath it, and of the name of a row, that go on a line.
+TITLE_WIDTH, UNITS_WIDTH, LABEL_WIDTH = 90, 110, 46
 
 
-def titled(chart: Any, finding: str, units: str, alternative: str) -> altair.Chart:
+def titled(
+    chart: Any, finding: str, units: str, alternative: str, height: int = HEIGHT, width: int = WIDTH
+) -> altair.Chart:
     """A chart with the title that states its finding, its units beneath, and its text alternative.
 
     Parameters
@@ -36,23 +47,468 @@ def titled(chart: Any, finding: str, units: str, alternative: str) -> altair.Cha
     finding : what the chart shows, as a sentence with this run's figures
     units : what is counted and in what, as ``children, mean of 200 futures``
     alternative : what a reader who cannot see the chart needs
+    height, width : of what is drawn, pixels
     """
     from altair import TitleParams
 
     return chart.properties(
-        width=WIDTH,
-        height=HEIGHT,
-        title=TitleParams(finding, subtitle=units, anchor="start", fontSize=14, subtitleFontSize=12),
+        width=width,
+        height=height,
+        title=TitleParams(
+            textwrap.wrap(finding, TITLE_WIDTH),
+            subtitle=textwrap.wrap(units, UNITS_WIDTH),
+            anchor="start",
+            frame="bounds",
+            fontSize=14,
+            subtitleFontSize=12,
+            offset=10,
+        ),
         description=alternative,
     )
 
 
-def write_chart(chart: altair.Chart, folder: Path, name: str) -> list[Path]:
-    """Write ``name.svg`` and ``name.png`` (two pixels for one) to an existing folder; no browser is needed."""
+def svg_of(chart: altair.Chart) -> str:
+    """The chart as SVG."""
     import vl_convert
 
-    specification = chart.to_json()
+    drawn: str = vl_convert.vegalite_to_svg(chart.to_json())
+    return drawn
+
+
+def png_of(chart: altair.Chart) -> bytes:
+    """The chart as PNG, two pixels for one."""
+    import vl_convert
+
+    drawn: bytes = vl_convert.vegalite_to_png(chart.to_json(), scale=2)
+    return drawn
+
+
+def write_chart(chart: altair.Chart, folder: Path, name: str) -> list[Path]:
+    """Write ``name.svg`` and ``name.png`` to an existing folder; no browser is needed."""
     svg, png = folder / f"{name}.svg", folder / f"{name}.png"
-    svg.write_text(vl_convert.vegalite_to_svg(specification), encoding="utf-8")
-    png.write_bytes(vl_convert.vegalite_to_png(specification, scale=2))
+    svg.write_text(svg_of(chart), encoding="utf-8")
+    png.write_bytes(png_of(chart))
     return [svg, png]
+
+
+# a plan's document → charts
+
+#: Kinds of source in the order in which they are stacked, from the bottom, in words.
+SOURCES = {
+    "in_house": "Own homes",
+    "block": "Block contracts",
+    "existing": "Contracts in place",
+    "spot": "Spot purchase",
+    "unregistered": "No registered place",
+}
+#: Kinds whose beds are held, and not bought one at a time.
+HELD = ("in_house", "block", "existing")
+#: Groups of cost that a financial year is made of: key in ``years``, colour in ``PALETTE``, words.
+COSTS = {
+    "in_house_gbp": ("in_house", "Own homes"),
+    "capital_less_residual_gbp": ("other", "Capital less residual"),
+    "block_gbp": ("block", "Block contracts"),
+    "existing_gbp": ("existing", "Contracts in place"),
+    "spot_gbp": ("spot", "Spot purchase"),
+    "unregistered_gbp": ("unregistered", "No registered place"),
+    "moves_and_closures_gbp": ("range", "Moves and closures"),
+    "income_gbp": ("neutral", "Income"),
+}
+#: What is below this is drawn as nothing, and has no place in a legend.
+LEAST_CHILDREN, LEAST_SHARE = 0.05, 0.002
+
+
+def places_chart(document: Row) -> altair.Chart:
+    """Where children live by quarter, stacked, against how many there may be (P10 to P90) and the beds held."""
+    import altair
+
+    quarters = document["quarters"]
+    kinds = [kind for kind in SOURCES if any(row[f"{kind}_expected"] >= LEAST_CHILDREN for row in quarters)]
+    rows = [
+        {"date": date, "source": SOURCES[kind], "order": place, "children": row[f"{kind}_expected"]}
+        for date, row in _steps(quarters)
+        for place, kind in enumerate(kinds)
+    ]
+    totals = [
+        {
+            "date": date,
+            "low": row["all_p10"],
+            "high": row["all_p90"],
+            "held": sum(row[f"{kind}_usable_beds"] for kind in HELD),
+        }
+        for date, row in _steps(quarters)
+    ]
+    time = altair.X("date:T", title=None, axis=altair.Axis(format="%b %y", labelOverlap=True))
+    area = (
+        altair.Chart(altair.Data(values=rows))
+        .mark_area(interpolate="step-after", stroke="white", strokeWidth=0.6)
+        .encode(
+            x=time,
+            y=altair.Y("children:Q", title="Children", stack="zero"),
+            color=_colours("source", [(SOURCES[kind], PALETTE[kind]) for kind in kinds]),
+            order="order:Q",
+        )
+    )
+    fan = altair.Chart(altair.Data(values=totals))
+    lines = [
+        fan.mark_line(interpolate="step-after", strokeDash=[2, 3], color="black", strokeWidth=1.5).encode(
+            x=time, y=altair.Y(f"{end}:Q")
+        )
+        for end in ("low", "high")
+    ]
+    # a light band beneath, so that dots show on dark areas
+    lines = [
+        *(
+            fan.mark_line(interpolate="step-after", color="white", strokeWidth=4, opacity=0.6).encode(
+                x=time, y=f"{end}:Q"
+            )
+            for end in ("low", "high")
+        ),
+        *lines,
+    ]
+    held = fan.mark_line(interpolate="step-after", color="black", strokeWidth=2).encode(x=time, y="held:Q")
+    named = _line_names(totals, {"high": "children in all, P90", "low": "P10", "held": "usable beds held"})
+    first, last = quarters[0], quarters[-1]
+
+    def part(row: Row) -> float:
+        return float(sum(row[f"{kind}_expected"] for kind in HELD) / max(row["all_expected"], 1e-9))
+
+    finding = f"Beds held in advance house {part(first):.0%} of children at first, and {part(last):.0%} at the end"
+    words = "; ".join(
+        f"{row['all_expected']:.1f} in {quarter(row['quarter'])} (P10 {row['all_p10']:.1f}, P90 {row['all_p90']:.1f})"
+        for row in (first, last)
+    )
+    return titled(
+        altair.layer(area, *lines, held, *named),
+        finding,
+        f"Children by where they live, expected, by quarter; {_futures(document)}. Line: beds held that can be filled.",
+        f"{finding}. Children in all, expected: {words}. The table of places by quarter holds the figures.",
+    )
+
+
+def spot_chart(document: Row) -> altair.Chart:
+    """Children in spot placements by quarter: expected, and the range that holds in eight futures of ten."""
+    import altair
+
+    quarters = document["quarters"]
+    rows = [
+        {
+            "quarter": quarter(row["quarter"]),
+            "expected": row["spot_expected"],
+            "low": row["spot_p10"],
+            "high": row["spot_p90"],
+            "without": row["unregistered_expected"],
+        }
+        for row in quarters
+    ]
+    base = altair.Chart(altair.Data(values=rows)).encode(
+        x=altair.X("quarter:N", sort=[row["quarter"] for row in rows], title=None, axis=altair.Axis(labelAngle=-45))
+    )
+    bars = base.mark_bar(color=PALETTE["spot"]).encode(y=altair.Y("expected:Q", title="Children"))
+    whiskers = base.mark_rule(color="black", strokeWidth=1.5).encode(y="low:Q", y2="high:Q")
+    ends = [base.mark_tick(color="black", thickness=1.5, width=8).encode(y=f"{end}:Q") for end in ("low", "high")]
+    peak = max(quarters, key=lambda row: float(row["spot_expected"]))
+    last = quarters[-1]
+    if peak["spot_expected"] < LEAST_CHILDREN:
+        finding = "Nothing is bought on the spot market"
+    else:
+        finding = (
+            f"Spot purchase is heaviest in {quarter(peak['quarter'])}, with {peak['spot_expected']:.1f} children, "
+            f"and stands at {last['spot_expected']:.1f} at the end"
+        )
+    return titled(
+        altair.layer(bars, whiskers, *ends),
+        finding,
+        f"Children in spot placements by quarter: bar expected, line P10 to P90; {_futures(document)}",
+        f"{finding}. In {quarter(peak['quarter'])} between {peak['spot_p10']:.1f} and {peak['spot_p90']:.1f} in eight futures "
+        f"of ten; in {quarter(last['quarter'])} between {last['spot_p10']:.1f} and {last['spot_p90']:.1f}.",
+    )
+
+
+def years_chart(document: Row) -> altair.Chart:
+    """Expected cost by financial year, stacked by what it pays for; income below the line."""
+    import altair
+
+    years = document["years"]
+    most = max(abs(row["nominal_gbp"]) for row in years)
+    shown = [key for key in COSTS if any(abs(row[key]) > LEAST_SHARE * most for row in years)]
+    rows = [
+        {"year": row["year"], "part": COSTS[key][1], "order": place, "millions": row[key] / 1e6}
+        for row in years
+        for place, key in enumerate(shown)
+    ]
+    totals = [
+        {
+            "year": row["year"],
+            "millions": row["nominal_gbp"] / 1e6,
+            "top": sum(max(row[key], 0.0) for key in shown) / 1e6,
+        }
+        for row in years
+    ]
+    highest = 1.08 * max(row["top"] for row in totals)  # room for the totals
+    bars = (
+        altair.Chart(altair.Data(values=rows))
+        .mark_bar(stroke="white", strokeWidth=0.6)
+        .encode(
+            x=altair.X("year:N", title="Financial year", axis=altair.Axis(labelAngle=0)),
+            y=altair.Y("millions:Q", title="£m, nominal", stack="zero", scale=altair.Scale(domainMax=highest)),
+            color=_colours("part", [(COSTS[key][1], PALETTE[COSTS[key][0]]) for key in shown]),
+            order="order:Q",
+        )
+    )
+    labels = (
+        altair.Chart(altair.Data(values=totals))
+        .mark_text(dy=-8, fontSize=11)
+        .encode(x="year:N", y="top:Q", text=altair.Text("millions:Q", format=".2f"))
+    )
+    spot = [row["spot_gbp"] / max(row["nominal_gbp"], 1e-9) for row in years]
+    first, last = years[0], years[-1]
+    finding = (
+        f"Cost goes from £{first['nominal_gbp'] / 1e6:.2f}m in {first['year']} to £{last['nominal_gbp'] / 1e6:.2f}m in "
+        f"{last['year']}; spot purchase from {spot[0]:.0%} of it to {spot[-1]:.0%}"
+    )
+    totals_words = ", ".join(f"{row['year']} £{row['nominal_gbp'] / 1e6:.2f}m" for row in years)
+    return titled(
+        altair.layer(bars, labels),
+        finding,
+        f"Expected cost by financial year, £m nominal, totals above the bars; {_futures(document)}",
+        f"{finding}. Totals: {totals_words}. The table of cost by financial year holds the parts.",
+    )
+
+
+def timeline_chart(document: Row) -> altair.Chart:
+    """When homes are acquired, registered and open, and contracts awarded, delivered and expired."""
+    import altair
+
+    start = _month(document["quarters"][0]["quarter"])
+    end = _after(document["quarters"][-1]["quarter"])
+    spans: list[Row] = []
+    points: list[Row] = []
+    names: list[str] = []
+    for row in document["timeline"]:
+        name = _timeline_name(row)
+        while name in names:  # the same done twice is two rows
+            name += " "
+        names.append(name)
+        spans += [{"item": name, **span} for span in _spans(row, start, end)]
+        if row["first_child_p90"] is not None and _month(row["first_child_p90"]) <= end:
+            points.append({"item": name, "date": _month(row["first_child_p90"])})
+    stages = [stage for stage in STAGES if any(span["stage"] == stage for span in spans)]
+    lines = altair.Y("item:N", sort=names, title=None, axis=_names())
+    bars = (
+        altair.Chart(altair.Data(values=spans))
+        .mark_bar(height=14, stroke="black", strokeWidth=0.4)
+        .encode(
+            x=altair.X(
+                "from:T",
+                title=None,
+                axis=altair.Axis(format="%b %y", labelOverlap=True),
+                scale=altair.Scale(domain=[start, end]),
+            ),
+            x2="to:T",
+            y=lines,
+            color=_colours("stage", [(stage, STAGES[stage]) for stage in stages]),
+        )
+    )
+    late = (
+        altair.Chart(altair.Data(values=points))
+        .mark_point(shape="diamond", filled=True, color="black", size=60)
+        .encode(x="date:T", y=lines)
+    )
+    finding = _timeline_finding(document["timeline"])
+    starred = "; * only on one branch of a review" if any(row["branch"] for row in document["timeline"]) else ""
+    return titled(
+        altair.layer(bars, late) if points else altair.layer(bars),
+        finding,
+        "Dates in half the futures; diamond: first child in by then in nine of ten" + starred,
+        f"{finding}. " + " ".join(_timeline_words(row) for row in document["timeline"]),
+        height=_height(names),
+        width=LABELLED_WIDTH,
+    )
+
+
+#: What a home or contract goes through, with its colour.
+STAGES = {
+    "Acquisition": "#ffffff",
+    "Registration": PALETTE["range"],
+    "Award to first bed": PALETTE["other"],
+    "Own home open": PALETTE["in_house"],
+    "Building for a provider": PALETTE["spot"],
+    "Block beds": PALETTE["block"],
+    "Contract in place": PALETTE["existing"],
+}
+
+
+def options_chart(document: Row) -> altair.Chart:
+    """What each option costs over the futures: P10 to P90, the middle half, median and mean."""
+    import altair
+
+    placed = [row for row in document["options"] if row["expected_cost_gbp"] is not None]
+    ranked = sorted(placed, key=lambda row: float(row["expected_cost_gbp"]))
+    rows = [
+        {"option": _option_name(row), "mean": row["expected_cost_gbp"] / 1e6}
+        | {level: row[f"{level}_gbp"] / 1e6 for level in ("p10", "p25", "p50", "p75", "p90")}
+        for row in ranked
+    ]
+    base = altair.Chart(altair.Data(values=rows)).encode(
+        y=altair.Y(
+            "option:N",
+            sort=[row["option"] for row in rows],
+            title=None,
+            axis=_names(),
+        )
+    )
+    scale = altair.Scale(zero=False, nice=True)
+    wide = base.mark_rule(color="black", strokeWidth=1.5).encode(
+        x=altair.X("p10:Q", title="£m, present real", scale=scale, axis=altair.Axis(tickCount=8)), x2="p90:Q"
+    )
+    half = base.mark_bar(height=14, color=PALETTE["block"], stroke="black", strokeWidth=0.5).encode(
+        x=altair.X("p25:Q", scale=scale), x2="p75:Q"
+    )
+    middle = base.mark_tick(color="black", thickness=2, height=14).encode(x=altair.X("p50:Q", scale=scale))
+    mean = base.mark_point(shape="diamond", filled=True, color=PALETTE["unregistered"], size=70, opacity=1).encode(
+        x=altair.X("mean:Q", scale=scale)
+    )
+    finding = _options_finding(ranked, document["rounding_gbp"])
+    words = " ".join(
+        f"{row['title']}: mean £{row['expected_cost_gbp'] / 1e6:.2f}m, P10 £{row['p10_gbp'] / 1e6:.2f}m, "
+        f"P90 £{row['p90_gbp'] / 1e6:.2f}m."
+        for row in ranked
+    )
+    return titled(
+        altair.layer(wide, half, middle, mean),
+        finding,
+        f"Cost over {_futures(document)}, £m present real: line P10 to P90, box the middle half, bar median, diamond mean",
+        f"{finding}. {words}",
+        height=_height([row["option"] for row in rows]),
+        width=LABELLED_WIDTH,
+    )
+
+
+# parts of charts
+
+
+def _steps(quarters: list[Row]) -> list[tuple[str, Row]]:
+    """Each quarter at its beginning, and the last one at its end too: a quarter is a mean, drawn as a step."""
+    return [*((_month(row["quarter"]), row) for row in quarters), (_after(quarters[-1]["quarter"]), quarters[-1])]
+
+
+def _month(name: str) -> str:
+    return f"{name}-01"
+
+
+def _after(quarter_name: str) -> str:
+    """First day after a quarter."""
+    return _month(month_name(month_number(quarter_name) + 3))
+
+
+def _futures(document: Row) -> str:
+    return f"{document['futures']} future{'' if document['futures'] == 1 else 's'}"
+
+
+def _colours(field: str, pairs: list[tuple[str, str]]) -> Any:
+    """Colour by name, with a legend beneath the title in the order of the stack."""
+    import altair
+
+    scale = altair.Scale(domain=[name for name, _ in pairs], range=[colour for _, colour in pairs])
+    legend = altair.Legend(
+        title=None, orient="top", symbolStrokeColor="black", symbolStrokeWidth=0.5, symbolType="square"
+    )
+    return altair.Color(f"{field}:N", scale=scale, legend=legend)
+
+
+def _line_names(totals: list[Row], names: dict[str, str]) -> list[Any]:
+    """What each line is called, beside its last point, and no closer to another name than can be read."""
+    import altair
+
+    last = totals[-1]
+    apart = 0.05 * max(row[key] for row in totals for key in names)
+    values: list[Row] = []
+    for key in sorted(names, key=lambda key: float(last[key])):
+        at = last[key] if not values else max(last[key], values[-1]["at"] + apart)
+        values.append({"date": last["date"], "at": at, "words": names[key]})
+    marks = altair.Chart(altair.Data(values=values)).mark_text(align="left", dx=5, fontSize=11)
+    return [marks.encode(x="date:T", y="at:Q", text="words:N")]
+
+
+def _timeline_name(row: Row) -> str:
+    beds = "" if row["beds"] is None else f" ({row['beds']} bed{'' if row['beds'] == 1 else 's'})"
+    return _wrapped(row["title"] + beds + (" *" if row["branch"] else ""))
+
+
+def _spans(row: Row, start: str, end: str) -> list[Row]:
+    """Stages of a home or contract within the horizon."""
+    first, last = row["first_child_p50"], row["ends"]
+    opened = end if first is None else _month(first)
+    closed = end if last is None else _month(last)
+    if row["kind"] in ("in_house", "building"):
+        asked = opened if row["registration"] is None else _month(row["registration"])
+        stages = [("Acquisition", _month(row["month"]), asked), ("Registration", asked, opened)]
+        stages.append(("Own home open" if row["kind"] == "in_house" else "Building for a provider", opened, closed))
+    elif row["kind"] == "block":
+        stages = [("Award to first bed", _month(row["month"]), opened), ("Block beds", opened, closed)]
+    else:
+        stages = [("Contract in place", start if first is None else opened, closed)]
+    cut = [(stage, max(since, start), min(until, end)) for stage, since, until in stages]
+    return [{"stage": stage, "from": since, "to": until} for stage, since, until in cut if since < until]
+
+
+def _timeline_finding(rows: list[Row]) -> str:
+    first = [row for row in rows if row["kind"] in ("in_house", "block") and row["first_child_p50"] is not None]
+    expiring = [row for row in rows if row["kind"] == "existing"]
+    if not first:
+        return (
+            f"{len(expiring)} contracts in place expire; nothing new opens" if expiring else "Nothing opens or expires"
+        )
+    soonest = min(first, key=lambda row: str(row["first_child_p50"]))
+    late = soonest["first_child_p90"]
+    words = "after the horizon" if late is None else f"by {month(late)}"
+    return (
+        f"The first new bed is there by {month(soonest['first_child_p50'])} in half the futures, {words} in nine of ten"
+    )
+
+
+def _timeline_words(row: Row) -> str:
+    if row["kind"] == "existing":
+        return f"{row['title']} expires in {month(row['ends'])}."
+    done = "awarded" if row["kind"] == "block" else "begun"
+    branch = f" if {row['branch']}" if row["branch"] else ""
+    asked = f", registration asked for in {month(row['registration'])}" if row["registration"] else ""
+    ends = f", ends {month(row['ends'])}" if row["ends"] else ""
+    return f"{row['title']}: {done} {month(row['month'])}{branch}{asked}, first child in {month(row['first_child_p50'])}{ends}."
+
+
+def _options_finding(ranked: list[Row], step: float) -> str:
+    """What costs least, and what the optimised plan has for it where that is another."""
+    best = ranked[0]
+    finding = f"{best['title']}: least cost on average, {pounds(best['expected_cost_gbp'], step)}"
+    ours = next((row for row in ranked if row["option"] == "optimised"), best)
+    if ours is not best:
+        more = pounds(ours["expected_cost_gbp"] - best["expected_cost_gbp"], step)
+        weeks = best["unregistered_child_weeks"] - ours["unregistered_child_weeks"]
+        words = f"{abs(weeks):.1f} {'fewer' if weeks >= 0 else 'more'} child-weeks without a registered place"
+        return f"{finding}. The optimised plan: {more} more, with {words}"
+    if len(ranked) > 1:
+        finding += f"; the next, {pounds(ranked[1]['expected_cost_gbp'] - best['expected_cost_gbp'], step)} more"
+    return finding
+
+
+def _names() -> Any:
+    """An axis of names, each on as many lines as it needs."""
+    import altair
+
+    return altair.Axis(labelExpr="split(datum.label, '|')", labelLimit=330, labelFontSize=11)
+
+
+def _height(names: list[str]) -> int:
+    """Pixels for rows with such names."""
+    return len(names) * (18 + 12 * max(name.count("|") + 1 for name in names))
+
+
+def _wrapped(name: str) -> str:
+    return "|".join(textwrap.wrap(name, LABEL_WIDTH))
+
+
+def _option_name(row: Row) -> str:
+    mark = " (the paper's)" if row["paper"] else ""
+    return _wrapped(row["title"] + mark + (" †" if row["broken"] else ""))

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -21,16 +21,22 @@ from optimiser.errors import Fault, InstanceError
 from optimiser.plan import Plan
 
 if TYPE_CHECKING:
+    from optimiser.analysis.appraisal import Appraised
     from optimiser.instance.schema import Instance
     from optimiser.solve.kept import Kept
 
 Row = dict[str, Any]
 
 DOCUMENT = "plan.json"
+APPRAISAL = "appraisal.json"
 SIMULATION = "simulation.json"
+#: Documents that ``--out`` writes, by the command that does.
+DOCUMENTS = {"plan": DOCUMENT, "appraise": APPRAISAL, "simulate": SIMULATION}
 KEPT = "kept.npz"
 #: Where children live in every future, under the plan and the options beside it: what its figures are traced from.
 PLACEMENTS = "placements.npz"
+#: Documents that a report is made from, each with a key that those of earlier versions lack.
+REPORTED = {"plan": "timeline", "appraise": "versions"}
 #: Copy of the instance that a run was made on, so that it can be read again whatever becomes of the original.
 INSTANCE = "instance"
 #: Tables of the document that are written as CSV.
@@ -56,7 +62,7 @@ def refuse_unless_writable(folder: Path) -> None:
     InstanceError
         If the folder holds something that is not an earlier run, or cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not _own(folder))):
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not holds_documents(folder))):
         fix = "Name a new folder, or one that an earlier run has written."
         raise InstanceError([Fault(str(folder), None, "--out", "", "holds other files", fix)], "the command")
     parent = folder.absolute().parent
@@ -67,8 +73,9 @@ def refuse_unless_writable(folder: Path) -> None:
         raise InstanceError([Fault(str(folder), None, "--out", "", "cannot be written", fix)], "the command")
 
 
-def _own(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (DOCUMENT, SIMULATION))
+def holds_documents(folder: Path) -> bool:
+    """Whether ``--out`` of any command has written the folder."""
+    return any((folder / name).is_file() for name in DOCUMENTS.values())
 
 
 def read_kept(folder: Path) -> Kept:
@@ -97,8 +104,76 @@ def read_kept(folder: Path) -> Kept:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether ``--out`` has written the folder."""
+    """Whether ``plan --out`` has written the folder."""
     return (folder / DOCUMENT).is_file()
+
+
+def read_documents(folders: Sequence[Path]) -> dict[str, Row]:
+    """The documents that runs have left in folders, by the command that made each.
+
+    Raises
+    ------
+    InstanceError
+        Where a folder holds none, one cannot be read or is of an earlier version, or two are of the same command.
+    """
+    faults: list[Fault] = []
+    found: dict[str, Row] = {}
+    for folder in folders:
+        files = {
+            command: folder / DOCUMENTS[command] for command in REPORTED if (folder / DOCUMENTS[command]).is_file()
+        }
+        if not files:
+            fix = "Name folders that optimiser plan --out or appraise --out has written, or one instance."
+            faults.append(Fault(str(folder), None, "", "", "holds no run that a report is made from", fix))
+        for command, file in files.items():
+            if command in found:
+                fix = "Name one folder of each command."
+                faults.append(Fault(str(file), None, "", "", f"is a second run of optimiser {command}", fix))
+            try:
+                found[command] = json.loads(file.read_text(encoding="utf-8"))
+                whole = REPORTED[command] in found[command]
+            except (OSError, ValueError, TypeError):
+                whole = False
+            if not whole:
+                rule = "is not a document of this version that can be read"
+                faults.append(Fault(str(file), None, "", "", rule, f"Run optimiser {command} --out again."))
+    if faults:
+        raise InstanceError(faults, "the runs")
+    return found
+
+
+def write_report(documents: dict[str, Row], kinds: Sequence[str], folder: Path) -> list[Path]:
+    """Write page, workbook and paper, as named, to a folder: all of them or none.
+
+    Returns
+    -------
+    Paths of the files, each named after the instance. A file of that name is replaced.
+    """
+    from optimiser.report.page import page
+    from optimiser.report.paper import paper
+    from optimiser.report.workbook import workbook
+
+    makers: dict[str, tuple[str, Callable[[], bytes]]] = {
+        "page": (".html", lambda: page(documents).encode()),
+        "workbook": (".xlsx", lambda: workbook(documents)),
+        "paper": (".docx", lambda: paper(documents)),
+    }
+    made = {makers[kind][0]: makers[kind][1]() for kind in kinds}
+    name = documents["plan"]["instance"]["name"]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = []
+        for ending, content in made.items():
+            path = folder / f"{name}{ending}"
+            fresh = path.with_name(f".{path.name}-new")
+            fresh.write_bytes(content)
+            fresh.replace(path)
+            written.append(path)
+    except OSError as error:
+        fix = "Name a folder that can be written, and close the file elsewhere."
+        fault = Fault(str(folder), None, "--to", "", f"cannot be written: {error.strerror}", fix)
+        raise InstanceError([fault], "the command") from error
+    return written
 
 
 def read_run(folder: Path) -> tuple[Instance, Row]:
@@ -128,13 +203,49 @@ def read_run(folder: Path) -> tuple[Instance, Row]:
 
 
 def write_plan(plan: Plan, document: Row, folder: Path, source: Path) -> None:
-    """Write a plan to a folder, with the instance from ``source``.
+    """Write a plan to a folder, with the instance from ``source``, a folder or a workbook.
 
     An earlier run there is replaced, once everything new has been written beside it.
     """
     with _replacing(folder) as fresh:
         _write_everything(plan, document, fresh)
-        shutil.copytree(source, fresh / INSTANCE)
+        if source.is_dir():
+            shutil.copytree(source, fresh / INSTANCE)
+        else:
+            from optimiser.instance.workbook import convert
+
+            convert(source, fresh / INSTANCE)
+
+
+def write_appraisal(options: list[Appraised], document: Row, folder: Path) -> None:
+    """Write an appraisal's document, its tables and what each option costs in each future, as ``write_plan`` does."""
+    import numpy as np
+    import pandas as pd
+
+    with _replacing(folder) as fresh:
+        compared = [{**row, "broken": "; ".join(row["broken"])} for row in document["options"]]
+        published = [{name: value for name, value in row.items() if name != "moves"} for row in document["published"]]
+        tables = {"options": compared, "published": published, "years": document["years"], "budget": document["budget"]}
+        for name, rows in tables.items():
+            write_table(rows, fresh / f"{name}.csv")
+        placed = [(option.name, option.plan) for option in options if option.plan is not None]
+        futures = [
+            pd.DataFrame(
+                {
+                    "option": name,
+                    "future": [scenario.name for scenario in plan.problem.scenarios],
+                    "probability": np.asarray(plan.probability),
+                    "present_gbp": np.asarray(plan.scenario_pounds),
+                }
+            )
+            for name, plan in placed
+        ]
+        pd.concat(futures).to_parquet(fresh / "futures-options.parquet", index=False)
+        (fresh / APPRAISAL).write_text(_json(document), encoding="utf-8")
+
+
+def _json(document: Row) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def write_simulation(document: Row, folder: Path) -> None:
@@ -143,7 +254,7 @@ def write_simulation(document: Row, folder: Path) -> None:
         for name in ("quarters", "occupancy", "years", "terms"):
             rows = [{"option": row["option"], **_flat(each)} for row in document["options"] for each in row[name]]
             write_table(rows, fresh / f"{name}.csv")
-        (fresh / SIMULATION).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (fresh / SIMULATION).write_text(_json(document), encoding="utf-8")
 
 
 def _flat(row: Row) -> Row:
@@ -186,7 +297,7 @@ def _write_everything(plan: Plan, document: Row, folder: Path) -> None:
     write_placements({OPTIMISED: plan, **plan.beside}, folder / PLACEMENTS)
     if plan.kept is not None:
         (folder / KEPT).write_bytes(plan.kept.to_bytes())
-    (folder / DOCUMENT).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / DOCUMENT).write_text(_json(document), encoding="utf-8")
 
 
 def write_placements(plans: Mapping[str, Plan], path: Path) -> None:

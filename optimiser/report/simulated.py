@@ -99,13 +99,7 @@ def _gap_lines(gap: Row | None, step: float) -> list[str]:
 def _market_lines(row: Row, document: Row, step: float) -> list[str]:
     lines = []
     for found in row["when_to_go_to_market"]:
-        pool = POOLS.get(found["pool"], document["titles"].get(found["pool"], found["pool"]))
-        room = ", who also move out to make room" if found["makes_room"] else ""
-        kept = f" ({found['keep']} kept for children whose spot places are dearer{room})" if found["keep"] else ""
-        lines.append(
-            f"When to go to market, {document['cohorts'][found['cohort']]}: when {found['above']} of {found['beds']} beds "
-            f"{pool} are filled{kept}."
-        )
+        lines.append(market_words(found, document["titles"], document["cohorts"][found["cohort"]]))
     protection = row["protection"]
     if protection is not None and protection["levels"]:
         lines.append(
@@ -113,6 +107,14 @@ def _market_lines(row: Row, document: Row, step: float) -> list[str]:
             f"{number(protection['unregistered_child_weeks_avoided']['mean'])} child-weeks without a registered place."
         )
     return lines
+
+
+def market_words(found: Row, titles: dict[str, str], cohort: str) -> str:
+    """At how many filled beds the market is asked for a child of a cohort."""
+    pool = POOLS.get(found["pool"], titles.get(found["pool"], found["pool"]))
+    room = ", who also move out to make room" if found["makes_room"] else ""
+    kept = f" ({found['keep']} kept for children whose spot places are dearer{room})" if found["keep"] else ""
+    return f"When to go to market, {cohort}: when {found['above']} of {found['beds']} beds {pool} are filled{kept}."
 
 
 POOLS = {"in_house": "in own homes", "block": "under block contracts", "existing": "in existing homes and contracts"}

@@ -115,29 +115,37 @@ def table_of(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 
 
 
 def _decision(document: Row) -> Group:
-    worst = document["unregistered"]
-    name = worst["name"]
-    lines: list[Any] = [_heading("1  What to decide")]
-    if worst["expected_child_weeks"] < 0.05 and worst["p90_child_weeks"] < 0.05:
-        lines.append(f"No child is expected to be {_as_state(name)} in nine futures of ten.")
-    else:
-        lines.append(
-            f"Children, {name}: {number(worst['expected_child_weeks'])} child-weeks expected over the horizon "
-            f"(one future in ten above {number(worst['p90_child_weeks'])}); worst quarter {quarter(worst['worst_quarter'])}: "
-            f"{number(worst['worst_quarter_expected'], 2)} children expected, {number(worst['worst_quarter_p90'], 2)} "
-            "in a bad case."
-        )
-    rows = [row for row in document["decisions"] if row["action"] != "recruit"]
-    recruits = [row for row in document["decisions"] if row["action"] == "recruit"]
-    lines += [f"• {decision_words(row, document['titles'])}" for row in rows]
-    if not rows:
-        lines.append("• Begin no home, award no lot, extend nothing: buy each place as it is needed.")
-    if recruits:
-        when = ", ".join(f"{row['number']} by {month(row['month'])}" + _on_branch(row) for row in recruits)
-        lines.append(f"• Recruit registered managers: {when}.")
+    lines: list[Any] = [_heading("1  What to decide"), unregistered_words(document["unregistered"])]
+    lines += [f"• {line}" for line in decision_lines(document)]
     if document["against_paper"] is not None:
         lines.append(f"  {against_paper_words(document['against_paper'], document)}")
     return Group(*lines)
+
+
+def decision_lines(document: Row) -> list[str]:
+    """Every decision as a sentence, in the order in which it falls due; managers together."""
+    rows = [row for row in document["decisions"] if row["action"] != "recruit"]
+    recruits = [row for row in document["decisions"] if row["action"] == "recruit"]
+    lines = [decision_words(row, document["titles"]) for row in rows]
+    if not rows:
+        lines.append("Begin no home, award no lot, extend nothing: buy each place as it is needed.")
+    if recruits:
+        when = ", ".join(f"{row['number']} by {month(row['month'])}" + _on_branch(row) for row in recruits)
+        lines.append(f"Recruit registered managers: {when}.")
+    return lines
+
+
+def unregistered_words(worst: Row) -> str:
+    """How many children are expected to have no registered place, and in the worst quarter."""
+    name = worst["name"]
+    if worst["expected_child_weeks"] < 0.05 and worst["p90_child_weeks"] < 0.05:
+        return f"No child is expected to be {_as_state(name)} in nine futures of ten."
+    return (
+        f"Children, {name}: {number(worst['expected_child_weeks'])} child-weeks expected over the horizon "
+        f"(one future in ten above {number(worst['p90_child_weeks'])}); worst quarter {quarter(worst['worst_quarter'])}: "
+        f"{number(worst['worst_quarter_expected'], 2)} children expected, {number(worst['worst_quarter_p90'], 2)} "
+        "in a bad case."
+    )
 
 
 def _as_state(name: str) -> str:

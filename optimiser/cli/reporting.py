@@ -1,0 +1,60 @@
+"""The command report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from optimiser.cli.shared import CapitalOption, Gap, Scenarios, Seed, asked_of, load, no_plan_if_stopped, telling
+
+if TYPE_CHECKING:
+    from optimiser.report.parts import Documents
+
+Runs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN…|INSTANCE",
+        help="Folders that plan --out and appraise --out have written, or an instance to plan and appraise first.",
+    ),
+]
+
+
+def report(
+    runs: Runs,
+    page: Annotated[bool, typer.Option("--page", help="Write the page: one HTML file.")] = False,
+    workbook: Annotated[bool, typer.Option("--workbook", help="Write the Excel workbook.")] = False,
+    paper: Annotated[bool, typer.Option("--paper", help="Write the committee report, a Word document.")] = False,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to write to.")] = Path(),
+    scenarios: Scenarios = None,
+    seed: Seed = None,
+    gap: Gap = 0.001,
+    capital: CapitalOption = None,
+) -> None:
+    """Write finished runs as a page, a workbook and a committee paper; all three if none is named."""
+    with no_plan_if_stopped():
+        from optimiser.report.files import holds_documents, read_documents, write_report
+
+        if len(runs) == 1 and not holds_documents(Path(runs[0])):
+            documents = _planned(runs[0], scenarios, seed, gap, capital)
+        else:
+            documents = read_documents([Path(run) for run in runs])
+        wanted = {"page": page, "workbook": workbook, "paper": paper}
+        kinds = [kind for kind, named in wanted.items() if named] or list(wanted)
+        written = write_report(documents, kinds, to)
+    for path in written:
+        typer.echo(f"Written to {path}.")
+
+
+def _planned(instance: str, scenarios: int | None, seed: int | None, gap: float, capital: float | None) -> Documents:
+    """An instance planned, and appraised from what that search has learned."""
+    from optimiser.analysis.planning import make_appraisal, make_plan
+
+    asked = asked_of(scenarios, seed, gap, None, capital, None, "auto")
+    found = load(instance)
+    with telling() as told:
+        made, planned = make_plan(found, replace(asked, keep=True), told)
+        _, appraised = make_appraisal(found, replace(asked, start=made.kept), told)
+    return {"plan": planned, "appraise": appraised}

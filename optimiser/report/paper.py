@@ -1,0 +1,433 @@
+"""Parts of a report → a committee report in Word, on the structure that councils use.
+
+It is a draft for officers: every sentence about the plan is made from the figures of the run, and what they cannot say (legal
+advice, equality, consultation) is named as theirs to add.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from optimiser.report.charts import png_of
+from optimiser.report.parts import WORDS, Column, Documents, Part, Row, Table, cost_words, parts_of, shown
+from optimiser.report.terminal import (
+    against_paper_words,
+    capital_words,
+    decision_words,
+    gap_words,
+    month,
+    number,
+    pounds,
+    quarter,
+    share,
+    spot_words,
+    unregistered_words,
+)
+
+#: Width of what is printed [cm], and size of the text of tables [points].
+PRINTED_CM, TABLE_POINTS = 17.0, 8
+#: Part of that width that the first column of a table takes, and the font of everything.
+FIRST_COLUMN, FONT = 0.32, "Arial"
+#: What a committee report has and no run can fill.
+FOR_OFFICERS = (
+    "legal advice on this decision",
+    "equality and data protection impact assessments",
+    "the views of children, of providers and of partners",
+    "the effect on staff",
+    "the comments of the officers responsible for finance and for law",
+)
+
+
+def paper(documents: Documents) -> bytes:
+    """The whole report; the same documents give the same bytes.
+
+    Raises
+    ------
+    InstanceError
+        As ``parts_of`` says.
+    """
+    parts = {part.name: part for part in parts_of(documents)}
+    plan = documents["plan"]
+    writer = _Writer(plan)
+    _opening(writer, plan)
+    _decision_sought(writer, plan, parts["decision"])
+    _reasons(writer, plan, documents.get("appraise"))
+    _background(writer, plan, parts["places"])
+    _options(writer, plan, documents.get("appraise"), parts.get("options"))
+    _finance(writer, plan, parts["money"], parts.get("options"))
+    _legal(writer, plan)
+    writer.heading("Risks")
+    writer.bullets(parts["risks"].points)
+    writer.heading("What would change the answer")
+    writer.paragraphs(parts["change"].sentences)
+    writer.bullets(parts["change"].points)
+    writer.heading("What was assumed")
+    writer.paragraphs(parts["evidence"].sentences)
+    writer.table(_table(parts["change"], "Assumptions"))
+    _not_proposed(writer, plan, documents.get("appraise"))
+    writer.heading("How the figures were made")
+    writer.paragraphs(parts["computed"].sentences)
+    writer.paragraphs([f"Versions: {', '.join(f'{name} {words}' for name, words in plan['versions'].items())}."])
+    writer.heading("For officers to add")
+    writer.paragraphs(["What no run can say, and this report does not:"])
+    writer.bullets([f"{words}." for words in FOR_OFFICERS])
+    return writer.bytes()
+
+
+def _opening(writer: _Writer, plan: Row) -> None:
+    instance = plan["instance"]
+    writer.title(instance["title"], "Report to committee: draft for officers to complete")
+    writer.paragraphs(
+        [
+            instance["question"],
+            f"As at {month(instance['as_at'])}. This report proposes; nothing in it says what a council has decided. Figures are "
+            "rounded to what their inputs bear; the workbook of the same run holds them in full.",
+        ]
+    )
+
+
+def _decision_sought(writer: _Writer, plan: Row, part: Part) -> None:
+    """What is to be agreed now, and what is to be noted for later."""
+    writer.heading("Decision sought")
+    titles, step = plan["titles"], plan["rounding_gbp"]
+    now = [row for row in plan["decisions"] if not row["branch"]]
+    later = [row for row in plan["decisions"] if row["branch"]]
+    writer.paragraphs(["The committee is asked to:"])
+    asked = [f"agree: {_lower(decision_words(row, titles))}" for row in now]
+    if not asked:
+        asked = ["agree to begin no home and award no contract now, and to buy each place as it is needed."]
+    asked += [f"note for the review: {_lower(decision_words(row, titles))}" for row in later]
+    asked += [f"note: {_lower(line)}" for line in capital_words(plan, step).splitlines()]
+    writer.letters(asked)
+    writer.charts(part)
+
+
+def _reasons(writer: _Writer, plan: Row, appraisal: Row | None) -> None:
+    writer.heading("Reasons for the decision")
+    writer.paragraphs([unregistered_words(plan["unregistered"]), cost_words(plan)])
+    if appraisal is not None:
+        rows = {row["option"]: row for row in appraisal["options"]}
+        nothing, ours = rows.get("do-nothing"), rows["optimised"]
+        if nothing is not None and nothing["expected_cost_gbp"] is not None:
+            weeks = nothing["unregistered_child_weeks"] - ours["unregistered_child_weeks"]
+            writer.paragraphs(
+                [
+                    f"Doing nothing would leave {number(nothing['unregistered_child_weeks'])} child-weeks without a registered "
+                    f"place; the plan has {_weeks_words(-weeks)} (expected, on the {appraisal['futures']} futures of the "
+                    "appraisal)."
+                ]
+            )
+    if plan["against_paper"] is not None:
+        writer.paragraphs([against_paper_words(plan["against_paper"], plan)])
+    writer.paragraphs([f"How good the plan is: {gap_words(plan)}, under the figures assumed."])
+
+
+def _background(writer: _Writer, plan: Row, part: Part) -> None:
+    writer.heading("Background")
+    first, last = plan["quarters"][0], plan["quarters"][-1]
+    writer.paragraphs(
+        [
+            f"In {quarter(first['quarter'])} {number(first['all_expected'])} children are expected to need a place, and "
+            f"{number(last['all_expected'])} in {quarter(last['quarter'])}, where one future in ten has more than "
+            f"{number(last['all_p90'])} and one in ten fewer than {number(last['all_p10'])}.",
+            spot_words(plan["quarters"]),
+        ]
+    )
+    writer.charts(part)
+    writer.bullets(part.points)
+
+
+def _options(writer: _Writer, plan: Row, appraisal: Row | None, part: Part | None) -> None:
+    """Each option with its benefits, risks and finance."""
+    writer.heading("Options considered")
+    if appraisal is None or part is None:
+        writer.paragraphs(["No options were appraised in the runs that this report was made from."])
+        return
+    writer.paragraphs(part.sentences)
+    writer.table(_table(part, "Options"))
+    writer.charts(part)
+    step = appraisal["rounding_gbp"]
+    nothing = next((row for row in appraisal["options"] if row["option"] == "do-nothing"), None)
+    for row in appraisal["options"]:
+        writer.heading(row["title"] + (" (the paper's own)" if row["paper"] else ""), level=2)
+        if row["expected_cost_gbp"] is None:
+            writer.paragraphs([f"Not priced: {'; '.join(row['broken'])}."])
+            continue
+        writer.labelled("Benefits", _benefits(row, nothing, step))
+        writer.labelled("Risks", _option_risks(row, nothing, step))
+        years = [found for found in appraisal["years"] if found["option"] == row["option"]]
+        by_year = ", ".join(f"{found['year']} {pounds(found['nominal_gbp'], step)}" for found in years)
+        writer.labelled(
+            "Finance",
+            f"net present cost {pounds(row['expected_cost_gbp'], step)}; capital {pounds(row['capital_gbp'], step)}; by year, "
+            f"nominal: {by_year}.",
+        )
+
+
+def _against_nothing(row: Row, nothing: Row | None, step: float) -> tuple[list[str], list[str]]:
+    """What is better than doing nothing, and what is worse."""
+    better: list[str] = []
+    worse: list[str] = []
+    if nothing is None or nothing is row or nothing["expected_cost_gbp"] is None:
+        return better, worse
+    saving = row["saving_gbp"]
+    if abs(saving) >= step / 2:
+        words = f"{pounds(abs(saving), step)} {'less' if saving > 0 else 'more'} than doing nothing"
+        (better if saving > 0 else worse).append(words)
+    more = row["unregistered_child_weeks"] - nothing["unregistered_child_weeks"]
+    if abs(more) >= 0.05:
+        (worse if more > 0 else better).append(f"{_weeks_words(more)} child-weeks without a registered place")
+    return better, worse
+
+
+def _benefits(row: Row, nothing: Row | None, step: float) -> str:
+    words, _ = _against_nothing(row, nothing, step)
+    words.append(f"cheapest of all options in {share(row['probability_cheapest'])} of futures")
+    return "; ".join(words) + "."
+
+
+def _option_risks(row: Row, nothing: Row | None, step: float) -> str:
+    _, words = _against_nothing(row, nothing, step)
+    weeks = row["unregistered_p90_child_weeks"]
+    words += [
+        f"one future in ten costs more than {pounds(row['p90_gbp'], step)}",
+        f"one in ten has more than {number(weeks)} child-weeks without a registered place"
+        if weeks >= 0.05
+        else "nine in ten have no child-week without a registered place",
+    ]
+    below = row["probability_below_doing_nothing"]
+    if below is not None and row["option"] != "do-nothing":
+        words.append(f"in {share(1 - below)} of futures it does not cost less than doing nothing")
+    if row["broken"]:
+        words.append(f"it does not keep {len(row['broken'])} of the limits, such as {row['broken'][0]}")
+    return "; ".join(words) + "."
+
+
+def _finance(writer: _Writer, plan: Row, part: Part, options: Part | None) -> None:
+    writer.heading("Financial implications")
+    writer.paragraphs(part.sentences)
+    writer.table(_table(part, "Years"))
+    writer.charts(part)
+    writer.table(_table(part, "Break-even"))
+    if options is not None:
+        writer.table(_table(options, "Budget"))
+
+
+def _legal(writer: _Writer, plan: Row) -> None:
+    """The duties that bear on the question, and the dates on which registration is planned."""
+    writer.heading("Legal and registration")
+    writer.paragraphs(
+        [
+            "Section 22G of the Children Act 1989 asks a council to secure, so far as reasonably practicable, enough accommodation "
+            "in its area that meets the needs of the children it looks after. A children's home must be registered before a child "
+            "lives there, and registration is not the council's to grant."
+        ]
+    )
+    homes = [row for row in plan["timeline"] if row["kind"] == "in_house"]
+    writer.bullets(
+        row["title"]
+        + (f", if {row['branch']}" if row["branch"] else "")
+        + f": begun {month(row['month'])}, "
+        + (f"registration asked for by {month(row['registration'])}, " if row["registration"] else "")
+        + f"open by {month(row['first_child_p50'])} in half the futures and by {month(row['first_child_p90'])} in nine of ten."
+        for row in homes
+    )
+    if not homes:
+        writer.paragraphs(
+            ["The plan opens no home that the council would run, and so needs no registration of its own."]
+        )
+
+
+def _not_proposed(writer: _Writer, plan: Row, appraisal: Row | None) -> None:
+    """Every other option against the plan."""
+    writer.heading("Alternatives considered and not proposed")
+    if appraisal is None:
+        writer.paragraphs(["No options were appraised in the runs that this report was made from."])
+        return
+    step = appraisal["rounding_gbp"]
+    ours = next(row for row in appraisal["options"] if row["option"] == "optimised")
+    words = []
+    for row in appraisal["options"]:
+        if row is ours:
+            continue
+        if row["expected_cost_gbp"] is None:
+            words.append(f"{row['title']}: {'; '.join(row['broken'])}.")
+            continue
+        cost = row["expected_cost_gbp"] - ours["expected_cost_gbp"]
+        weeks = row["unregistered_child_weeks"] - ours["unregistered_child_weeks"]
+        broken = f" It does not keep: {row['broken'][0]}." if row["broken"] else ""
+        words.append(
+            f"{row['title']}: {pounds(abs(cost), step)} {'more' if cost >= 0 else 'less'} than the plan, and "
+            f"{_weeks_words(weeks)} child-weeks without a registered place.{broken}"
+        )
+    writer.bullets(words)
+
+
+def _weeks_words(more: float) -> str:
+    """``12.1 more``, ``0.3 fewer``, ``as many``."""
+    if abs(more) < 0.05:
+        return "as many"
+    return f"{number(abs(more))} {'more' if more > 0 else 'fewer'}"
+
+
+def _table(part: Part, name: str) -> Table | None:
+    return next((table for table in part.tables if table.name == name), None)
+
+
+def _lower(words: str) -> str:
+    return words[:1].lower() + words[1:]
+
+
+class _Writer:
+    """A Word document being written: headings, paragraphs, lists, tables with real headers, charts with their alternatives."""
+
+    def __init__(self, plan: Row) -> None:
+        import docx
+        from docx.shared import Cm, Pt
+
+        self.step = plan["rounding_gbp"]
+        self.document = docx.Document()
+        section = self.document.sections[0]
+        section.page_width, section.page_height = Cm(21.0), Cm(29.7)
+        section.left_margin = section.right_margin = section.top_margin = section.bottom_margin = Cm(2.0)
+        normal = self.document.styles["Normal"]
+        normal.font.size = Pt(11)
+        for name in ("Normal", "Title", "Subtitle", "Heading 1", "Heading 2", "Caption"):
+            _use_font(self.document.styles[name], FONT)
+        _set(normal.element.get_or_add_rPr(), "w:lang", {"w:val": "en-GB"})
+        # the month of the question, not the clock, so that the same run gives the same file
+        year, begun = plan["instance"]["as_at"].split("-")
+        about = self.document.core_properties
+        about.title, about.subject = plan["instance"]["title"], plan["instance"]["question"]
+        about.author, about.language, about.comments = "", "en-GB", ""
+        about.created = about.modified = datetime(int(year), int(begun), 1)
+
+    def title(self, words: str, below: str) -> None:
+        """The title, and a line beneath it."""
+        self.document.add_heading(words, level=0)
+        self.document.add_paragraph(below, style="Subtitle")
+
+    def heading(self, words: str, level: int = 1) -> None:
+        """A heading."""
+        self.document.add_heading(words, level=level)
+
+    def paragraphs(self, lines: Iterable[str]) -> None:
+        """Paragraphs of text."""
+        for line in lines:
+            self.document.add_paragraph(line)
+
+    def bullets(self, lines: Iterable[str]) -> None:
+        """A list."""
+        for line in lines:
+            self.document.add_paragraph(line, style="List Bullet")
+
+    def letters(self, lines: Iterable[str]) -> None:
+        """A list that can be referred to: (a), (b), (c)."""
+        from docx.shared import Cm
+
+        for place, line in enumerate(lines):
+            paragraph = self.document.add_paragraph(f"({_letter(place)})\t{line}")
+            paragraph.paragraph_format.left_indent = Cm(1.0)
+            paragraph.paragraph_format.first_line_indent = Cm(-1.0)
+            paragraph.paragraph_format.tab_stops.add_tab_stop(Cm(1.0))
+
+    def labelled(self, label: str, words: str) -> None:
+        """A paragraph that begins with a word in bold."""
+        paragraph = self.document.add_paragraph()
+        paragraph.add_run(f"{label}: ").bold = True
+        paragraph.add_run(words)
+
+    def charts(self, part: Part) -> None:
+        """The charts of a part, each with its text alternative."""
+        from docx.shared import Cm
+
+        for name, chart in part.charts:
+            picture = self.document.add_picture(io.BytesIO(png_of(chart)), width=Cm(PRINTED_CM))
+            about = picture._inline.docPr
+            about.set("descr", chart.description)
+            about.set("name", f"Chart: {name}")
+
+    def table(self, table: Table | None) -> None:
+        """A table's brief columns, with a header row that repeats on every page, and its totals."""
+        from docx.shared import Cm
+
+        if table is None or not table.brief:
+            return
+        columns = [column for column in table.columns if column.key in table.brief]
+        caption = self.document.add_paragraph(table.caption, style="Caption")
+        caption.paragraph_format.keep_with_next = True
+        totals = table.totals()
+        made = self.document.add_table(rows=1 + len(table.rows) + bool(totals), cols=len(columns), style="Table Grid")
+        made.autofit = False
+        first = FIRST_COLUMN * PRINTED_CM if len(columns) > 1 else PRINTED_CM
+        other = (PRINTED_CM - first) / max(len(columns) - 1, 1)
+        for place, column_made in enumerate(made.columns):
+            column_made.width = Cm(other if place else first)
+            for cell in column_made.cells:
+                cell.width = Cm(other if place else first)
+        self._cells(made.rows[0], [column.head for column in columns], columns, bold=True)
+        _set(made.rows[0]._tr.get_or_add_trPr(), "w:tblHeader", {"w:val": "true"})
+        for place, row in enumerate(table.rows, start=1):
+            self._cells(made.rows[place], [shown(column, row, self.step) for column in columns], columns)
+        if totals:
+            words = [shown(column, totals, self.step) if column.total else "" for column in columns]
+            self._cells(made.rows[-1], ["All", *words[1:]], columns, bold=True)
+        for row in made.rows:
+            _set(row._tr.get_or_add_trPr(), "w:cantSplit", {"w:val": "true"})
+        properties = made._tbl.tblPr
+        _set(properties, "w:tblCaption", {"w:val": table.caption})
+        self.document.add_paragraph()
+
+    def _cells(self, row: Any, words: list[str], columns: list[Column], bold: bool = False) -> None:
+        from docx.enum.text import WD_ALIGN_PARAGRAPH
+        from docx.shared import Pt
+
+        for cell, text, column in zip(row.cells, words, columns, strict=True):
+            paragraph = cell.paragraphs[0]
+            run = paragraph.add_run(text)
+            run.font.size, run.bold = Pt(TABLE_POINTS), bold
+            if column.kind not in WORDS:
+                paragraph.alignment = WD_ALIGN_PARAGRAPH.RIGHT
+
+    def bytes(self) -> bytes:
+        """The document as a file, with no clock in it."""
+        drawn = io.BytesIO()
+        self.document.save(drawn)
+        fixed = io.BytesIO()
+        with zipfile.ZipFile(drawn) as old, zipfile.ZipFile(fixed, "w", zipfile.ZIP_DEFLATED) as new:
+            for name in old.namelist():
+                about = zipfile.ZipInfo(name)
+                about.compress_type = zipfile.ZIP_DEFLATED
+                new.writestr(about, old.read(name))
+        return fixed.getvalue()
+
+
+def _letter(place: int) -> str:
+    """``a`` to ``z``, then ``aa`` and on."""
+    ahead, own = divmod(place, 26)
+    return ("" if ahead == 0 else _letter(ahead - 1)) + "abcdefghijklmnopqrstuvwxyz"[own]
+
+
+def _use_font(style: Any, name: str) -> None:
+    """Give a style a font by name, over that of the theme."""
+    from docx.oxml.ns import qn
+
+    style.font.name = name
+    fonts = style.element.rPr.rFonts
+    for attribute in ("w:asciiTheme", "w:hAnsiTheme", "w:eastAsiaTheme", "w:cstheme"):
+        fonts.attrib.pop(qn(attribute), None)
+
+
+def _set(parent: Any, name: str, attributes: dict[str, str]) -> None:
+    """Add an element of Word's own to another."""
+    from docx.oxml import OxmlElement
+    from docx.oxml.ns import qn
+
+    element = OxmlElement(name)
+    for attribute, value in attributes.items():
+        element.set(qn(attribute), value)
+    parent.append(element)

@@ -1,0 +1,183 @@
+"""Reports of all bundled instances, opened by the programs that their readers use: a browser, and an office.
+
+Each is skipped where its program is not installed, unless ``REQUIRE_PROGRAMS`` is set, as CI does.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import xlsxwriter
+from python_calamine import CalamineWorkbook
+
+import optimiser
+from optimiser.analysis import planning
+from optimiser.analysis.planning import Asked, make_appraisal, make_plan
+from optimiser.instance.finding import bundled
+from optimiser.report.files import write_report
+from optimiser.report.parts import Documents, parts_of, tables_of
+from optimiser.report.workbook import HEAD
+
+NAMES = [folder.name for folder in bundled()]
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+KINDS = ("page", "workbook", "paper")
+
+pytestmark = pytest.mark.long
+
+
+def program(name: str) -> str:
+    """Path of a program; without it the test is skipped, or fails where programs are required."""
+    found = shutil.which(name)
+    if found is None and os.environ.get("REQUIRE_PROGRAMS"):
+        pytest.fail(f"{name} is not installed")
+    return found or pytest.skip(f"{name} is not installed")
+
+
+@pytest.fixture(scope="module")
+def documents() -> dict[str, Documents]:
+    """A rough plan of every instance on two futures, with the options whose decisions are all fixed."""
+    made: dict[str, Documents] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, futures in (("SIMULATED", 4), ("SEARCHED", 2), ("PAIRED", 2), ("FRESH", 2)):
+            patch.setattr(planning, name, futures)
+        patch.setattr(planning, "swings", lambda *_: [])
+        patch.setattr(planning, "worths", lambda *_: [])
+        patch.setattr(planning, "simulated_ranking", lambda *_: None)
+        asked = Asked(scenarios=2, gap=0.05)
+        for name in NAMES:
+            instance = optimiser.load(name)
+            fixed = tuple(row for row in instance.options if row.homes == () and row.lots == ())
+            plan, planned = make_plan(instance, asked)
+            # the same futures again: what has been found need not be searched for
+            with pytest.MonkeyPatch.context() as again:
+                again.setattr(planning, "best_plan", lambda *_, plan=plan: plan)
+                _, appraised = make_appraisal(instance.model_copy(update={"options": fixed}), asked)
+            appraised["instance"] = planned["instance"]  # fewer options, of the same instance
+            made[name] = {"plan": planned, "appraise": appraised}
+    return made
+
+
+@pytest.fixture(scope="module")
+def written(documents: dict[str, Documents], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reports")
+    for found in documents.values():
+        write_report(found, KINDS, folder)
+    return folder
+
+
+def test_beds_of_a_building_that_a_provider_runs_are_counted_once(documents: dict[str, Documents]) -> None:
+    plan = documents["cambridgeshire-residential-2024"]["plan"]
+    built = {row["kind"]: 0 for row in plan["timeline"]} | {"block": 0}
+    for row in plan["timeline"]:
+        built[row["kind"]] += row["beds"]
+    assert built["building"] == built["block"] > 0
+    for row in plan["quarters"]:
+        assert row["in_house_usable_beds"] == 0
+        assert row["block_expected"] <= row["block_usable_beds"] + 1e-6 <= built["block"] + 1e-6
+
+
+def test_pages_have_no_axe_violation_no_console_error_and_fetch_nothing(written: Path) -> None:
+    chromium = program("chromium")
+    browsing = pytest.importorskip("playwright.sync_api")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    with browsing.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        for name in NAMES:
+            opened = browser.new_page(viewport={"width": 1100, "height": 1000})
+            asked: list[str] = []
+            said: list[str] = []
+            opened.on("request", lambda request, asked=asked: asked.append(request.url))
+            opened.on("console", lambda message, said=said: said.append(message.text))
+            opened.on("pageerror", lambda error, said=said: said.append(str(error)))
+            address = (written / f"{name}.html").as_uri()
+            opened.goto(address)
+            found = axe.Axe().run(opened)
+            assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+            assert [url for url in asked if not url.startswith("data:")] == [address]
+            assert said == []
+            # by keyboard alone: the first stop leads past the contents
+            opened.keyboard.press("Tab")
+            assert opened.evaluate("document.activeElement.getAttribute('href')") == "#main"
+            # nothing is cut off on a telephone
+            opened.set_viewport_size({"width": 320, "height": 800})
+            assert opened.evaluate("document.documentElement.scrollWidth") <= 320
+            opened.close()
+        browser.close()
+
+
+def office(written: Path, ending: str, to: str) -> Path:
+    """Every report of one kind converted by LibreOffice."""
+    out = written / to
+    files = [str(written / f"{name}{ending}") for name in NAMES]
+    subprocess.run(
+        [program("soffice"), "--headless", "--convert-to", to, "--outdir", str(out), *files],
+        check=True,
+        capture_output=True,
+    )
+    return out
+
+
+def test_workbooks_recalculated_hold_the_values_that_were_written(
+    written: Path, documents: dict[str, Documents]
+) -> None:
+    out = office(written, ".xlsx", "ods")
+    checked = 0
+    for name in NAMES:
+        tables = tables_of(parts_of(documents[name]))
+        book = CalamineWorkbook.from_path(out / f"{name}.ods")
+        for table in tables:
+            rows = book.get_sheet_by_name(table.name).to_python(skip_empty_area=False)
+            totals = table.totals()
+            for place, column in enumerate(table.columns):
+                for number, row in enumerate([*table.rows, totals] if totals else table.rows, start=HEAD + 1):
+                    value = row.get(column.key)
+                    if isinstance(value, (int, float)) and not isinstance(value, bool):
+                        assert float(rows[number][place]) == pytest.approx(value, abs=0.005), (name, table.name, column)
+                        checked += 1
+    assert checked > 1000
+
+
+def test_the_office_does_recalculate(tmp_path: Path) -> None:
+    """A formula written with a wrong value comes out right: else the test above could not fail."""
+    with xlsxwriter.Workbook(str(tmp_path / "wrong.xlsx")) as book:
+        book.add_worksheet("one").write_formula(0, 0, "=SUM(1,2)", None, 99)
+    subprocess.run(
+        [
+            program("soffice"),
+            "--headless",
+            "--convert-to",
+            "ods",
+            "--outdir",
+            str(tmp_path),
+            str(tmp_path / "wrong.xlsx"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    assert CalamineWorkbook.from_path(tmp_path / "wrong.ods").get_sheet_by_name("one").to_python() == [[3.0]]
+
+
+def test_papers_become_pdf_with_every_heading_on_a4(written: Path) -> None:
+    out = office(written, ".docx", "pdf")
+    for name in NAMES:
+        text = subprocess.run(
+            [program("pdftotext"), str(out / f"{name}.pdf"), "-"], check=True, capture_output=True, text=True
+        ).stdout
+        for heading in ("Decision sought", "Financial implications", "Alternatives considered and not proposed"):
+            assert heading in text, name
+        about = subprocess.run(
+            [program("pdfinfo"), str(out / f"{name}.pdf")], check=True, capture_output=True, text=True
+        ).stdout
+        assert "A4" in about
+
+
+def test_reports_are_small(written: Path) -> None:
+    for name in NAMES:
+        assert len((written / f"{name}.html").read_bytes()) < 2_000_000
+        assert len((written / f"{name}.xlsx").read_bytes()) < 1_000_000
+    assert io.BytesIO((written / f"{NAMES[0]}.docx").read_bytes()).read(2) == b"PK"
