@@ -13,6 +13,7 @@ horizon has a factor, from the children of today with their time so far and from
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -155,7 +156,7 @@ def spread_between_years(begun: Ints, ended: Ints, happened: Ints, first_day: in
     at_risk = np.array(
         [
             np.clip(np.minimum(ended, high) - np.maximum(begun, low), 0, None).sum()
-            for low, high in zip(limits[:-1], limits[1:], strict=True)
+            for low, high in itertools.pairwise(limits)
         ],
         dtype=float,
     )
@@ -214,11 +215,11 @@ def leaving_by_duration(spells: Spells) -> Duration:
     at_risk = np.array(
         [
             np.clip(np.minimum(time, high) - np.maximum(entry, low), 0, None).sum()
-            for low, high in zip(edges[:-1], edges[1:], strict=True)
+            for low, high in itertools.pairwise(edges)
         ]
     )
     times = np.array(
-        [(left & (time > low) & (time <= high)).sum() for low, high in zip(edges[:-1], edges[1:], strict=True)]
+        [(left & (time > low) & (time <= high)).sum() for low, high in itertools.pairwise(edges)]
     )
     at_risk = np.maximum(at_risk / NIGHTS_PER_MONTH, 1e-9)
     own = times.sum() / at_risk.sum()
