@@ -72,6 +72,12 @@ def read_instance(path: Path) -> Instance:
     return make_instance(settings, sheets, faults, path.name)
 
 
+def read_draft(path: Path) -> Draft:
+    """An instance's folder as it stands, faults and all."""
+    faults: list[Fault] = []
+    return _make_draft(_read_settings(path / SETTINGS_FILE, faults), _read_folder(path, faults), faults)
+
+
 def make_instance(
     settings: SettingsText, sheets: Mapping[str, Sheet | None], faults: Iterable[Fault] = (), name: str = ""
 ) -> Instance:

@@ -186,7 +186,7 @@ def template_files(name: str) -> dict[str, str]:
     for table, text in _TABLES.items():
         rows = text.lstrip("\n")
         header = rows.partition("\n")[0].split(",")
-        files[f"{table}.csv"] = "".join(f"# {line}\n" for line in _column_notes(TABLES[table][0], header)) + rows
+        files[f"{table}.csv"] = "".join(f"# {line}\n" for line in column_notes(TABLES[table][0], header)) + rows
     files["README.md"] = _README.format(title=_SETTINGS["title"])
     return files
 
@@ -204,7 +204,7 @@ def _settings_text(given: dict[str, object]) -> str:
     return "\n".join(lines)
 
 
-def _column_notes(model: type[Row], header: list[str]) -> list[str]:
+def column_notes(model: type[Row], header: list[str]) -> list[str]:
     """One note a column: those of the header first, then those that may be added."""
     notes = [_column_note(model, column) for column in header]
     further = [column for column in model.model_fields if column not in header]
