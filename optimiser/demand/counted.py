@@ -1,7 +1,7 @@
 """Arrivals from a published table of counts by month, where there are no records of children.
 
-The table is a CSV of ``month`` (2018-06) and ``arrivals``. Comment lines above it, ``# document:`` and ``# place:``, say where it was
-published. Which cohort it is of, what share of those counted, and which months, stands in the rules.
+The table is a CSV of ``month`` (2018-06) and ``arrivals``. Comment lines above it, ``# document:`` and ``# place:``, say where
+it was published. Which cohort it is of, what share of those counted, and which months, stands in the rules.
 """
 
 from __future__ import annotations

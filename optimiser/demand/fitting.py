@@ -199,9 +199,7 @@ def _first_day(returns: Returns) -> int:
     return int(returns.first_day.astype("datetime64[D]").astype(np.int64))
 
 
-def _fitted(
-    returns: Returns, cohorts: Sequence[CohortRule], rules: Rules, wanted: Wanted, notes: list[str]
-) -> Demand:
+def _fitted(returns: Returns, cohorts: Sequence[CohortRule], rules: Rules, wanted: Wanted, notes: list[str]) -> Demand:
     table, first_day = returns.placements, _first_day(returns)
     end_day = int(returns.end_day.astype("datetime64[D]").astype(np.int64))
     first, end = month_of(returns.first_day), month_of(returns.end_day)
@@ -410,5 +408,3 @@ def held_back(returns: Returns) -> tuple[Returns, int]:
         went_to=table["went_to"].where(~later, "open"),
     )
     return replace(returns, placements=table, end_day=cut), month_of(end) - month_of(cut)
-
-

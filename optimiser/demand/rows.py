@@ -105,7 +105,9 @@ def placement_cells(demand: Demand, fit: CohortFit, source: str, today: float) -
     return cells
 
 
-def today_by_source(demand: Demand, fit: CohortFit, allowed: Sequence[str], beds: Mapping[str, float]) -> dict[str, float]:
+def today_by_source(
+    demand: Demand, fit: CohortFit, allowed: Sequence[str], beds: Mapping[str, float]
+) -> dict[str, float]:
     """Children today by source, none of which gives away fewer than ``PUBLISHABLE``.
 
     A source with fewer, one that is not in the instance, and what is beyond a source's beds, are counted with the
@@ -150,7 +152,12 @@ def counted_figures(demand: Demand) -> list[tuple[str, int, str, str]]:
             (f"records-{fit.name}-arrived", arrived, "children", f"{title}: children who arrived, from {since}"),
             (f"records-{fit.name}-months", months, "child-months", f"{title}: time that children were there"),
             (f"records-{fit.name}-left", fit.leaving.times, "children", f"{title}: children who left"),
-            (f"records-{fit.name}-moved", fit.moving.times, "moves", f"{title}: moves to another place of the same kind"),
+            (
+                f"records-{fit.name}-moved",
+                fit.moving.times,
+                "moves",
+                f"{title}: moves to another place of the same kind",
+            ),
             (f"records-{fit.name}-today", fit.today, "children", f"{title}: children there when the records end"),
         ]
     for number, step in enumerate(demand.steps, start=1):
@@ -185,9 +192,15 @@ def arrivals_evidence(name: str, fit: ArrivalsFit, origin: str, words: str, grow
     change = " Earlier months are left out: the level changed abruptly." if fit.changed else ""
     note = f"{words}{len(fit.counts)} months from {month_name(fit.first)}, {family}.{change}"
     found = [
-        _row(f"cohorts.{name}.arrivals_per_month", "derived", origin=origin, note=note, estimate=Estimate.of(fit.level)),
         _row(
-            f"cohorts.{name}.growth_per_year", "derived", origin=origin, note=growth_words, estimate=Estimate.of(fit.growth)
+            f"cohorts.{name}.arrivals_per_month", "derived", origin=origin, note=note, estimate=Estimate.of(fit.level)
+        ),
+        _row(
+            f"cohorts.{name}.growth_per_year",
+            "derived",
+            origin=origin,
+            note=growth_words,
+            estimate=Estimate.of(fit.growth),
         ),
     ]
     if fit.size is not None:
@@ -218,9 +231,13 @@ def _cohort_evidence(demand: Demand, fit: CohortFit, figures: tuple[str, ...]) -
     level = f"At the level of {demand.wanted.level_words}, as asked. " if demand.wanted.level_words else ""
     growth = growth_words(demand.wanted.growth, demand.wanted.level_words)
     found = arrivals_evidence(name, fit.arrivals, of("arrived"), level, growth)
-    note = "Child-months by those who left; spells cut on both sides count for what they show." + _wider(fit.leaving.spread)
+    note = "Child-months by those who left; spells cut on both sides count for what they show." + _wider(
+        fit.leaving.spread
+    )
     stay = fit.leaving.stay_estimate
-    found.append(_row(f"cohorts.{name}.mean_stay_months", "derived", origin=of("months", "left"), note=note, estimate=stay))
+    found.append(
+        _row(f"cohorts.{name}.mean_stay_months", "derived", origin=of("months", "left"), note=note, estimate=stay)
+    )
     if fit.duration.differs:
         note = "Leaving depends on the time so far: children of today with theirs, and those to come."
         found.append(_row(f"leaving.{name}.*", "derived", origin=of("months", "left"), note=note))

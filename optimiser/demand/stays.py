@@ -160,7 +160,9 @@ def spread_between_years(begun: Ints, ended: Ints, happened: Ints, first_day: in
         ],
         dtype=float,
     )
-    times = np.histogram(happened, bins=limits + 1)[0].astype(float)  # an exit on the first of April ends a night of March
+    times = np.histogram(happened, bins=limits + 1)[0].astype(
+        float
+    )  # an exit on the first of April ends a night of March
     if times.sum() < 5 * years or at_risk.min() <= 0:
         return 1.0
     expected = at_risk * times.sum() / at_risk.sum()
@@ -218,9 +220,7 @@ def leaving_by_duration(spells: Spells) -> Duration:
             for low, high in itertools.pairwise(edges)
         ]
     )
-    times = np.array(
-        [(left & (time > low) & (time <= high)).sum() for low, high in itertools.pairwise(edges)]
-    )
+    times = np.array([(left & (time > low) & (time <= high)).sum() for low, high in itertools.pairwise(edges)])
     at_risk = np.maximum(at_risk / NIGHTS_PER_MONTH, 1e-9)
     own = times.sum() / at_risk.sum()
     if times.sum() < 5 * len(at_risk):

@@ -31,9 +31,9 @@ from optimiser.demand.rows import (
     today_by_source,
 )
 from optimiser.errors import Fault, InstanceError
-from optimiser.finance import Calendar, month_name
+from optimiser.finance import Calendar, month_name, month_number
 from optimiser.instance.finding import SETTINGS_FILE
-from optimiser.instance.reading import read_draft
+from optimiser.instance.reading import read_draft, read_instance
 from optimiser.instance.register import idle_rows
 from optimiser.instance.schema import TABLES
 from optimiser.instance.template import column_notes, template_files
@@ -71,7 +71,9 @@ class Sheet:
         reader = csv.DictReader(io.StringIO("".join(line for line in lines if not line.lstrip().startswith("#"))))
         columns = [title.strip().lower() for title in reader.fieldnames or []]
         reader.fieldnames = columns
-        rows = [{name: (row.get(name) or "").strip() for name in columns if (row.get(name) or "").strip()} for row in reader]
+        rows = [
+            {name: (row.get(name) or "").strip() for name in columns if (row.get(name) or "").strip()} for row in reader
+        ]
         return cls(comments, columns, [row for row in rows if row])
 
     def write(self, path: Path) -> None:
@@ -99,14 +101,19 @@ def start_from_template(folder: Path, name: str, demand: Demand) -> None:
     shift = demand.start // 12 - TEMPLATE_MONTH
     for file, text in template_files(name).items():
         if file == SETTINGS_FILE:
-            text = re.sub(r'^title = .*$', 'title = "A first plan on the council\'s own returns"', text, flags=re.MULTILINE)
-            text = re.sub(r'^as_at = .*$', f'as_at = "{month_name(demand.end - 1)}"', text, flags=re.MULTILINE)
+            text = re.sub(
+                r"^title = .*$", 'title = "A first plan on the council\'s own returns"', text, flags=re.MULTILINE
+            )
+            text = re.sub(r"^as_at = .*$", f'as_at = "{month_name(demand.end - 1)}"', text, flags=re.MULTILINE)
             for setting in ("first_month", "decision_date"):
                 written = f'{setting} = "{month_name(demand.start)}"'
                 text = re.sub(rf"^{setting} = .*$", written, text, flags=re.MULTILINE)
             text = _years_moved(text, shift, r'^(price_base = ")(\d{4})/\d\d')
         elif file == "README.md":
-            text = text.replace("Every figure in it is made up", "Its demand is from the council's returns; every other figure is made up")
+            text = text.replace(
+                "Every figure in it is made up",
+                "Its demand is from the council's returns; every other figure is made up",
+            )
         else:
             text = "".join(
                 line if line.startswith("#") else _moved(line, shift) for line in text.splitlines(keepends=True)
@@ -135,7 +142,9 @@ def _todays_sources(folder: Path, demand: Demand) -> None:
         allowed = [*(one for one in (COUNCIL_HOMES, BLOCK) if _homes(fit)), _spot(fit)]
         for source, children in today_by_source(demand, fit, allowed, {}).items():
             today[source] = today.get(source, 0) + round(children)
-    tables = {name: Sheet.read(folder / f"{name}.csv") for name in ("existing", "spots", "layers", "placements", "evidence")}
+    tables = {
+        name: Sheet.read(folder / f"{name}.csv") for name in ("existing", "spots", "layers", "placements", "evidence")
+    }
     contract = tables["existing"].rows[0]
     tables["existing"].rows = []
     if today[COUNCIL_HOMES]:
@@ -235,7 +244,9 @@ def put_arrivals(folder: Path, fits: Sequence[CountedFit], growth: float | None,
     for one in fits:
         if one.name not in known:
             fix = f"Name one of {', '.join(known)} in the rules."
-            raise InstanceError([Fault("the rules", None, "cohort", one.name, "is not in the instance", fix)], "the rules")
+            raise InstanceError(
+                [Fault("the rules", None, "cohort", one.name, "is not in the instance", fix)], "the rules"
+            )
         row = known[one.name]
         for column in ("arrivals_per_month", "arrivals_dispersion", "growth_per_year", "season"):
             row.pop(column, None)
@@ -252,7 +263,9 @@ def put_arrivals(folder: Path, fits: Sequence[CountedFit], growth: float | None,
                 "place": one.table.place,
             }
         )
-        share = "" if one.rule.share.kind == "fixed" else f"{one.rule.share.mean:.3g} of those counted ({one.rule.share}). "
+        share = (
+            "" if one.rule.share.kind == "fixed" else f"{one.rule.share.mean:.3g} of those counted ({one.rule.share}). "
+        )
         level = f"At the level of {level_words}, as asked. " if level_words else ""
         words = growth_words(growth, level_words)
         ours += arrivals_evidence(one.name, one.fit, f"figures.{name}.value", share + level, words)
@@ -376,6 +389,22 @@ def _write_all(folder: Path, tables: Mapping[str, Sheet]) -> None:
     evidence = Sheet.read(folder / "evidence.csv")
     evidence.rows = [row for row in evidence.rows if row["figures"] not in idle]
     evidence.write(folder / "evidence.csv")
+
+
+def first_month_of(folder: Path) -> int | None:
+    """First month of the horizon of an instance that is there; none where it is to be a new one.
+
+    Raises
+    ------
+    InstanceError
+        Where the folder holds something else, or settings that cannot be read.
+    """
+    if not (folder / SETTINGS_FILE).is_file():
+        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            fix = "Name a new folder, or that of an instance."
+            raise InstanceError([Fault(str(folder), None, "--out", "", "holds no instance", fix)], "the command")
+        return None
+    return month_number(read_instance(folder).settings.first_month)
 
 
 def _setting(folder: Path, name: str) -> str:

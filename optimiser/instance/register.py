@@ -145,9 +145,7 @@ def check_register(draft: Draft) -> Iterator[Fault]:
 def idle_rows(draft: Draft) -> frozenset[str]:
     """Rows of the register, by what they cover, that cover nothing that is filled in."""
     places = _filled_in(draft)
-    return frozenset(
-        pattern for pattern in draft.names("evidence") if not any(matches(pattern, key) for key in places)
-    )
+    return frozenset(pattern for pattern in draft.names("evidence") if not any(matches(pattern, key) for key in places))
 
 
 def _filled_in(draft: Draft) -> dict[str, tuple[str, DraftRow | None, str]]:

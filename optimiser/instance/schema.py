@@ -74,9 +74,7 @@ Share = Annotated[float, Field(ge=0, le=1), Figure()]
 Rate = Annotated[float, Field(ge=-0.5, le=1), Figure()]
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False), Figure()]
 Profile = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], BeforeValidator(_numbers), Figure()]
-Factors = Annotated[
-    tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...], BeforeValidator(_numbers), Figure()
-]
+Factors = Annotated[tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...], BeforeValidator(_numbers), Figure()]
 Uncertain = Annotated[Distribution, Figure()]
 UncertainNumber = Annotated[Distribution, _within(0, None), Figure()]
 UncertainShare = Annotated[Distribution, _within(0, 1), Figure()]

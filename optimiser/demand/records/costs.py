@@ -22,13 +22,27 @@ from optimiser.errors import Fault, InstanceError
 
 #: Names of columns, letters and digits only, in the order of preference.
 CHILD = ("child", "childid", "childidentifier", "lachildid", "personid")
-COST = ("weeklycost", "totalweeklycost", "costperweek", "grossweeklycost", "weeklyprice", "gbpperweek", "totalcostperweek")
+COST = (
+    "weeklycost",
+    "totalweeklycost",
+    "costperweek",
+    "grossweeklycost",
+    "weeklyprice",
+    "gbpperweek",
+    "totalcostperweek",
+)
 SOURCING = ("sourcing", "contracttype", "purchasetype", "commissioningtype", "procurement")
 START = ("decom", "placementstart", "placementstartdate", "startdate", "start")
 
 NOT_RECORDED = "not-recorded"
 #: How a place was bought, by the words in the cell; the first that is found counts.
-KINDS = (("block", "block"), ("framework", "framework"), ("spot", "spot"), ("in-house", "in-house"), ("internal", "in-house"))
+KINDS = (
+    ("block", "block"),
+    ("framework", "framework"),
+    ("spot", "spot"),
+    ("in-house", "in-house"),
+    ("internal", "in-house"),
+)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -84,7 +98,9 @@ def read_costs(path: Path) -> Costs:
         ("start", start == IMPOSSIBLE, "is not a date"),
     ):
         hits = np.flatnonzero(wrong)
-        faults += [Fault(path.name, numbers[hit], field, "", rule, "Mend the row, or delete it.") for hit in hits[:LISTED]]
+        faults += [
+            Fault(path.name, numbers[hit], field, "", rule, "Mend the row, or delete it.") for hit in hits[:LISTED]
+        ]
         if len(hits) > LISTED:
             more = f"{rule}: {len(hits) - LISTED} further rows like these"
             faults.append(Fault(path.name, numbers[hits[-1]], field, "", more, "Mend the rows, or delete them."))
