@@ -23,6 +23,7 @@ are a small TOML file::
     share = "triangular(0.6, 0.75, 0.9)" # part of the counted who are of the cohort
     since = "2016-01"
     until = "2019-03"                    # first month left out
+    derived_from = "figures.male-16-17-share.value"  # figures of the instance that the share rests on
 """
 
 from __future__ import annotations
@@ -108,6 +109,7 @@ class CountedRule(_Part):
     share: UncertainShare = Distribution("fixed", (1.0,))
     since: Month | None = None
     until: Month | None = None
+    derived_from: str = ""
 
 
 class Rules(_Part):

@@ -81,10 +81,14 @@ class Sheet:
         if not self.rows:
             path.unlink(missing_ok=True)
             return
+        if path.exists() and Sheet.read(path).rows == self.rows:
+            return
         used = {name for row in self.rows for name in row}
         model = TABLES[path.stem][0]
         columns = [name for name in model.model_fields if name in used or name in self.columns]
-        comments = self.comments or [f"# {line}" for line in column_notes(model, columns)]
+        comments = self.comments
+        if not path.exists():
+            comments = [f"# {line}" for line in column_notes(model, columns)]
         text = io.StringIO()
         text.writelines(f"{line}\n" for line in comments)
         writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
@@ -268,7 +272,9 @@ def put_arrivals(folder: Path, fits: Sequence[CountedFit], growth: float | None,
         )
         level = f"At the level of {level_words}, as asked. " if level_words else ""
         words = growth_words(growth, level_words)
-        ours += arrivals_evidence(one.name, one.fit, f"figures.{name}.value", share + level, words)
+        ours += arrivals_evidence(
+            one.name, one.fit, f"figures.{name}.value {one.rule.derived_from}".strip(), share + level, words
+        )
     _put_figures(tables, figures, only={name for name, *_ in figures})
     stale = [row["figures"] for row in ours]
     _put_evidence(tables["evidence"], ours, stale, fresh=False)
