@@ -16,7 +16,7 @@ from optimiser.errors import InstanceError
 from optimiser.finance import month_number
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.finding import find_instance
-from tests.test_demand import run
+from tests.demand_records import run
 
 KENT = find_instance("kent-sufficiency-2019")
 TABLE = KENT / "records" / "uasc-referrals.csv"
