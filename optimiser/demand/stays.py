@@ -108,7 +108,6 @@ def spells_of(placements: pd.DataFrame, cohort: Ints, number: int, first_day: in
     number : the cohort asked for
     first_day : of the records, days since 1970
     """
-    child, stay = placements["child"].to_numpy(np.int64), placements["care_spell"].to_numpy(np.int64)
     start, end = days_of(placements["start"]), days_of(placements["end"])
     follows = followed_by(placements)
     goes_on = np.zeros(len(placements), dtype=bool)
@@ -120,7 +119,6 @@ def spells_of(placements: pd.DataFrame, cohort: Ints, number: int, first_day: in
     is_open = placements["censored"].to_numpy(bool)[last]
     exit_of = np.where(follows[last], after[last], LEFT)
     exit_of = np.where(is_open, OPEN, exit_of)
-    assert len(child) == len(stay)
     return Spells(
         began=start[begins],
         seen=np.maximum(start[begins], first_day),
