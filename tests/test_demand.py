@@ -54,6 +54,12 @@ def made(synthetic: Synthetic, tmp_path_factory: pytest.TempPathFactory) -> tupl
     return out, done.output
 
 
+@pytest.fixture
+def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts are drawn for one instance, and not for each."""
+    monkeypatch.setattr("optimiser.report.charts.write_chart", lambda *_: [])
+
+
 # counts
 
 
@@ -270,6 +276,7 @@ def test_the_new_instance_plans(made: tuple[Path, str]) -> None:
     assert not plan.verified.violations
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_of_an_instance_that_is_there_only_the_demand_is_replaced(
     synthetic: Synthetic, made: tuple[Path, str], tmp_path: Path
 ) -> None:
@@ -304,6 +311,7 @@ def test_of_an_instance_that_is_there_only_the_demand_is_replaced(
     }
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_nothing_is_written_where_the_instance_would_have_faults(synthetic: Synthetic, tmp_path: Path) -> None:
     folder = tmp_path / "first-plan"
     run("new", str(folder))
@@ -372,6 +380,7 @@ def test_malformed_records_are_listed_and_nothing_is_written(
 # what is asked on the command line
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_a_level_a_growth_and_a_first_month_are_taken_and_said(synthetic: Synthetic, tmp_path: Path) -> None:
     out = tmp_path / "one"
     done = run("demand", str(synthetic.folder), "--out", str(out), "--growth", "2.9%", "--level", "2022/23")
