@@ -273,7 +273,7 @@ def _scored(counts: Floats, design: Floats, size: float | None) -> Floats:
 def _fitted(counts: Floats, design: Floats, size: float | None) -> _Fit:
     coefficients, information = _largest(counts, design, size)
     mean = np.exp(design @ coefficients)
-    covariance = np.linalg.inv(information)
+    covariance: Floats = np.asarray(np.linalg.inv(information), dtype=float)
     return _Fit(coefficients, covariance, size, _log_likelihood(counts, mean, size), mean)
 
 

@@ -139,7 +139,8 @@ def followed_by(placements: pd.DataFrame) -> NDArray[np.bool_]:
 
 def days_of(dates: pd.Series) -> Ints:
     """Days since 1970."""
-    return dates.to_numpy("datetime64[D]").astype(np.int64)
+    days: Ints = dates.to_numpy("datetime64[D]").astype(np.int64)
+    return days
 
 
 def spread_between_years(begun: Ints, ended: Ints, happened: Ints, first_day: int, years: int) -> float:
@@ -195,7 +196,7 @@ def observed_survival(spells: Spells) -> Survival:
     exits = np.array([(gone & (time == day)).sum() for day in times], dtype=np.int64)
     at_risk = np.array([((entry < day) & (time >= day)).sum() for day in times], dtype=np.int64)
     share = np.cumprod(1 - exits / np.maximum(at_risk, 1))
-    return Survival(times / NIGHTS_PER_MONTH, share, at_risk, exits)
+    return Survival(np.asarray(times / NIGHTS_PER_MONTH, dtype=float), np.asarray(share, dtype=float), at_risk, exits)
 
 
 @dataclass(frozen=True, eq=False)

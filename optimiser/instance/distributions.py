@@ -139,7 +139,7 @@ class Distribution:
         if self.kind == "triangular":
             return _triangular(self.values, draws)
         if self.kind in ENDLESS:
-            return _endless(self.kind, *self.values, draws)
+            return _endless(self.kind, self.values, draws)
         steps = np.cumsum(self.probabilities)
         return np.asarray(self.values)[np.minimum(np.searchsorted(steps, draws, side="right"), len(steps) - 1)]
 
@@ -171,10 +171,11 @@ def _finite(value: float) -> float:
     return value
 
 
-def _endless(kind: str, mean: float, deviation: float, draws: Floats) -> Floats:
+def _endless(kind: str, values: tuple[float, ...], draws: Floats) -> Floats:
     """Normal, gamma or lognormal, by mean and standard deviation."""
     from scipy.special import gammaincinv, ndtri
 
+    mean, deviation = values
     if deviation == 0:
         return np.full(draws.shape, mean)
     result: Floats
