@@ -219,7 +219,7 @@ def _fitted(returns: Returns, cohorts: Sequence[CohortRule], rules: Rules, wante
         here = entered & (cohort == number)
         counted = np.bincount(_months(table["start"])[here] - first, minlength=end - first)
         try:
-            arrivals = fit_arrivals(counted, first, start, since=wanted.since, level_of=wanted.level_of)
+            arrivals = fit_arrivals(counted.astype(float), first, start, since=wanted.since, level_of=wanted.level_of)
         except ValueError:
             fix = "Name months within the records, half a year of them at least."
             fault = Fault("the records", None, "arrivals", "", "have too few of the months asked for", fix)
@@ -283,7 +283,8 @@ def _on_top(arrivals: ArrivalsFit, growth: float) -> Distribution:
 
 
 def _months(dates: pd.Series) -> Ints:
-    return dates.to_numpy("datetime64[M]").astype(np.int64) + 1970 * 12
+    months: Ints = dates.to_numpy("datetime64[M]").astype(np.int64) + 1970 * 12
+    return months
 
 
 def _steps_kept(spells: Sequence[Spells]) -> list[NDArray[np.bool_]]:

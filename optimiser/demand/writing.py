@@ -328,7 +328,7 @@ def _put_placements(
             source = row["source"]
             if source in beds:
                 beds[source] -= living.get(source, 0.0)
-            kept = {name: row[name] for name in ("cohort", "source", "start", "until") if name in row}
+            kept: Cells = {name: row[name] for name in ("cohort", "source", "start", "until") if name in row}
             rows.append({**kept, **placement_cells(demand, fit, source, living.get(source, 0.0))})
     tables["placements"].rows = others + rows
 
