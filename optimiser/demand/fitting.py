@@ -402,7 +402,8 @@ def held_back(returns: Returns) -> tuple[Returns, int]:
     cut = np.datetime64(f"{int(str(end)[:4]) - 1}-04-01", "D")
     table = returns.placements
     table = table[table["start"] < pd.Timestamp(cut)].reset_index(drop=True)
-    later = (table["end"] > pd.Timestamp(cut)).to_numpy(bool)
+    # one that ends on the first day held back was open on the night before it
+    later = (table["end"] >= pd.Timestamp(cut)).to_numpy(bool)
     table = table.assign(
         end=table["end"].where(~later, pd.Timestamp(cut)),
         censored=table["censored"].to_numpy(bool) | later,
