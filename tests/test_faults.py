@@ -125,6 +125,15 @@ SETTINGS = [
     setting("no periods", "periods", '"0x1"', "is not a horizon of 1 to 1,200 months"),
     setting("too many periods", "periods", '"9999x9999"', "is not a horizon of 1 to 1,200 months"),
     setting("long life", "asset_life_years", "60", "is not at most 50", faults=2),
+    Case(
+        "borrowing without terms",
+        lambda folder: folder.setting("capital_treatment", '"borrowing"'),
+        "instance.toml",
+        None,
+        "repayment",
+        "is missing where capital_treatment is borrowing",
+        3,
+    ),
     setting("odd weeks", "weeks_per_year", "52.5", "is neither 52 nor 365/7", faults=2),
     setting("capital name", "name", '"My plan"', "is not of the form small letters, digits and hyphens"),
     setting("setting without evidence", "borrowing_rate", "0.05", "has no row in evidence.csv"),
@@ -142,7 +151,7 @@ CELLS = [
     wrong("occupancy of nothing", "homes", 1, "matching_occupancy", "0", "is not above 0"),
     wrong("unknown operator", "homes", 1, "operator", "charity", "is not one of council, provider"),
     wrong("month as a spreadsheet has it", "homes", 1, "begin_from", "Jun-26", "is not a month such as 2025-04"),
-    wrong("unknown distribution", "homes", 1, "lead_months", "gamma(1, 2)", "names no known distribution"),
+    wrong("unknown distribution", "homes", 1, "lead_months", "weibull(1, 2)", "names no known distribution"),
     wrong("distribution upside down", "homes", 1, "lead_months", "uniform(12, 3)", "has parameters out of order"),
     wrong("distribution below zero", "homes", 1, "lead_months", "uniform(-3, 3)", "can be below 0"),
     wrong(
@@ -610,6 +619,41 @@ LIMITS = [
         "differs from all in the envelope's first row",
     ),
     wrong("envelope of two minds", "capital", 3, "carry_forward", "no", "differs from the envelope's first row"),
+    Case(
+        "budget of a year outside",
+        both(
+            add("budget", year="2020/21", saving_gbp="1"),
+            add("evidence", figures="budget.*", evidence="assumption", low="0", high="2"),
+        ),
+        "budget.csv",
+        1,
+        "year",
+        "is outside the horizon",
+    ),
+    Case(
+        "base budget of one year",
+        both(
+            add("budget", year="2026/27", base_gbp="1"),
+            add("evidence", figures="budget.*", evidence="assumption", low="0", high="2"),
+        ),
+        "budget.csv",
+        1,
+        "year",
+        "and other years have a base budget, but 2027/28, 2028/29 has no row",
+    ),
+    Case(
+        "base budget missing in one year",
+        both(
+            add("budget", year="2026/27", base_gbp="1", saving_gbp="1"),
+            add("budget", year="2027/28", base_gbp="1", saving_gbp="1"),
+            add("budget", year="2028/29", saving_gbp="1"),
+            add("evidence", figures="budget.*", evidence="assumption", low="0", high="2"),
+        ),
+        "budget.csv",
+        3,
+        "base_gbp",
+        "is missing where other years have it",
+    ),
     Case(
         "income of a year outside",
         both(
