@@ -151,7 +151,7 @@ CELLS = [
     wrong("occupancy of nothing", "homes", 1, "matching_occupancy", "0", "is not above 0"),
     wrong("unknown operator", "homes", 1, "operator", "charity", "is not one of council, provider"),
     wrong("month as a spreadsheet has it", "homes", 1, "begin_from", "Jun-26", "is not a month such as 2025-04"),
-    wrong("unknown distribution", "homes", 1, "lead_months", "gamma(1, 2)", "names no known distribution"),
+    wrong("unknown distribution", "homes", 1, "lead_months", "weibull(1, 2)", "names no known distribution"),
     wrong("distribution upside down", "homes", 1, "lead_months", "uniform(12, 3)", "has parameters out of order"),
     wrong("distribution below zero", "homes", 1, "lead_months", "uniform(-3, 3)", "can be below 0"),
     wrong(

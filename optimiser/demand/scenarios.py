@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from optimiser.finance import Calendar
+from optimiser.finance import Calendar, month_number
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.schema import Cohort, Instance
 
@@ -348,6 +348,15 @@ def _leave_share(instance: Instance, cohort: Cohort, sources: tuple[str, ...], d
     return share
 
 
+def leaving_factors(instance: Instance, calendar: Calendar) -> Floats:
+    """Share who leave care in each month as a multiple of the cohort's own, [cohort, month]; 1 where none is given."""
+    position = {row.cohort: place for place, row in enumerate(instance.cohorts)}
+    factors = np.ones((len(position), calendar.months))
+    for row in instance.leaving:
+        factors[position[row.cohort], calendar.month_of(row.month)] = row.factor
+    return factors
+
+
 def _mean_arrivals(instance: Instance, cohort: Cohort, calendar: Calendar, rank: Floats) -> Floats:
     """Mean children arriving, [scenario, period], grown from the start of the horizon.
 
@@ -360,6 +369,9 @@ def _mean_arrivals(instance: Instance, cohort: Cohort, calendar: Calendar, rank:
     for row in instance.arrivals:
         if row.cohort == cohort.cohort:
             monthly[:, calendar.month_of(row.month)] = row.mean
+    if cohort.season:
+        first = month_number(calendar.first_month)
+        monthly *= np.array(cohort.season)[(first + np.arange(calendar.months)) % 12]
     growth = cohort.growth_per_year.quantile(rank)[:, None]
     return calendar.sum_by_period(monthly * (1 + growth) ** (np.arange(calendar.months) / 12))
 
@@ -397,6 +409,7 @@ def _realised(
     stepping = np.zeros((futures, len(steps), periods))
     uniform_leave = [draws.uniform(f"departures {row.cohort}", periods) for row in instance.cohorts]
     uniform_step = [draws.uniform(f"steps {row.origin} {row.destination}", periods) for row in instance.steps]
+    months_leaving = calendar.sum_by_period(leaving_factors(instance, calendar))
     census = np.zeros((futures, cohorts))
     for row in instance.placements:
         census[:, [other.cohort for other in instance.cohorts].index(row.cohort)] += row.children_at_start
@@ -408,7 +421,7 @@ def _realised(
         census = arrivals[:, :, period].copy()
         for cohort in range(cohorts):
             there = before[:, cohort]
-            share = np.minimum(leave[:, cohort] * months, 1.0)
+            share = np.minimum(leave[:, cohort] * months_leaving[cohort, period], 1.0)
             gone = departures(there, share, uniform_leave[cohort][:, period], draws.median)
             leaving[:, cohort, period] = np.divide(gone, there, out=share.copy(), where=there > 0)
             left = there - gone

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from optimiser.demand.records import placements as rules
+from optimiser.demand.records.costs import read_costs, with_costs
 from optimiser.demand.records.reading import read_filed
 
 #: Smallest count of children observed in records that may be published.
@@ -50,8 +51,23 @@ class Reconciliation:
         outcomes = (rules.USED, rules.MERGED, rules.CUT, rules.DROPPED)
         return {outcome: int(found.get(outcome, 0)) for outcome in outcomes}
 
+    def published(self) -> list[dict[str, str]]:
+        """Rows by ``outcome`` and ``reason`` with ``episodes`` as they may be published.
+
+        Within an outcome the reasons are parts of its total, and the outcomes parts of the rows read.
+        """
+        outcomes = suppressed_parts(self.counts())
+        found = [{"outcome": outcome, "reason": "all", "episodes": shown} for outcome, shown in outcomes.items()]
+        for outcome, part in self.reasons().groupby("outcome", sort=False):
+            parts = dict(zip(part["reason"], part["episodes"].astype(int), strict=True))
+            # parts of a total that is not shown would add up to it
+            if len(parts) > 1 and outcomes[str(outcome)] == f"{sum(parts.values()):,}":
+                shown = suppressed_parts(parts)
+                found += [{"outcome": str(outcome), "reason": name, "episodes": shown[name]} for name in parts]
+        return found
+
     def reasons(self) -> pd.DataFrame:
-        """Rows by ``outcome`` and ``reason``: exact, for the analyst; ``suppressed_parts`` before it is published."""
+        """Rows by ``outcome`` and ``reason``: exact, for the analyst; ``published`` is for everyone else."""
         counted = self.rows.groupby(["outcome", "reason"], sort=True).size()
         return counted.rename("episodes").reset_index()
 
@@ -78,6 +94,8 @@ class Returns:
         - ``sex``, ``uasc`` (ever in the UASC table), ``need`` (CIN code) and ``legal_status`` at start
         - ``days_in_care_before``: since the stay in care began, as far as the records show it
         - ``location`` (in or out of the area), ``distance_band``: where the records give them, else ``unknown``
+        - ``gbp_per_week``, ``sourcing``: what it costs and how it was bought, where a cost file says so, else NaN and
+          ``not-recorded``
         - ``censored``: open when last heard of; ``truncated``: began before the first return, so that it is here only
           because it lasted; ``start_known``: false where the rows show that it began before ``start``, in episodes that
           ended before the first return (only the legal status changed since, or the child was away for some nights)
@@ -96,13 +114,15 @@ class Returns:
     years: str
 
 
-def read_returns(paths: Iterable[Path]) -> Returns:
+def read_returns(paths: Iterable[Path], costs: Path | None = None) -> Returns:
     """Read SSDA903 returns of one council, of one or more consecutive years.
 
     Parameters
     ----------
     paths
         Files, or folders with files in them, however they are called: CSV recognised by columns, and the XML form.
+    costs
+        A file of what placements cost (``records.costs``).
 
     Raises
     ------
@@ -111,11 +131,12 @@ def read_returns(paths: Iterable[Path]) -> Returns:
         impossible dates or an end before its beginning, mixes years, or leaves a year out between others.
     """
     filed = read_filed(paths)
+    found = None if costs is None else read_costs(costs)
     resolved = rules.resolve(filed)
     account = Reconciliation(resolved.rows, filed.children_without_age, filed.children_without_episodes)
     window = resolved.window
     first, end = (np.datetime64(day, "D") for day in (window.first, window.end))
-    return Returns(resolved.placements, account, first, end, str(window))
+    return Returns(with_costs(resolved.placements, filed.identifiers, found), account, first, end, str(window))
 
 
 def daily_stock(returns: Returns) -> pd.DataFrame:

@@ -143,6 +143,13 @@ USUAL_TRUTH = Truth(
 )
 
 
+def scaled(truth: Truth, children_per_year: float) -> Truth:
+    """A larger or smaller council with the same children: mean arrivals of all cohorts as many a year in the first month."""
+    factor = children_per_year / 12 / sum(cohort.arrivals_per_month for cohort in truth.cohorts)
+    cohorts = tuple(replace(one, arrivals_per_month=one.arrivals_per_month * factor) for one in truth.cohorts)
+    return replace(truth, cohorts=cohorts)
+
+
 @dataclass(frozen=True)
 class Untidiness:
     """Shares of rows, or of children, that are untidy in ways that do not change what happened.

@@ -108,6 +108,7 @@ REFERENCES: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("steps", "source", SOURCES, ()),
     ("arrivals", "cohort", ("cohorts",), ()),
     ("census", "cohort", ("cohorts",), ()),
+    ("leaving", "cohort", ("cohorts",), ()),
     ("tiers", "lot", ("lots",), ()),
     ("extensions", "contract", ("lots", "existing"), ()),
     ("layers", "spot", ("spots",), ()),
@@ -256,12 +257,13 @@ def _one_demand(draft: Draft, row: DraftRow, cohort: Cohort, listed: bool, count
 
 
 def check_demand_months(draft: Draft) -> Iterator[Fault]:
-    """Arrivals cover every month of the horizon, and a census the first month of every period."""
+    """Arrivals and leaving cover every month of the horizon, and a census the first month of every period."""
     calendar = draft.calendar
     if calendar is None:
         return
     for table, wanted, rule, fix in (
         ("arrivals", _months(calendar), "is not a month of the horizon", "Every month of the horizon has one row."),
+        ("leaving", _months(calendar), "is not a month of the horizon", "Every month of the horizon has one row."),
         (
             "census",
             calendar.labels,
@@ -280,6 +282,39 @@ def check_demand_months(draft: Draft) -> Iterator[Fault]:
                 if missing:
                     more = f" with {len(missing) - 1} more" if len(missing) > 1 else ""
                     yield draft.fault(table, None, "month", missing[0], f"is missing for {cohort}{more}", fix)
+
+
+def check_seasons(draft: Draft) -> Iterator[Fault]:
+    """A season has twelve factors of mean 1, and arrivals that it is a season of."""
+    for row, cohort in draft.rows("cohorts"):
+        if not cohort.season:
+            continue
+        written, fix = row.cells["season"], "Write twelve factors, January to December, or clear the cell."
+        if len(cohort.season) != 12:
+            yield draft.fault("cohorts", row, "season", written, f"has {len(cohort.season)} factors, not 12", fix)
+        elif abs(sum(cohort.season) / 12 - 1) > 0.005:
+            rule = f"has the mean {sum(cohort.season) / 12:.3g}, not 1"
+            yield draft.fault("cohorts", row, "season", written, rule, "Divide each factor by the mean of them all.")
+        if cohort.arrivals_per_month is None:
+            rule = "is only used with arrivals_per_month"
+            yield draft.fault("cohorts", row, "season", written, rule, "Clear the cell: the months say it already.")
+
+
+def check_leaving(draft: Draft) -> Iterator[Fault]:
+    """Nobody leaves twice, and a cohort with a census says already who leaves."""
+    calendar, counted_cohorts = draft.calendar, draft.names("census")
+    stays = {cohort.cohort: cohort.mean_stay_months for _, cohort in draft.rows("cohorts")}
+    for row, leaving in draft.rows("leaving"):
+        if leaving.cohort in counted_cohorts:
+            fix = "Delete the row: the turnover of a census says how many leave."
+            yield draft.fault("leaving", row, "cohort", leaving.cohort, "has a census", fix)
+        stay = stays.get(leaving.cohort)
+        if calendar is not None and stay is not None and stay.low > 0:
+            share = leaving.factor * max(calendar.months_by_period) / stay.low
+            if share > 1:
+                rule = f"makes {share:.2g} of the children leave in a period"
+                fix = "No more than all can leave: use a smaller factor, shorter periods or a longer stay."
+                yield draft.fault("leaving", row, "factor", row.cells["factor"], rule, fix)
 
 
 def check_census(draft: Draft) -> Iterator[Fault]:
@@ -948,6 +983,8 @@ CHECKS: tuple[Check, ...] = (
     check_source_names,
     check_demand,
     check_demand_months,
+    check_seasons,
+    check_leaving,
     check_census,
     check_stays,
     check_steps,

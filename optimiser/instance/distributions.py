@@ -23,8 +23,12 @@ PARAMETERS = {
     "uniform": ("low", "high"),
     "triangular": ("low", "mode", "high"),
     "normal": ("mean", "standard deviation"),
+    "gamma": ("mean", "standard deviation"),
+    "lognormal": ("mean", "standard deviation"),
     "discrete": (),
 }
+#: Written as a mean and a standard deviation; having no end, their ``low`` and ``high`` are percentiles.
+ENDLESS = ("normal", "gamma", "lognormal")
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Distribution:
         except ValueError:
             raise ValueError(
                 "is not a number or a distribution such as uniform(3, 12), triangular(3, 6, 12), "
-                "normal(0.03, 0.01) or 4:0.5 8:0.5"
+                "normal(0.03, 0.01), gamma(4, 0.5), lognormal(12, 2) or 4:0.5 8:0.5"
             ) from None
 
     @classmethod
@@ -76,8 +80,10 @@ class Distribution:
             raise ValueError(f"has a parameter of {kind} that is not a number") from None
         if len(values) != len(PARAMETERS[kind]):
             raise ValueError(f"has {len(values)} parameters; {kind} takes {', '.join(PARAMETERS[kind])}")
-        if kind == "normal" and values[1] < 0:
+        if kind in ENDLESS and values[1] < 0:
             raise ValueError("has a standard deviation below 0")
+        if kind in ("gamma", "lognormal") and values[0] <= 0:
+            raise ValueError(f"has a mean that is not above 0, as {kind} needs")
         if kind in ("uniform", "triangular") and list(values) != sorted(values):
             raise ValueError(f"has parameters out of order; {kind} takes {', '.join(PARAMETERS[kind])}")
         return cls(kind, values)
@@ -108,19 +114,19 @@ class Distribution:
         """Expected value."""
         if self.kind == "discrete":
             return float(np.dot(self.values, self.probabilities))
-        if self.kind == "normal":
+        if self.kind in ENDLESS:
             return self.values[0]
         return float(np.mean(self.values))
 
     @property
     def low(self) -> float:
-        """Smallest value; the first percentile of a normal distribution."""
-        return float(self.quantile(np.array(0.01))) if self.kind == "normal" else self.values[0]
+        """Smallest value; the first percentile of a distribution without an end."""
+        return float(self.quantile(np.array(0.01))) if self.kind in ENDLESS else self.values[0]
 
     @property
     def high(self) -> float:
-        """Largest value; the 99th percentile of a normal distribution."""
-        return float(self.quantile(np.array(0.99))) if self.kind == "normal" else self.values[-1]
+        """Largest value; the 99th percentile of a distribution without an end."""
+        return float(self.quantile(np.array(0.99))) if self.kind in ENDLESS else self.values[-1]
 
     def quantile(self, uniform: Floats) -> Floats:
         """Values at the given cumulative probabilities; any shape in, the same out."""
@@ -132,11 +138,8 @@ class Distribution:
             return low + draws * (high - low)
         if self.kind == "triangular":
             return _triangular(self.values, draws)
-        if self.kind == "normal":
-            from scipy.special import ndtri
-
-            result: Floats = self.values[0] + self.values[1] * ndtri(draws)
-            return result
+        if self.kind in ENDLESS:
+            return _endless(self.kind, self.values, draws)
         steps = np.cumsum(self.probabilities)
         return np.asarray(self.values)[np.minimum(np.searchsorted(steps, draws, side="right"), len(steps) - 1)]
 
@@ -144,10 +147,11 @@ class Distribution:
         """The same shape with another mean: scaled where the mean is not zero, shifted where it is."""
         old = self.mean
         if old == 0:
+            # of the distributions without an end only a normal one can have the mean 0
             values = tuple(value + mean for value in (self.values[:1] if self.kind == "normal" else self.values))
             return replace(self, values=(*values, *(self.values[1:] if self.kind == "normal" else ())))
         factor = mean / old
-        if self.kind == "normal":
+        if self.kind in ENDLESS:
             return replace(self, values=(self.values[0] * factor, self.values[1] * abs(factor)))
         values = tuple(value * factor for value in self.values)
         if factor < 0:
@@ -165,6 +169,25 @@ def _finite(value: float) -> float:
     if not np.isfinite(value):
         raise ValueError("is not a finite number")
     return value
+
+
+def _endless(kind: str, values: tuple[float, ...], draws: Floats) -> Floats:
+    """Normal, gamma or lognormal, by mean and standard deviation."""
+    from scipy.special import gammaincinv, ndtri
+
+    mean, deviation = values
+    if deviation == 0:
+        return np.full(draws.shape, mean)
+    result: Floats
+    if kind == "normal":
+        result = mean + deviation * ndtri(draws)
+    elif kind == "gamma":
+        shape = (mean / deviation) ** 2
+        result = gammaincinv(shape, draws) * mean / shape
+    else:
+        variance = np.log1p((deviation / mean) ** 2)
+        result = mean * np.exp(np.sqrt(variance) * ndtri(draws) - variance / 2)
+    return result
 
 
 def _triangular(values: tuple[float, ...], draws: Floats) -> Floats:

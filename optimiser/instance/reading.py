@@ -95,6 +95,12 @@ def as_written(path: Path) -> tuple[SettingsText, dict[str, Sheet | None], str |
     return settings, sheets, words, faults
 
 
+def read_draft(path: Path) -> Draft:
+    """An instance's folder as it stands, faults and all."""
+    faults: list[Fault] = []
+    return _make_draft(_read_settings(path / SETTINGS_FILE, faults), _read_folder(path, faults), faults)
+
+
 def make_instance(
     settings: SettingsText, sheets: Mapping[str, Sheet | None], faults: Iterable[Fault] = (), name: str = ""
 ) -> Instance:

@@ -142,6 +142,12 @@ def check_register(draft: Draft) -> Iterator[Fault]:
             yield from _origin(draft, row, evidence, places, figures, published)
 
 
+def idle_rows(draft: Draft) -> frozenset[str]:
+    """Rows of the register, by what they cover, that cover nothing that is filled in."""
+    places = _filled_in(draft)
+    return frozenset(pattern for pattern in draft.names("evidence") if not any(matches(pattern, key) for key in places))
+
+
 def _filled_in(draft: Draft) -> dict[str, tuple[str, DraftRow | None, str]]:
     """Everything that is filled in, by key: its table ("" for the settings), row and column."""
     places: dict[str, tuple[str, DraftRow | None, str]] = {

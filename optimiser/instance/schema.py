@@ -75,6 +75,7 @@ Share = Annotated[float, Field(ge=0, le=1), Figure()]
 Rate = Annotated[float, Field(ge=-0.5, le=1), Figure()]
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False), Figure()]
 Profile = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], BeforeValidator(_numbers), Figure()]
+Factors = Annotated[tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...], BeforeValidator(_numbers), Figure()]
 Uncertain = Annotated[Distribution, Figure()]
 UncertainNumber = Annotated[Distribution, _within(0, None), Figure()]
 UncertainShare = Annotated[Distribution, _within(0, 1), Figure()]
@@ -192,6 +193,10 @@ class Cohort(Row):
         default=None, description="Size of a negative binomial, above 0; blank for Poisson arrivals."
     )
     growth_per_year: UncertainRate = Field(default=ZERO, description="Growth of arrivals, share a year.")
+    season: Factors = Field(
+        default=(),
+        description="Twelve factors of mean arrivals, January to December, with the mean 1; blank for no season.",
+    )
     turnover_per_month: Share | None = Field(
         default=None, description="Share who leave and are replaced each month; required where census.csv is used."
     )
@@ -222,6 +227,14 @@ class Census(Row):
     cohort: Name = Field(description="Cohort counted.")
     month: Month = Field(description="First month of a period of the horizon.")
     children: UncertainNumber = Field(description="Children in care in the cohort, at least 0.")
+
+
+class Leaving(Row):
+    cohort: Name = Field(description="Cohort that children leave.")
+    month: Month = Field(description="Month of the horizon.")
+    factor: Number = Field(
+        description="Share who leave care in that month, as a multiple of one divided by mean_stay_months."
+    )
 
 
 class Home(Row):
@@ -616,6 +629,7 @@ TABLES: dict[str, tuple[type[Row], tuple[str, ...], bool]] = {
     "steps": (Step, ("origin", "destination", "source"), False),
     "arrivals": (Arrivals, ("cohort", "month"), False),
     "census": (Census, ("cohort", "month"), False),
+    "leaving": (Leaving, ("cohort", "month"), False),
     "homes": (Home, ("home",), False),
     "existing": (Existing, ("supply",), False),
     "lots": (Lot, ("lot",), False),
@@ -653,6 +667,7 @@ class Instance(BaseModel):
     steps: tuple[Step, ...] = ()
     arrivals: tuple[Arrivals, ...] = ()
     census: tuple[Census, ...] = ()
+    leaving: tuple[Leaving, ...] = ()
     homes: tuple[Home, ...] = ()
     existing: tuple[Existing, ...] = ()
     lots: tuple[Lot, ...] = ()

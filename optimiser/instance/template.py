@@ -236,7 +236,7 @@ def _bare(text: str) -> object:
 
 
 def _notes_text(table: str, header: Sequence[str]) -> str:
-    return "".join(f"# {line}\n" for line in _column_notes(TABLES[table][0], header))
+    return "".join(f"# {line}\n" for line in column_notes(TABLES[table][0], header))
 
 
 def _settings_text(given: dict[str, object]) -> str:
@@ -255,7 +255,7 @@ def _settings_text(given: dict[str, object]) -> str:
     return "\n".join(lines)
 
 
-def _column_notes(model: type[Row], header: Sequence[str]) -> list[str]:
+def column_notes(model: type[Row], header: Sequence[str]) -> list[str]:
     """One note a column: those of the header first, then those that may be added."""
     notes = [column_note(model, column) for column in header if column in model.model_fields]
     further = [column for column in model.model_fields if column not in header]

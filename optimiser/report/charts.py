@@ -512,3 +512,69 @@ def _wrapped(name: str) -> str:
 def _option_name(row: Row) -> str:
     mark = " (the paper's)" if row["paper"] else ""
     return _wrapped(row["title"] + mark + (" †" if row["broken"] else ""))
+
+
+# a model of demand → charts
+
+
+# demand fitted to records
+
+
+def arrivals_chart(rows: list[dict[str, Any]], cohort: str, finding: str) -> altair.Chart:
+    """Arrivals observed (points) and fitted (line), by the stretch of months in which counts may be shown.
+
+    ``rows`` as ``demand.diagnostics`` has them; counts that are not shown have no point.
+    """
+    import altair
+
+    own = [{**row, "observed": _number(row["observed"])} for row in rows if row["cohort"] == cohort]
+    months = own[0]["months"] if own else 1
+    base = altair.Chart(altair.Data(values=own)).encode(x=altair.X("from_month:T", title="from"))
+    observed = base.transform_filter("isValid(datum.observed)").mark_point(color=PALETTE["neutral"], filled=True)
+    fitted = base.transform_filter("isValid(datum.fitted)").mark_line(color=PALETTE["in_house"])
+    layers = altair.layer(
+        fitted.encode(y=altair.Y("fitted:Q", title="children arriving")), observed.encode(y=altair.Y("observed:Q"))
+    )
+    units = f"children arriving in {months} month{'s' if months > 1 else ''}; points observed, line fitted"
+    return titled(layers, finding, units, f"{finding} Observed and fitted arrivals of {cohort}.")
+
+
+def survival_chart(rows: list[dict[str, Any]], cohort: str, finding: str) -> altair.Chart:
+    """Share still there by months: observed (steps) and fitted (line)."""
+    import altair
+
+    own = [row for row in rows if row["cohort"] == cohort]
+    base = altair.Chart(altair.Data(values=own)).encode(x=altair.X("months:Q", title="months since the stay began"))
+    scale = altair.Scale(domain=[0, 1])
+    observed = base.mark_line(color=PALETTE["neutral"], interpolate="step-after", point=True)
+    layers = altair.layer(
+        observed.encode(y=altair.Y("observed:Q", title="share still there", scale=scale, axis=altair.Axis(format="%"))),
+        base.mark_line(color=PALETTE["in_house"]).encode(y=altair.Y("fitted:Q", scale=scale)),
+    )
+    units = "share still there; steps observed (Kaplan and Meier, late entry), line fitted"
+    return titled(layers, finding, units, f"{finding} Share of {cohort} still there by months.")
+
+
+def stock_chart(rows: list[dict[str, Any]], tested: list[dict[str, Any]], cohort: str, finding: str) -> altair.Chart:
+    """Children at the end of each month, with the band in which the last year was forecast by the years before it."""
+    import altair
+
+    own = [{**row, "children": _number(row["children"])} for row in rows if row["cohort"] == cohort]
+    held = [row for row in tested if row["cohort"] == cohort]
+    x = altair.X("month:T", title=None)
+    y = altair.Y("children:Q", title="children")
+    observed = altair.Chart(altair.Data(values=own)).transform_filter("isValid(datum.children)")
+    layers: list[Any] = [observed.mark_line(color=PALETTE["neutral"]).encode(x=x, y=y)]
+    if held:
+        forecast = altair.Chart(altair.Data(values=held)).encode(x=x)
+        band = forecast.mark_area(color=PALETTE["block"], opacity=0.6)
+        layers.insert(0, band.encode(y=altair.Y("low:Q", title="children"), y2="high:Q"))
+        layers.append(forecast.mark_line(color=PALETTE["in_house"], strokeDash=[6, 3]).encode(y="median:Q"))
+    units = "children at the end of each month; band and dashes: the last year forecast by those before it, 90%"
+    return titled(altair.layer(*layers), finding, units, f"{finding} Children of {cohort} by month.")
+
+
+def _number(shown: str) -> float | None:
+    """A count as it may be published as a number; none where it is not shown."""
+    digits = shown.replace(",", "")
+    return float(digits) if digits.isdigit() else None

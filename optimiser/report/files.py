@@ -33,6 +33,21 @@ SIMULATION = "simulation.json"
 #: Documents that ``--out`` writes, by the command that does.
 DOCUMENTS = {"plan": DOCUMENT, "appraise": APPRAISAL, "simulate": SIMULATION}
 KEPT = "kept.npz"
+DEMAND = "demand.json"
+#: Folder in an instance's with the tables and charts of the model of demand that it was given.
+DIAGNOSTICS = "diagnostics"
+#: Tables of a model of demand that are written as CSV.
+DEMAND_TABLES = (
+    "reconciliation",
+    "cohorts",
+    "sources",
+    "steps",
+    "arrivals",
+    "survival",
+    "stock",
+    "back_test",
+    "back_test_months",
+)
 #: Where children live in every future, under the plan and the options beside it: what its figures are traced from.
 PLACEMENTS = "placements.npz"
 #: Documents that a report is made from, each with a key that those of earlier versions lack.
@@ -257,6 +272,74 @@ def write_simulation(document: Row, folder: Path) -> None:
         (fresh / SIMULATION).write_text(_json(document), encoding="utf-8")
 
 
+def write_demand(folder: Path, put: Callable[[Path, bool], None], document: Row) -> bool:
+    """Write the demand part of an instance: of a new one, or of one that is there, and its diagnostics beside it.
+
+    The instance is written beside, read as it will stand, and takes its place only where it has no fault.
+
+    Parameters
+    ----------
+    folder
+        A new or empty folder, or an instance's.
+    put
+        Writes the tables into a folder; told whether it is to be a new instance.
+
+    Returns
+    -------
+    fresh
+        Whether the instance is a new one.
+
+    Raises
+    ------
+    InstanceError
+        Where the folder holds something else, cannot be written, or the instance would have faults.
+    """
+    from optimiser.instance.finding import SETTINGS_FILE
+    from optimiser.instance.reading import read_instance
+
+    fresh = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not fresh and not (folder / SETTINGS_FILE).is_file():
+        fix = "Name a new folder, or that of an instance."
+        raise InstanceError([Fault(str(folder), None, "--out", "", "holds no instance", fix)], "the command")
+    try:
+        with _swapped_in(folder) as draft:
+            if not fresh:
+                shutil.copytree(folder, draft, dirs_exist_ok=True)
+            put(draft, fresh)
+            read_instance(draft)
+            _write_diagnostics(document, draft / DIAGNOSTICS)
+    except OSError as error:
+        rule = f"cannot be written: {error.strerror or error}"
+        fix = "Choose another place."
+        raise InstanceError([Fault(str(folder), None, "--out", "", rule, fix)], "the command") from error
+    return fresh
+
+
+def _write_diagnostics(document: Row, folder: Path) -> None:
+    """Tables and charts of a model of demand, and its document."""
+    from optimiser.report import charts
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name in DEMAND_TABLES:
+        rows = [_flat(row) for row in document.get(name) or []]
+        write_table(rows, folder / f"{name.replace('_', '-')}.csv")
+    (folder / DEMAND).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    for row in document["cohorts"]:
+        cohort = row["cohort"]
+        level = f"{row['arrivals_per_month']:.1f}"
+        span = f"{row['arrivals_per_month_low']:.1f} to {row['arrivals_per_month_high']:.1f}"
+        finding = f"{cohort}: {level} arrive a month ({span})."
+        charts.write_chart(charts.arrivals_chart(document["arrivals"], cohort, finding), folder, f"arrivals-{cohort}")
+        if document["records"] is None:
+            continue
+        finding = f"{cohort}: the mean stay is {row['mean_stay_months']:.1f} months."
+        charts.write_chart(charts.survival_chart(document["survival"], cohort, finding), folder, f"survival-{cohort}")
+        finding = f"{cohort}: {row['today']} children when the records end."
+        stock = charts.stock_chart(document["stock"], document["back_test_months"], cohort, finding)
+        charts.write_chart(stock, folder, f"stock-{cohort}")
+
+
 def _flat(row: Row) -> Row:
     """A row with a mean and its standard error in two columns."""
     found: Row = {}
@@ -267,8 +350,15 @@ def _flat(row: Row) -> Row:
 
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
-    """A new folder beside the one asked for, that takes its place once everything is written."""
+    """A new folder beside that of an earlier run, that takes its place once everything is written."""
     refuse_unless_writable(folder)
+    with _swapped_in(folder) as fresh:
+        yield fresh
+
+
+@contextmanager
+def _swapped_in(folder: Path) -> Iterator[Path]:
+    """A new folder beside the one asked for, that takes its place once everything is written."""
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))

@@ -29,6 +29,7 @@ from optimiser.demand.scenarios import (
     UNREGISTERED,
     ScenarioSet,
     calendar_of,
+    leaving_factors,
     make_scenarios,
     mean_shares,
     source_names,
@@ -247,7 +248,8 @@ def _chances(instance: Instance, some: Unseen, calendar: Calendar, period: Ints)
     """
     months = len(period)
     sources = source_names(instance)
-    leave = np.repeat(np.minimum(some.leave, 1.0)[:, :, :, None], months, axis=3)
+    by_month = some.leave[:, :, :, None] * leaving_factors(instance, calendar)[:, None, :]
+    leave = np.minimum(by_month, 1.0)
     step = np.zeros((len(some.numbers), len(instance.steps), len(sources), months))
     for number, row in enumerate(instance.steps):
         for place, source in enumerate(sources[:-1]):

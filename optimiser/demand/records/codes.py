@@ -89,7 +89,9 @@ LEGAL_STATUSES = frozenset({"C1", "C2", "D1", "E1", "J1", "J2", "J3", "L1", "L2"
 
 STARTED_BEING_LOOKED_AFTER = "S"
 LEGAL_STATUS_ONLY = "L"
-#: The placement changes, but its carers do not (T), or the legal status with it (U).
+#: The placement changes, but its carers do not (T), or the legal status with it (U); with P and B the carers change too. As
+#: in the validation rules of the collection: 217 (placed for adoption with one's own foster carers: S, T or U), 435 (P and T:
+#: placement only) and 436 (B and U: placement and legal status).
 SAME_CARERS = frozenset({"T", "U"})
 REASONS_NEW_EPISODE = frozenset({"S", "L", "P", "T", "B", "U"})
 

@@ -83,24 +83,43 @@ def find_files(paths: Iterable[Path], faults: list[Fault]) -> list[tuple[str, Pa
 
 def read_tables(name: str, path: Path, faults: list[Fault]) -> list[Table]:
     """Tables of one file that are needed: Episodes, Header, UASC."""
+    content = _content(name, path, faults)
+    if content is None:
+        return []
+    if content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
+        return _read_xml(name, content, faults)
+    text = _decoded(name, content, faults)
+    if text is None:
+        return []
+    table = _read_csv(name, text, faults)
+    return [] if table is None else [table]
+
+
+def read_text(name: str, path: Path, faults: list[Fault]) -> str | None:
+    """Text of a file; None with its fault where it is none."""
+    content = _content(name, path, faults)
+    return None if content is None else _decoded(name, content, faults)
+
+
+def _content(name: str, path: Path, faults: list[Fault]) -> bytes | None:
     try:
         content = path.read_bytes()
     except OSError as error:
         rule = f"cannot be read: {error.strerror}"
         faults.append(Fault(name, None, "", "", rule, "Close it elsewhere or mend its permissions."))
-        return []
+        return None
     if content.startswith((b"PK", b"\xd0\xcf\x11\xe0")):
         fix = "Save it from the spreadsheet as CSV UTF-8 instead of renaming it."
         faults.append(Fault(name, None, "", "", "is an Excel workbook, whatever its name", fix))
-        return []
-    if content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
-        return _read_xml(name, content, faults)
+        return None
+    return content
+
+
+def _decoded(name: str, content: bytes, faults: list[Fault]) -> str | None:
     text = _decode(content)
     if text is None:
         faults.append(Fault(name, None, "", "", "is not text", "Save it from the spreadsheet as CSV UTF-8."))
-        return []
-    table = _read_csv(name, text, faults)
-    return [] if table is None else [table]
+    return text
 
 
 def _decode(content: bytes) -> str | None:

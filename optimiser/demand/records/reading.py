@@ -54,6 +54,8 @@ class Filed:
         By running number: ``born`` (days since 1970, ``BLANK`` where no header says so), ``sex``, ``uasc``.
     children_without_age, children_without_episodes
         Children with episodes and no date of birth, and with a header and no episodes.
+    identifiers
+        Of each child by running number: what joins a cost file to the returns, and goes no further.
     """
 
     files: tuple[str, ...]
@@ -61,6 +63,7 @@ class Filed:
     children: pd.DataFrame
     children_without_age: int
     children_without_episodes: int
+    identifiers: Text
 
 
 def day_of(moment: date) -> int:
@@ -153,7 +156,7 @@ class _Report:
 # cells to values
 
 
-def _days(cells: Text) -> Days:
+def days_of_cells(cells: Text) -> Days:
     """Days since 1970 of dates as filed: 31/03/2024 or 2024-03-31, with or without a time."""
     numbers, unique = pd.factorize(cells)
     return np.array([_day(cell) for cell in unique], dtype=np.int64)[numbers] if len(unique) else np.zeros(0, np.int64)
@@ -186,7 +189,7 @@ def _upper(cells: Text) -> Text:
 
 
 def _checked_days(table: Table, column: str, report: _Report, needed: bool) -> Days:
-    days = _days(table.column(column))
+    days = days_of_cells(table.column(column))
     fix = "Write dates as 31/03/2024 or 2024-03-31."
     report.add(table, days == IMPOSSIBLE, column, "is not a date", fix)
     if needed:
@@ -295,7 +298,8 @@ def _together(parts: Sequence[pd.DataFrame], people: Sequence[pd.DataFrame], rep
     episodes["urn"] = np.where(np.isin(urns, blank), -1, urns).astype(np.int64)
     _check_ages(episodes, children["born"].to_numpy(np.int64)[numbers], report)
     episodes["file"] = pd.Index(files).get_indexer(episodes["file"]).astype(np.int64)
-    return Filed(files, episodes, children, int(born.isna().sum()), without_episodes)
+    identifiers = np.asarray(names, dtype=object)
+    return Filed(files, episodes, children, int(born.isna().sum()), without_episodes, identifiers)
 
 
 def _check_ages(episodes: pd.DataFrame, born: Days, report: _Report) -> None:
