@@ -22,7 +22,19 @@ from optimiser.solve.twostage import Round
 from tests.instance_folders import Folder
 from tests.test_plan import bound_by_limits
 
-COMMANDS = ("plan", "appraise", "simulate", "value", "alternatives", "report", "check", "new", "convert", "instances")
+COMMANDS = (
+    "plan",
+    "appraise",
+    "simulate",
+    "value",
+    "alternatives",
+    "trace",
+    "report",
+    "check",
+    "new",
+    "convert",
+    "instances",
+)
 
 
 class Ended:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from optimiser.cli import instances, planning, reporting, simulating, valuing
+from optimiser.cli import instances, planning, reporting, simulating, tracing, valuing
 from optimiser.errors import OptimiserError
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ for command in (
     simulating.simulate,
     valuing.value,
     valuing.alternatives,
+    tracing.trace,
     reporting.report,
     instances.check,
     instances.new,
