@@ -110,16 +110,23 @@ def test_pages_have_no_axe_violation_no_console_error_and_fetch_nothing(written:
         browser.close()
 
 
-def office(written: Path, ending: str, to: str) -> Path:
-    """Every report of one kind converted by LibreOffice."""
-    out = written / to
-    files = [str(written / f"{name}{ending}") for name in NAMES]
-    subprocess.run(
-        [program("soffice"), "--headless", "--convert-to", to, "--outdir", str(out), *files],
-        check=True,
-        capture_output=True,
-    )
-    return out
+#: Settings of LibreOffice under which it works out every formula anew instead of trusting the value beside it.
+RECALCULATE = """<?xml version="1.0" encoding="UTF-8"?>
+<oor:items xmlns:oor="http://openoffice.org/2001/registry"><item oor:path="/org.openoffice.Office.Calc/Formula/Load">
+<prop oor:name="OOXMLRecalcMode" oor:op="fuse"><value>0</value></prop></item></oor:items>
+"""
+
+
+def office(folder: Path, ending: str, to: str) -> Path:
+    """Every file of a kind in a folder, converted by LibreOffice to another folder within it."""
+    settings = folder / "settings" / "user" / "registrymodifications.xcu"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text(RECALCULATE, encoding="utf-8")
+    own = f"-env:UserInstallation={(folder / 'settings').as_uri()}"
+    files = [str(path) for path in sorted(folder.glob(f"*{ending}"))]
+    words = [program("soffice"), own, "--headless", "--convert-to", to, "--outdir", str(folder / to), *files]
+    subprocess.run(words, check=True, capture_output=True)
+    return folder / to
 
 
 def test_workbooks_recalculated_hold_the_values_that_were_written(
@@ -146,20 +153,8 @@ def test_the_office_does_recalculate(tmp_path: Path) -> None:
     """A formula written with a wrong value comes out right: else the test above could not fail."""
     with xlsxwriter.Workbook(str(tmp_path / "wrong.xlsx")) as book:
         book.add_worksheet("one").write_formula(0, 0, "=SUM(1,2)", None, 99)
-    subprocess.run(
-        [
-            program("soffice"),
-            "--headless",
-            "--convert-to",
-            "ods",
-            "--outdir",
-            str(tmp_path),
-            str(tmp_path / "wrong.xlsx"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    assert CalamineWorkbook.from_path(tmp_path / "wrong.ods").get_sheet_by_name("one").to_python() == [[3.0]]
+    out = office(tmp_path, ".xlsx", "ods")
+    assert CalamineWorkbook.from_path(out / "wrong.ods").get_sheet_by_name("one").to_python() == [[3.0]]
 
 
 def test_papers_become_pdf_with_every_heading_on_a4(written: Path) -> None:

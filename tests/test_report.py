@@ -310,7 +310,15 @@ def test_sentences_of_the_paper_change_with_the_figures(documents: Documents) ->
 
 def test_a_plan_that_does_nothing_is_told_as_such(documents: Documents) -> None:
     told = {"plan": deepcopy(documents["plan"])}
-    told["plan"] |= {"decisions": [], "timeline": [], "limits": [], "capital": [], "voids": [], "break_even": []}
+    told["plan"] |= {
+        "decisions": [],
+        "timeline": [],
+        "limits": [],
+        "capital": [],
+        "voids": [],
+        "break_even": [],
+        "mtfp": [],
+    }
     words = words_of(paper(told))
     assert "agree to begin no home and award no contract now" in words
     assert "The plan opens no home that the council would run" in words

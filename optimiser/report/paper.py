@@ -212,6 +212,7 @@ def _finance(writer: _Writer, plan: Row, part: Part, options: Part | None) -> No
     writer.paragraphs(part.sentences)
     writer.table(_table(part, "Years"))
     writer.charts(part)
+    writer.table(_table(part, "MTFP"))
     writer.table(_table(part, "Break-even"))
     if options is not None:
         writer.table(_table(options, "Budget"))

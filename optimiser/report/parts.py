@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimiser.errors import Fault, InstanceError
 from optimiser.report import charts
+from optimiser.report.budgeted import COLUMNS as MTFP
 from optimiser.report.simulated import market_words
 from optimiser.report.terminal import (
     against_paper_words,
@@ -240,6 +241,8 @@ def money(documents: Documents) -> Part:
     rows = tuple(plan["years"])
     brief = ("year", *groups, "nominal_gbp", "real_gbp")
     tables = [Table("Years", "Expected cost by financial year", columns, rows, brief)]
+    if plan["mtfp"]:
+        tables.append(_budget_plan(plan))
     if plan["capital"]:
         capital = tuple(
             Column(key, head, kind)
@@ -270,6 +273,22 @@ def money(documents: Documents) -> Part:
         caption = "Occupancy at which each costs what spot purchase would"
         tables.append(Table("Break-even", caption, columns, even, ("title", "occupancy")))
     return Part("money", "Money", tuple(sentences), (), tuple(tables), (("years", charts.years_chart(plan)),))
+
+
+def _budget_plan(plan: Row) -> Table:
+    """The Medium-Term Financial Plan: what each year is made of, against the base budget."""
+    heads = [head for head in MTFP if head != "Cost"]
+    rows = tuple(
+        {"year": row["year"], **{head: sum(row[line] for line in lines) for head, lines in MTFP.items()}}
+        for row in plan["mtfp"]
+    )
+    columns = (
+        Column("year", "Financial year", "date"),
+        *(Column(head, head, "pounds", total=True) for head in heads),
+        Column("Cost", "Cost, nominal", "pounds", total=True, adds=tuple(heads)),
+    )
+    caption = f"Medium-Term Financial Plan against the base budget ({plan['mtfp_base']}), nominal"
+    return Table("MTFP", caption, columns, rows, tuple(column.key for column in columns))
 
 
 def risks(documents: Documents) -> Part:
