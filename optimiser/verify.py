@@ -809,16 +809,9 @@ def pounds(future: Future) -> Floats:
     it; beds bought in priced layers to the children placed with the source in that period.
     """
     problem = future.problem
-    by_source = np.zeros((len(COST_TERMS), len(problem.sources), len(problem.periods)))
     by_cohort = np.zeros((len(COST_TERMS), len(problem.cohorts), len(problem.periods)))
-    by_use = np.zeros_like(by_source)
-    _add_homes(future, by_source)
-    _add_lots(future, by_source, by_use)
-    _add_supplies(future, by_source)
-    _add_spots(future, by_use)
     _add_children(future, by_cohort)
-    by_source[TERM["income"]] -= problem.sold_price * problem.weeks * future.placements.beds_sold
-
+    by_source, by_use = _by_source(future)
     total: Floats = (
         np.einsum("kst,sa->kat", by_source, problem.cost_share)
         + np.einsum("kct,ca->kat", by_cohort, _membership(problem))
@@ -828,6 +821,29 @@ def pounds(future: Future) -> Floats:
     if problem.managers is not None:
         total[TERM["managers"]] += np.outer(_managers_share(problem), problem.managers.cost * future.path.managers)
     return total
+
+
+def _by_source(future: Future) -> tuple[Floats, Floats]:
+    """What sources cost anyway, and what beds bought in their priced layers cost, £ nominal, [term, source, period] each."""
+    problem = future.problem
+    by_source = np.zeros((len(COST_TERMS), len(problem.sources), len(problem.periods)))
+    by_use = np.zeros_like(by_source)
+    _add_homes(future, by_source)
+    _add_lots(future, by_source, by_use)
+    _add_supplies(future, by_source)
+    _add_spots(future, by_use)
+    by_source[TERM["income"]] -= problem.sold_price * problem.weeks * future.placements.beds_sold
+    return by_source, by_use
+
+
+def pounds_by_source(problem: Problem, decisions: Decisions, placements: Sequence[Placements]) -> tuple[Floats, Floats]:
+    """What sources cost anyway, and what their priced layers cost, £ nominal, [scenario, source, period] each."""
+    _refuse_wrong_shapes(problem, decisions, placements)
+    found = [
+        _by_source(Future(problem, decisions, scenario, placed))
+        for scenario, placed in zip(problem.scenarios, placements, strict=True)
+    ]
+    return np.array([one.sum(axis=0) for one, _ in found]), np.array([other.sum(axis=0) for _, other in found])
 
 
 def deterrent(future: Future) -> Floats:

@@ -14,6 +14,7 @@ from types import FrameType
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from models.decisions import Decisions, Placements, with_managers_needed
 from models.problem import Problem
@@ -38,6 +39,7 @@ from optimiser.solve.twostage import Cuts, Round, Scenario, Settings, TwoStagePr
 
 Floats = NDArray[np.float64]
 Bounds = dict[tuple[str, object], tuple[float, float]]
+Prices = dict[tuple[str, object], float]
 
 #: Futures placed one after the other from each other's bases. Fixed, so that the same bytes come out on any machine.
 CHUNK = 25
@@ -63,6 +65,15 @@ class Found:
     method: str
 
 
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A further rule of the first stage: least <= sum of factor * decision <= most, decisions as (variable, index)."""
+
+    factors: dict[tuple[str, object], float]
+    least: float
+    most: float
+
+
 class Engine:
     """A problem as arrays: solved, placed under given decisions, or solved again under other first-stage limits."""
 
@@ -84,6 +95,9 @@ class Engine:
         start: Decisions | None = None,
         progress: Callable[[Round], None] | None = None,
         method: str = "auto",
+        prices: Prices | None = None,
+        rows: Sequence[Row] = (),
+        learn: bool = False,
     ) -> Found | TwoStageSolution:
         """Best plan within the limits; the bare two-stage result where there is none (infeasible, or stopped too soon).
 
@@ -95,10 +109,18 @@ class Engine:
             A feasible plan to start from.
         method
             ``auto``, ``extensive`` or ``lshaped``.
+        prices
+            What decisions cost on top, £ each: (variable, index) to price. Bound and what is minimised count them.
+        rows
+            Further rules of the first stage.
+        learn
+            Keep what a search within closer limits learned too, for the next; one without any is always kept.
         """
         began = time.perf_counter()
-        parts = components_of(self._within(bounds or {}))
+        parts = components_of(self._within(bounds or {}, prices or {}, rows))
         point = self._start if start is None else vector_from(self.first, self.problem, start)
+        if point is not None and bounds:
+            point = self._held(point, bounds)
         if method == "auto":
             method = "extensive" if len(self.problem.scenarios) <= FEW_FUTURES else "lshaped"
         kept = self._kept if self._kept is not None and len(self._kept) == len(parts) else None
@@ -111,7 +133,7 @@ class Engine:
             kept=kept,
             progress=progress,
         )
-        if not bounds and found.x is not None:
+        if found.x is not None and (learn or not (bounds or prices or rows)):
             self._kept, self._best = learned, found.x
         if found.status == "unbounded":
             raise SolverError(
@@ -180,16 +202,39 @@ class Engine:
 
     # inner workings
 
-    def _within(self, bounds: Bounds) -> TwoStageProblem:
-        if not bounds:
+    def _within(self, bounds: Bounds, prices: Prices, rows: Sequence[Row]) -> TwoStageProblem:
+        if not bounds and not prices and not rows:
             return self.two_stage
         first = self.two_stage.first
-        lower, upper = first.lower.copy(), first.upper.copy()
+        lower, upper, cost = first.lower.copy(), first.upper.copy(), first.cost.copy()
         for (name, index), (least, most) in bounds.items():
             column = self.first.columns[name].get(index)
             if column is not None:
                 lower[column], upper[column] = least, most
-        return replace(self.two_stage, first=replace(first, lower=lower, upper=upper))
+        for (name, index), price in prices.items():
+            cost[self.first.columns[name][index]] += price
+        changed = replace(first, lower=lower, upper=upper, cost=cost)
+        if rows:
+            more = np.zeros((len(rows), len(cost)))
+            for place, row in enumerate(rows):
+                for (name, index), factor in row.factors.items():
+                    more[place, self.first.columns[name][index]] = factor
+            changed = replace(
+                changed,
+                matrix=sparse.csr_matrix(sparse.vstack([first.matrix, sparse.csr_matrix(more)])),
+                row_lower=np.append(first.row_lower, [row.least for row in rows]),
+                row_upper=np.append(first.row_upper, [row.most for row in rows]),
+            )
+        return replace(self.two_stage, first=changed)
+
+    def _held(self, point: Floats, bounds: Bounds) -> Floats:
+        """A first-stage point [column] with what is bounded brought within its bounds."""
+        held = point.copy()
+        for (name, index), (least, most) in bounds.items():
+            column = self.first.columns[name].get(index)
+            if column is not None:
+                held[column] = min(max(held[column], least), most)
+        return held
 
     def _placed(self, decisions: Decisions, x: Floats) -> tuple[Placements, ...]:
         """Placements of every future, each solved by itself under exactly these whole-number decisions."""
