@@ -226,7 +226,9 @@ def add_placements_last(
         allowed = problem.allowed[cohort, source, period]
         lasting: list[object] = []
         if present_before(problem, cohort, source, period) and present.lasting[cohort, source, period]:
-            lasting.append(numbers.lasting[cohort, source, period] * before(future, model, problem, cohort, source, period))
+            lasting.append(
+                numbers.lasting[cohort, source, period] * before(future, model, problem, cohort, source, period)
+            )
         if allowed:
             lasting += [
                 numbers.step[step, source, period] * before(future, model, problem, origin, source, period)

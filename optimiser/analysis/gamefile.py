@@ -46,6 +46,7 @@ class _Reader:
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         self.faults: list[Fault] = []
+        self.columns = False  # whether the first line names the columns
         numbered = ((number, line) for number, line in enumerate(text.splitlines(), start=1))
         self.lines = [(number, line) for number, line in numbered if line.strip() and not line.lstrip().startswith("#")]
 
@@ -56,7 +57,7 @@ class _Reader:
     def game(self) -> CostGame:
         """The game, or every fault."""
         rows = list(self._rows())
-        if self.faults:
+        if not self.columns:
             raise InstanceError(self.faults, self.name)
         partners = self._partners(rows)
         place = {name: number for number, name in enumerate(partners)}
@@ -95,6 +96,7 @@ class _Reader:
         for name in header:
             if name not in (*COLUMNS, *FURTHER):
                 self.fault(self.lines[0][0], name, "", "is no column", f"Columns are {', '.join((*COLUMNS, *FURTHER))}")
+        self.columns = not self.faults
         if self.faults:
             return
         for number, line in self.lines[1:]:

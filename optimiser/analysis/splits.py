@@ -12,15 +12,14 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from models.decisions import Decisions
-from models.problem import Problem, within
+from models.problem import Problem, UnregisteredLimit, within
 from optimiser.analysis.games import (
     AT_INCUMBENTS,
     FOR_ALL_VALUES,
@@ -103,7 +102,7 @@ def prepared(instance: Instance, asked: Asked) -> Problem:
     return problem
 
 
-def by_authority(problem: Problem) -> tuple[object, ...]:
+def by_authority(problem: Problem) -> tuple[UnregisteredLimit, ...]:
     """Limits on having no registered place, one for each council: chances as they are, child-weeks by expected demand."""
     weight = demand_of(problem)
     found = []
@@ -651,13 +650,22 @@ def game_document(costs: CostGame) -> Row:
         "alone_gbp": dict(zip(costs.partners, costs.alone.tolist(), strict=True)),
         "rules": {rule: dict(zip(costs.partners, share.tolist(), strict=True)) for rule, share in found.items()},
         "verdicts": {rule: verdict_row(costs, verdict(costs, share)) for rule, share in found.items()},
+        "demand_child_weeks": None
+        if costs.demand is None
+        else dict(zip(costs.partners, costs.demand.tolist(), strict=True)),
         "core": core_row(costs),
         "dearer_together": mergers(costs, None),
     }
 
 
 def split(
-    instance: Instance, asked: Asked, told: Told | None = None, *, folder: Path | None = None, workers: int = 2
+    instance: Instance,
+    asked: Asked,
+    told: Told | None = None,
+    *,
+    folder: Path | None = None,
+    workers: int = 2,
+    orders: int = 40,
 ) -> Row:
     """Who should join, who pays what under every rule, and would anyone be better off alone."""
     told = told or Told()
@@ -680,6 +688,7 @@ def split_document(game: Game, asked: Asked) -> Row:
         "seed": game.instance.settings.seed if asked.seed is None else asked.seed,
         "partners": list(problem.authorities),
         "titles": {row.authority: row.title for row in game.instance.authorities},
+        "demand_child_weeks": dict(zip(problem.authorities, game.demand.tolist(), strict=True)),
         "total_gbp": everyone.pounds,
         "objective_gbp": everyone.objective,
         "bound_gbp": everyone.bound,

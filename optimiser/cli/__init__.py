@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from optimiser.cli import instances, planning, simulating, valuing
+from optimiser.cli import instances, planning, simulating, splitting, valuing
 from optimiser.errors import OptimiserError
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ for command in (
     simulating.simulate,
     valuing.value,
     valuing.alternatives,
+    splitting.split,
     instances.check,
     instances.new,
     instances.instances,

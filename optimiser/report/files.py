@@ -25,6 +25,7 @@ Row = dict[str, Any]
 DOCUMENT = "plan.json"
 SIMULATION = "simulation.json"
 KEPT = "kept.npz"
+SPLIT, GROUPS = "split.json", "groups.json"
 #: Copy of the instance that a run was made on, so that it can be read again whatever becomes of the original.
 INSTANCE = "instance"
 #: Tables of the document that are written as CSV.
@@ -51,7 +52,7 @@ def refuse_unless_writable(folder: Path) -> None:
 
 
 def _own(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (DOCUMENT, SIMULATION))
+    return any((folder / name).is_file() for name in (DOCUMENT, SIMULATION, SPLIT, GROUPS))
 
 
 def read_kept(folder: Path) -> Kept:
@@ -127,6 +128,46 @@ def write_simulation(document: Row, folder: Path) -> None:
             rows = [{"option": row["option"], **_flat(each)} for row in document["options"] for each in row[name]]
             write_table(rows, fresh / f"{name}.csv")
         (fresh / SIMULATION).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_split(folder: Path) -> Row | None:
+    """The document of an earlier split in a folder; None where there is none."""
+    path = folder / SPLIT
+    if not path.is_file():
+        return None
+    try:
+        document: Row = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        fault = Fault(str(path), None, "", "", f"cannot be read: {error}", "Run the split again with --out.")
+        raise InstanceError([fault], str(folder)) from None
+    return document
+
+
+def write_split(document: Row, folder: Path) -> None:
+    """Write a split's document, tables and chart to a folder, beside the groups that it was made from."""
+    from optimiser.report.charts import savings_by_rule, write_chart
+
+    groups = folder / GROUPS
+    kept = groups.read_bytes() if groups.is_file() else None
+    with _replacing(folder) as fresh:
+        write_table(document["groups"], fresh / "groups.csv")
+        bills = [
+            {"rule": rule, "partner": name, **{key: value for key, value in row.items() if key != "years_gbp"}}
+            for rule, each in document["bills"].items()
+            for name, row in each["partners"].items()
+        ]
+        years = [
+            {"rule": rule, "partner": name, "year": year, "nominal_gbp": amount}
+            for rule, each in document["bills"].items()
+            for name, row in each["partners"].items()
+            for year, amount in row["years_gbp"].items()
+        ]
+        write_table(bills, fresh / "bills.csv")
+        write_table(years, fresh / "bills_by_year.csv")
+        if kept is not None:
+            (fresh / GROUPS).write_bytes(kept)
+        (fresh / SPLIT).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_chart(savings_by_rule(document), fresh, "savings_by_rule")
 
 
 def _flat(row: Row) -> Row:
