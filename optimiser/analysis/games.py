@@ -28,6 +28,8 @@ Bools = NDArray[np.bool_]
 
 #: Differences below this share of the game's scale are rounding errors.
 ROUNDING = 1e-9
+#: Sums of costs are rounded by less than this share of the largest.
+LAST_DIGITS = 1e-13
 #: Feasibility and optimality of the linear programs: the least that HiGHS takes.
 EXACT = 1e-10
 #: A row that bears at least this much of the dual weight of its program (which is one) is tight in every optimum.
@@ -310,6 +312,7 @@ def lexicographic(
     within_alone: bool = True,
     rounds: int | None = None,
     taken: Iterable[Row] = (),
+    tolerance: float = EXACT,
 ) -> Levels:
     """Shares whose excesses, from the highest down, are as low as can be, by one linear program a round.
 
@@ -328,6 +331,7 @@ def lexicographic(
     within_alone : nobody pays more than alone (the nucleolus proper); otherwise the prenucleolus
     rounds : stop after so many: one gives the least core
     taken : coalitions to begin with
+    tolerance : by how much an excess may lie above the highest of those taken up, in the scaled game
     """
     rows: dict[int, Row] = {1 << partner: Row(1 << partner, 0.0) for partner in range(partners)}
     rows |= {row.coalition: row for row in taken}
@@ -363,7 +367,7 @@ def lexicographic(
                 row
                 for row in new
                 if row.coalition not in rows
-                and _excess(row, shares, partners) / weight_of(row.coalition) > level + EXACT
+                and _excess(row, shares, partners) / weight_of(row.coalition) > level + tolerance
             ]
             if not violated:
                 break
@@ -484,9 +488,14 @@ class Scaled:
     def of(cls, game: CostGame) -> Scaled:
         """Scale a game."""
         beyond = game.cost - game.members @ game.alone
-        size = float(np.abs(beyond).max(initial=0.0))
-        size = size if size > ROUNDING * ROUNDING * game.scale else 1.0
+        beyond = np.where(np.abs(beyond) > LAST_DIGITS * game.scale, beyond, 0.0)
+        size = float(np.abs(beyond).max(initial=0.0)) or 1.0
         return cls(game, beyond / size, size)
+
+    @property
+    def noise(self) -> float:
+        """£ that cannot be told from nothing."""
+        return max(ROUNDING * self.size, LAST_DIGITS * self.game.scale)
 
     @property
     def total(self) -> float:
@@ -695,7 +704,7 @@ def verdict(game: CostGame, shares: Floats) -> Verdict:
     least[[0, game.everyone]] = most[[0, game.everyone]] = -np.inf
     single = np.zeros(len(least), dtype=bool)
     single[1 << np.arange(len(game.partners))] = True
-    noise = 1e3 * ROUNDING * ROUNDING * game.scale + 1e-9 * Scaled.of(game).size
+    noise = Scaled.of(game).noise
 
     def sure(which: Bools) -> str:
         if (most[which] <= noise).all():
@@ -734,7 +743,7 @@ def core_of(game: CostGame) -> Core:
     exact = bool((game.bound == game.cost).all())
     least = here if exact else least_core_excess(game.at_bounds(everyone=True))
     most = here if exact else least_core_excess(game.at_bounds(everyone=False))
-    noise = 1e-9 * Scaled.of(game).size
+    noise = Scaled.of(game).noise
     empty = here > noise
     certain = least > noise if empty else most <= noise
     return Core(here, least, most, empty, FOR_ALL_VALUES if certain else AT_INCUMBENTS)
@@ -753,7 +762,7 @@ class Merger:
 def dearer_together(game: CostGame, most: int = 10) -> tuple[Merger, ...]:
     """Pairs of groups whom merging makes dearer at the plans found, the worst of them: what each has whole is then shared."""
     found: list[Merger] = []
-    noise = 1e-9 * Scaled.of(game).size + 1e3 * ROUNDING * ROUNDING * game.scale
+    noise = Scaled.of(game).noise
     coalitions = np.arange(len(game.cost))
     for one in range(1, len(game.cost)):
         others = coalitions[(coalitions & one == 0) & (coalitions > one)]
@@ -795,6 +804,7 @@ def generated(
     within_alone: bool = True,
     rounds: int | None = None,
     known: dict[int, float] | None = None,
+    tolerance: float = 0.0,
 ) -> Generated:
     """Nucleolus, or with one round a point of the least core, of a game given as an oracle.
 
@@ -804,6 +814,7 @@ def generated(
     total : cost of all together, £
     oracle : finds the group that would gain most by leaving
     known : costs of coalitions already known, £; what the oracle tells is added
+    tolerance : £ by which an excess may lie above the highest of the coalitions looked at: what the oracle leaves open
     """
     partners = len(alone)
     known = {} if known is None else known
@@ -833,6 +844,7 @@ def generated(
         within_alone=within_alone and total <= float(alone.sum()),
         rounds=rounds,
         taken=taken,
+        tolerance=max(EXACT, tolerance / size),
     )
     first = levels.excess[0] * size if levels.excess else 0.0
     return Generated(alone + size * levels.shares, first, len(levels.excess), levels.asked, levels.settled)

@@ -26,6 +26,7 @@ from optimiser.analysis.games import (
     CostGame,
     Floats,
     Leaving,
+    Verdict,
     all_rules,
     core_of,
     dearer_together,
@@ -161,12 +162,19 @@ def solve_group(shared: Sequence[Engine], coalition: int, gap: float, stop: thre
 
     ``shared`` holds the engine: a cluster sends it once and keeps it.
     """
-    return _solved(shared[0], coalition, gap, stop)[0]
+    return solved_group(shared[0], coalition, gap, stop)[0]
 
 
-def _solved(
+def solved_group(
     engine: Engine, coalition: int, gap: float, stop: threading.Event | None, learn: bool = False
 ) -> tuple[Solved, Found]:
+    """One group's plan in figures, and the plan; with ``learn`` its dual vectors serve the groups after it.
+
+    Raises
+    ------
+    InfeasibleError, NoPlanError, SolverError
+        Where the group cannot keep every limit by itself, was stopped, or its plan is rejected by the recomputation.
+    """
     problem = engine.problem
     settings = Settings(gap=gap, stop=stop, workers=1)
     found = engine.search(settings, bounds=bounds_of(problem, coalition), learn=learn)
@@ -257,17 +265,17 @@ def play(
     partners = len(problem.authorities)
     if partners > EVERY_GROUP:
         raise ValueError(f"every group of {partners} councils is more than is planned one by one")
-    store = _Store(folder, instance, problem, asked)
+    store = Store(folder, instance, problem, asked)
     solved = dict(store.known)
     everyone = (1 << partners) - 1
     engine = Engine(problem)
     gap = min(asked.gap, 1e-4)
     told.step("planning for all councils together")
-    together, found = _solved(engine, everyone, gap, stop, learn=True)
+    together, found = solved_group(engine, everyone, gap, stop, learn=True)
     for coalition in (1 << place for place in range(partners)):
         if coalition not in solved:
             told.step(f"planning for {problem.authorities[coalition.bit_length() - 1]} alone")
-            solved[coalition] = _solved(engine, coalition, gap, stop, learn=False)[0]
+            solved[coalition] = solved_group(engine, coalition, gap, stop, learn=False)[0]
             store.save(solved)
     solved[everyone] = together
     store.save(solved)
@@ -281,7 +289,7 @@ def play(
             told.step(f"bringing {len(wanted)} groups closer to their best")
             _solve_all(pool, engine, wanted, solved, store, told, stop)
     if solved[everyone] is not together:
-        _, found = _solved(engine, everyone, _relative(solved[everyone]), stop)
+        _, found = solved_group(engine, everyone, _relative(solved[everyone]), stop)
     joint = within(problem, range(partners))
     verified = verify(joint, found.decisions, found.placements)
     _put_in_order(solved, partners)
@@ -299,7 +307,7 @@ def _solve_all(
     engine: Engine,
     gaps: dict[int, float],
     solved: dict[int, Solved],
-    store: _Store,
+    store: Store,
     told: Told,
     stop: threading.Event | None,
 ) -> None:
@@ -364,7 +372,7 @@ def _put_in_order(solved: dict[int, Solved], partners: int) -> None:
         solved[coalition] = solved.pop(coalition)
 
 
-class _Store:
+class Store:
     """Finished groups in a folder, written whole or not at all; those of another instance or other futures are not read."""
 
     def __init__(self, folder: Path | None, instance: Instance, problem: Problem, asked: Asked) -> None:
@@ -484,11 +492,15 @@ def bills(game: Game) -> dict[str, Row]:
     use = use_of(plan)
     shares = {PAYS_FOR_USE: refuse_unless_it_adds_up(costs, plan.probability @ use.present + own, PAYS_FOR_USE)}
     shares |= all_rules(costs)
-    return {name: _bill(game, costs, use, name, share, own) for name, share in shares.items()}
+    return {
+        name: bill_row(game, use, name, share, verdict_row(costs, verdict(costs, share)))
+        for name, share in shares.items()
+    }
 
 
-def _bill(game: Game, costs: CostGame, use: Use, rule: str, share: Floats, own: Floats) -> Row:
-    plan = game.joint
+def bill_row(game: Game, use: Use, rule: str, share: Floats, found: Row) -> Row:
+    """One rule's bills from its shares [authority] of what is minimised, with its verdict."""
+    plan, own = game.joint, np.array(game.everyone.deterrent)
     problem = plan.problem
     pounds = plan.scenario_pounds
     bill = share - own  # [authority]
@@ -504,7 +516,6 @@ def _bill(game: Game, costs: CostGame, use: Use, rule: str, share: Floats, own: 
         futures = use.present + payment
         years = use.by_year + payment[:, None] * (by_year / total)
         voids = use.voids
-    found = verdict(costs, share)
     partners = {}
     for place, name in enumerate(problem.authorities):
         alone = game.solved[1 << place]
@@ -525,7 +536,7 @@ def _bill(game: Game, costs: CostGame, use: Use, rule: str, share: Floats, own: 
     return {
         "partners": partners,
         "bill_in_each_future": "a fixed part of the cost" if rule in FIXED_PARTS else "own use and a fixed payment",
-        "verdict": verdict_row(costs, found),
+        "verdict": found,
     }
 
 
@@ -534,18 +545,18 @@ def plan_years(plan: Plan) -> Floats:
     return np.array([row["nominal_gbp"] for row in plan.money_by_year()])
 
 
-def verdict_row(costs: CostGame, found: object) -> Row:
+def verdict_row(costs: CostGame, found: Verdict) -> Row:
     """A verdict with names for coalitions."""
 
     def row(each: Leaving) -> Row:
         return {"group": costs.name_of(each.coalition), "gain_gbp": each.gain, "gain_at_most_gbp": each.most}
 
     return {
-        "nobody_leaves": found.nobody_leaves,  # type: ignore[attr-defined]
-        "nobody_worse_off": found.nobody_worse_off,  # type: ignore[attr-defined]
-        "leaving": [row(each) for each in found.leaving[:10]],  # type: ignore[attr-defined]
-        "groups_leaving": len(found.leaving),  # type: ignore[attr-defined]
-        "worse_off": [row(each) for each in found.worse_off],  # type: ignore[attr-defined]
+        "nobody_leaves": found.nobody_leaves,
+        "nobody_worse_off": found.nobody_worse_off,
+        "leaving": [row(each) for each in found.leaving[:10]],
+        "groups_leaving": len(found.leaving),
+        "worse_off": [row(each) for each in found.worse_off],
     }
 
 
@@ -670,6 +681,10 @@ def split(
     """Who should join, who pays what under every rule, and would anyone be better off alone."""
     told = told or Told()
     with stopped_by_hand() as stop:
+        if len(instance.authorities) > EVERY_GROUP:
+            from optimiser.analysis.generation import split_many
+
+            return split_many(instance, asked, told, folder=folder, workers=workers, orders=orders, stop=stop)
         game = play(instance, asked, told, folder=folder, workers=workers, stop=stop)
     told.step("sharing the bill")
     return split_document(game, asked)
@@ -677,8 +692,22 @@ def split(
 
 def split_document(game: Game, asked: Asked) -> Row:
     """The document of a split."""
-    costs, problem, everyone = game.costs, game.problem, game.everyone
+    costs, problem = game.costs, game.problem
     found = bills(game)
+    return {
+        **common_rows(game, asked, found),
+        "core": core_row(costs),
+        "dearer_together": mergers(costs, problem),
+        "if_another_leaves": if_another_leaves(game),
+        "estimated": {},
+    }
+
+
+def common_rows(game: Game, asked: Asked, found: dict[str, Row]) -> Row:
+    """What a document says whether every group has been planned for or only some."""
+    problem, everyone = game.problem, game.everyone
+    alone = np.array([game.solved[1 << place].objective for place in range(len(problem.authorities))])
+    inside = {c: [place for place in range(len(alone)) if c >> place & 1] for c in game.solved}
     gaps = [solved.objective - solved.bound for solved in game.solved.values()]
     smallest = smallest_saving(problem, game.solved)
     return {
@@ -697,12 +726,12 @@ def split_document(game: Game, asked: Asked) -> Row:
         "item_titles": titles_of(game.instance),
         "groups": [
             {
-                "group": costs.name_of(solved.coalition),
+                "group": "+".join(problem.authorities[place] for place in inside[solved.coalition]),
                 "pounds_gbp": solved.pounds,
                 "objective_gbp": solved.objective,
                 "bound_gbp": solved.bound,
                 "gap_gbp": solved.objective - solved.bound,
-                "saving_gbp": float(costs.members[solved.coalition] @ costs.alone) - solved.objective,
+                "saving_gbp": float(alone[inside[solved.coalition]].sum()) - solved.objective,
                 "child_weeks_unregistered": sum(solved.child_weeks),
             }
             for solved in game.solved.values()
@@ -719,9 +748,6 @@ def split_document(game: Game, asked: Asked) -> Row:
         },
         "bills": found,
         "verdicts": {rule: each["verdict"] for rule, each in found.items()},
-        "core": core_row(costs),
-        "dearer_together": mergers(costs, problem),
-        "if_another_leaves": if_another_leaves(game),
         "access_rule": "pro rata to demand",
         "taken_up": game.taken,
         "sure": {"all": FOR_ALL_VALUES, "found": AT_INCUMBENTS},

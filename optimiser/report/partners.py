@@ -179,8 +179,8 @@ def verdict_lines(document: Row) -> list[str]:
         what = f": each has to itself what both have to share then ({'; '.join(limits)})" if limits else ""
         sure = "" if row["certain"] else " (at the plans found only)"
         lines.append(
-            f"{group_words(row['one'], titles)} and {group_words(row['other'], titles)} pay {_pounds(row['dearer_gbp'], step)} more "
-            f"together than apart{sure}{what}."
+            f"{group_words(row['one'], titles)} and {group_words(row['other'], titles)} pay "
+            f"{_pounds(row['dearer_gbp'], step)} more together than apart{sure}{what}."
         )
     return lines
 

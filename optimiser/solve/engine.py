@@ -63,6 +63,7 @@ class Found:
     status: str
     seconds: float
     method: str
+    joined: tuple[int, ...] = ()  # authorities in the plan, where that is decided
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +97,7 @@ class Engine:
         progress: Callable[[Round], None] | None = None,
         method: str = "auto",
         prices: Prices | None = None,
+        constant: float = 0.0,
         rows: Sequence[Row] = (),
         learn: bool = False,
     ) -> Found | TwoStageSolution:
@@ -111,13 +113,15 @@ class Engine:
             ``auto``, ``extensive`` or ``lshaped``.
         prices
             What decisions cost on top, £ each: (variable, index) to price. Bound and what is minimised count them.
+        constant
+            £ added to what is minimised whatever is decided: the gap is relative to all of it.
         rows
             Further rules of the first stage.
         learn
             Keep what a search within closer limits learned too, for the next; one without any is always kept.
         """
         began = time.perf_counter()
-        parts = components_of(self._within(bounds or {}, prices or {}, rows))
+        parts = components_of(self._within(bounds or {}, prices or {}, rows, constant))
         point = self._start if start is None else vector_from(self.first, self.problem, start)
         if point is not None and bounds:
             point = self._held(point, bounds)
@@ -149,6 +153,7 @@ class Engine:
             found.status,
             time.perf_counter() - began,
             method,
+            tuple(place for place, column in self.first.columns["joined"].items() if found.x[column] > 0.5),
         )
 
     def place(self, decisions: Decisions) -> Found:
@@ -202,8 +207,8 @@ class Engine:
 
     # inner workings
 
-    def _within(self, bounds: Bounds, prices: Prices, rows: Sequence[Row]) -> TwoStageProblem:
-        if not bounds and not prices and not rows:
+    def _within(self, bounds: Bounds, prices: Prices, rows: Sequence[Row], constant: float) -> TwoStageProblem:
+        if not bounds and not prices and not rows and not constant:
             return self.two_stage
         first = self.two_stage.first
         lower, upper, cost = first.lower.copy(), first.upper.copy(), first.cost.copy()
@@ -225,7 +230,10 @@ class Engine:
                 row_lower=np.append(first.row_lower, [row.least for row in rows]),
                 row_upper=np.append(first.row_upper, [row.most for row in rows]),
             )
-        return replace(self.two_stage, first=changed)
+        scenarios = self.two_stage.scenarios
+        if constant:
+            scenarios = tuple(replace(each, offset=each.offset + constant) for each in scenarios)
+        return replace(self.two_stage, first=changed, scenarios=scenarios)
 
     def _held(self, point: Floats, bounds: Bounds) -> Floats:
         """A first-stage point [column] with what is bounded brought within its bounds."""
