@@ -487,3 +487,42 @@ def test_a_split_is_told_in_the_words_of_a_board(document: dict) -> None:  # typ
     ):
         assert phrase in words
     assert len(verdict_lines(document)) >= 10
+
+
+# fixed entitlements
+
+
+def test_nominations_are_the_best_of_all_that_lie_within_a_tier(game: Game) -> None:
+    from optimiser.analysis.entitlements import Nominated, _put_together
+
+    draws = np.random.default_rng(2)
+    none = np.zeros(1)
+    curves = {
+        partner: [Nominated(beds, float(draws.uniform(0, 100)), none, float(draws.uniform(0, 20)), none, 0.0) for beds in range(5)]
+        for partner in range(3)
+    }  # fmt: skip
+    for sold in (False, True):
+        best = min(
+            sum(own.objective - sold * own.resold for own in chosen)
+            for chosen in ((a, b, c) for a in curves[0] for b in curves[1] for c in curves[2])
+            if 4 <= sum(own.beds for own in chosen) <= 7
+        )
+        found = _put_together(curves, 4, 7, sold)
+        assert found is not None
+        assert found[0] == pytest.approx(best)
+    assert _put_together(curves, 20, 30, False) is None
+
+
+def test_entitlements_are_never_cheaper_than_the_pool_and_resale_never_dearer(game: Game) -> None:
+    from optimiser.analysis.entitlements import entitlements
+
+    assert game.joint.decisions.lot_awarded.any()
+    found = entitlements(game, gap=1e-4, resale=1500.0)
+    assert found is not None
+    without, resold = found["without_resale"], found["with_resale"]
+    # what the joint plan could not find, it could have: each council's beds are beds of the pool
+    assert without["pooling_worth_gbp"] >= -2e-4 * game.everyone.objective
+    assert resold["pooling_worth_gbp"] <= without["pooling_worth_gbp"] + 1e-4 * game.everyone.objective
+    assert sum(row["beds"] for row in without["partners"].values()) == without["beds"] >= 3
+    deterred = sum(row["bill_gbp"] for row in without["partners"].values())
+    assert deterred == pytest.approx(without["total_gbp"])

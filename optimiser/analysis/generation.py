@@ -183,7 +183,7 @@ def split_many(
     plan = Plan(instance, joint, game.found, verified)
     if store is not None:
         store.save(game.solved, at_once=True)
-    made = Game(instance, joint, game.solved, plan, demand, len(store.known), time.perf_counter() - began)
+    made = Game(instance, joint, game.solved, plan, game.engine, demand, len(store.known), time.perf_counter() - began)
     use = use_of(plan)
     own = np.array(game.together.deterrent)
     shares = {PAYS_FOR_USE: plan.probability @ use.present + own, **shares}
@@ -204,6 +204,7 @@ def split_many(
         },
         "dearer_together": [],
         "if_another_leaves": [],
+        "entitlements": None,
         "estimated": {
             "shapley": {
                 "orders": shapley.orders,

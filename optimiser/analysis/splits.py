@@ -220,6 +220,7 @@ class Game:
     problem: Problem  # of all together
     solved: dict[int, Solved]
     joint: Plan
+    engine: Engine  # of the program in which joining is a decision
     demand: Floats
     taken: int  # groups taken over from a run that was stopped
     seconds: float
@@ -295,7 +296,7 @@ def play(
     _put_in_order(solved, partners)
     demand = demand_of(problem)
     plan = Plan(instance, joint, found, verified)
-    return Game(instance, joint, solved, plan, demand, len(store.known), time.perf_counter() - began)
+    return Game(instance, joint, solved, plan, engine, demand, len(store.known), time.perf_counter() - began)
 
 
 def _relative(solved: Solved) -> float:
@@ -677,6 +678,8 @@ def split(
     folder: Path | None = None,
     workers: int = 2,
     orders: int = 40,
+    resale: float | None = None,
+    entitled: bool = True,
 ) -> Row:
     """Who should join, who pays what under every rule, and would anyone be better off alone."""
     told = told or Told()
@@ -686,8 +689,13 @@ def split(
 
             return split_many(instance, asked, told, folder=folder, workers=workers, orders=orders, stop=stop)
         game = play(instance, asked, told, folder=folder, workers=workers, stop=stop)
-    told.step("sharing the bill")
-    return split_document(game, asked)
+        told.step("sharing the bill")
+        document = split_document(game, asked)
+        if entitled and not stop.is_set():
+            from optimiser.analysis.entitlements import entitlements
+
+            document["entitlements"] = entitlements(game, gap=asked.gap, resale=resale, told=told.step)
+    return document
 
 
 def split_document(game: Game, asked: Asked) -> Row:
@@ -700,6 +708,7 @@ def split_document(game: Game, asked: Asked) -> Row:
         "dearer_together": mergers(costs, problem),
         "if_another_leaves": if_another_leaves(game),
         "estimated": {},
+        "entitlements": None,
     }
 
 

@@ -52,6 +52,12 @@ def split(
     orders: Annotated[
         int, typer.Option(min=4, help="Orders sampled for the Shapley value of more than ten partners.")
     ] = 40,
+    entitlements: Annotated[
+        bool, typer.Option(help="Plan for fixed entitlements too: beds nominated by each council and kept to itself.")
+    ] = True,
+    resale: Annotated[
+        float | None, typer.Option(min=0.0, metavar="£", help="What an idle nominated bed is sold on for a week.")
+    ] = None,
     cluster: Cluster = None,
     out: Out = None,
     as_json: Json = False,
@@ -65,7 +71,7 @@ def split(
         document = (
             _of_file(costs)
             if costs is not None
-            else _of_instance(instance or "", scenarios, seed, gap, cluster, workers, orders, out)
+            else _of_instance(instance or "", scenarios, seed, gap, cluster, workers, orders, resale, entitlements, out)
         )
     if settle is None:
         show(document, as_json, "show_split", "partners")
@@ -96,6 +102,8 @@ def _of_instance(
     cluster: str | None,
     workers: int,
     orders: int,
+    resale: float | None,
+    entitled: bool,
     out: Path | None,
 ) -> dict[str, Any]:
     from dataclasses import replace
@@ -111,7 +119,9 @@ def _of_instance(
     if out is not None:
         refuse_unless_writable(out)
     with telling() as told:
-        document = split(found, asked, told, folder=out, workers=workers, orders=orders)
+        document = split(
+            found, asked, told, folder=out, workers=workers, orders=orders, resale=resale, entitled=entitled
+        )
     if out is not None:
         write_split(document, out)
     return document

@@ -67,6 +67,8 @@ def show_split(document: Row, console: Console) -> None:
     for line in verdict_lines(document):
         say(line)
     if modelled:
+        for line in entitlement_lines(document, step):
+            say(line)
         head("4  Who carries the risk")
         console.print(_spread(document, step), highlight=False)
         say(_risk_words(document))
@@ -198,6 +200,29 @@ def _verdict_words(found: Row, titles: dict[str, str], step: float) -> str:
     more = found["groups_leaving"] - len(named)
     further = f"; and {more} more {'group' if more == 1 else 'groups'}" if more > 0 else ""
     return f"{'; '.join(named)}{further}."
+
+
+def entitlement_lines(document: Row, step: float) -> list[str]:
+    """Fixed entitlements in two sentences, without resale and with it."""
+    found = document.get("entitlements")
+    if not found:
+        return []
+    lines = []
+    for name, words in (("without_resale", "without resale"), ("with_resale", "with resale")):
+        row = found[name]
+        each = "; ".join(
+            f"{document['titles'][council]} {counted(own['beds'], 'bed')}, {_pounds(own['bill_gbp'], step)} "
+            f"({_signed(own['better_off_gbp'], step)})"
+            for council, own in row["partners"].items()
+        )
+        price = f" at £{found['resale_gbp_per_week']:,.0f} a week" if name == "with_resale" else ""
+        more = row["pooling_worth_gbp"]
+        compared = f"{_pounds(abs(more), step)} {'dearer' if more >= 0 else 'cheaper'} than the joint plan"
+        lines.append(
+            f"• Fixed entitlements {words}{price} (a plan of its own: each council keeps the beds it nominates): {each}; "
+            f"all together {compared}."
+        )
+    return lines
 
 
 def _spread(document: Row, step: float) -> Any:
