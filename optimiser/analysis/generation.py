@@ -145,7 +145,6 @@ def split_many(
     told: Told | None = None,
     *,
     folder: Path | None = None,
-    workers: int = 2,
     orders: int = 40,
     stop: threading.Event | None = None,
 ) -> Row:

@@ -327,7 +327,7 @@ def _solve_all(
             spent = time.perf_counter() - began
             told.step(f"planned {done} of {total} groups; some {spent / done * (total - done):.0f} seconds left")
             if stop is not None and stop.is_set():
-                raise NoPlanError("Stopped before every group had a plan.")
+                raise NoPlanError(f"Stopped with {len(solved)} groups planned for{store.where}.")
     finally:
         for task in tasks:
             task.cancel()
@@ -385,6 +385,7 @@ class Store:
             "versions": versions(),
         }
         self.known: dict[int, Solved] = {}
+        self.where = "" if folder is None else f", kept in {folder}: the same command goes on from there"
         self._saved = 0.0
         if self.path is not None and self.path.is_file():
             try:
@@ -687,7 +688,7 @@ def split(
         if len(instance.authorities) > EVERY_GROUP:
             from optimiser.analysis.generation import split_many
 
-            return split_many(instance, asked, told, folder=folder, workers=workers, orders=orders, stop=stop)
+            return split_many(instance, asked, told, folder=folder, orders=orders, stop=stop)
         game = play(instance, asked, told, folder=folder, workers=workers, stop=stop)
         told.step("sharing the bill")
         document = split_document(game, asked)

@@ -1,7 +1,8 @@
 """Every group of ten councils, as a multiple of one plan for all of them, measured in one run.
 
 ``python -m tests.benchmarks.partners [PARTNERS] [FUTURES] [dask]``: ten partners on five futures unless given. With
-``dask`` once more through a local cluster of two workers (extra ``scale``).
+``dask`` once more through a local cluster of two workers (extra ``scale``). What dual vectors of the joint plan are worth to
+other groups is measured on a dozen of them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from optimiser.solve.twostage import Settings
 from tests.regional import regional_instance
 
 GAP = 1e-4
+#: Groups on which it is measured what kept duals are worth.
+SAMPLE = 12
 
 
 def main(partners: str = "10", futures: str = "5", cluster: str = "") -> None:
@@ -29,6 +32,17 @@ def main(partners: str = "10", futures: str = "5", cluster: str = "") -> None:
     assert isinstance(found, Found)
     once, once_spent = time.perf_counter() - began, time.process_time() - spent
     print(f"one plan for all {partners}: {once:.2f} s, {once_spent:.2f} processor seconds", flush=True)
+
+    learned = Engine(problem)
+    learned.search(Settings(GAP, workers=1), bounds=bounds_of(problem, everyone), method="lshaped", learn=True)
+    sample = [(7 * step) % everyone or 1 for step in range(1, SAMPLE + 1)]
+    seconds = {}
+    for words, own in (("from scratch", engine), ("from the duals of all together", learned)):
+        spent = time.process_time()
+        for group in sample:
+            own.search(Settings(GAP, workers=1), bounds=bounds_of(problem, group), method="lshaped")
+        seconds[words] = time.process_time() - spent
+        print(f"{len(sample)} groups {words}: {seconds[words]:.2f} processor seconds", flush=True)
 
     def measure(words: str, workers: int, address: str | None = None) -> None:
         from dataclasses import replace
