@@ -393,6 +393,16 @@ def test_a_cost_game_from_a_file_gives_every_rule_as_json(tmp_path: Path) -> Non
     assert found["core"]["empty"] is False
 
 
+def test_more_than_four_partners_are_told_one_to_a_line(tmp_path: Path) -> None:
+    names = [f"p{place}" for place in range(6)]
+    groups = [[n for p, n in enumerate(names) if c >> p & 1] for c in range(1, 64)]
+    text = "coalition,cost\n" + "".join(f"{'+'.join(group)},{1e6 * len(group) ** 0.8}\n" for group in groups)
+    done = CliRunner().invoke(app, ["split", "--costs", str(file_of(tmp_path, "costs.csv", text))])
+    assert done.exit_code == 0, done.output
+    assert all(any(line.startswith(name) for line in done.stdout.splitlines()) for name in names)
+    assert "nobody would leave" in done.stdout
+
+
 def test_demand_and_bounds_may_stand_in_the_file(tmp_path: Path) -> None:
     text = "# from the regional model\ncoalition,cost,bound,demand\na,10,9,1\nb,12,,3\na+b,20,19,\n"
     game = read_game(file_of(tmp_path, "costs.csv", text))

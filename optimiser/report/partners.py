@@ -26,6 +26,9 @@ RULES = {
 }
 ALL_VALUES = "for all values within the bounds"
 FOUND_ONLY = "only at the plans found"
+#: Partners that tables hold side by side; with more, these rules are shown and the files hold the others.
+SIDE_BY_SIDE = 4
+FEW_RULES = {"use": "By use", "proportional": "In proportion", "shapley": "Shapley", "least_core": "Least core"}
 #: Groups of councils listed in full, and groups named of those who would leave.
 LISTED, NAMED = 16, 3
 
@@ -63,6 +66,10 @@ def show_split(document: Row, console: Console) -> None:
         say(f"{counted(len(document['partners']), 'partner')}, together {_pounds(document['total_gbp'], step)}.")
     head(f"{'2  ' if modelled else ''}What each would pay under each rule, and its saving against going alone")
     console.print(_bills(document, step), highlight=False)
+    for line in _estimated(document, step):
+        say(line)
+    if len(document["partners"]) > SIDE_BY_SIDE:
+        say("The other rules are in --json and in the files that --out writes.")
     head(f"{'3  ' if modelled else ''}Would anyone leave?")
     for line in verdict_lines(document):
         say(line)
@@ -72,8 +79,9 @@ def show_split(document: Row, console: Console) -> None:
         head("4  Who carries the risk")
         console.print(_spread(document, step), highlight=False)
         say(_risk_words(document))
-        head("5  If a council leaves, the others' bills (Shapley value)")
-        console.print(_leaving(document, step), highlight=False)
+        if document["if_another_leaves"] and len(document["partners"]) <= SIDE_BY_SIDE:
+            head("5  If a council leaves, the others' bills (Shapley value)")
+            console.print(_leaving(document, step), highlight=False)
         head("6  Year by year (Shapley value, nominal £, expected)")
         console.print(_years(document, step), highlight=False)
 
@@ -138,23 +146,41 @@ def _bills(document: Row, step: float) -> Any:
     partners = document["partners"]
     titles = document.get("titles", {})
     bills, rows = document.get("bills"), []
+
+    def cell(rule: str, name: str) -> str:
+        bill = document["rules"][rule][name]
+        saving = (
+            document["alone_gbp"][name] - bill if bills is None else bills[rule]["partners"][name]["better_off_gbp"]
+        )
+        return f"{_pounds(bill, step)} ({_signed(saving, step)})"
+
+    if len(partners) > SIDE_BY_SIDE:
+        shown = [rule for rule in FEW_RULES if rule in document["rules"]]
+        rows = [[titles.get(name, name), *(cell(rule, name) for rule in shown)] for name in partners]
+        return table_of(["", *(FEW_RULES[rule] for rule in shown)], rows)
     for rule, words in RULES.items():
         if rule not in document["rules"]:
             continue
-        row = [words]
-        for name in partners:
-            bill = document["rules"][rule][name]
-            saving = (
-                document["alone_gbp"][name] - bill if bills is None else bills[rule]["partners"][name]["better_off_gbp"]
-            )
-            row.append(f"{_pounds(bill, step)} ({_signed(saving, step)})")
-        rows.append(row)
+        rows.append([words, *(cell(rule, name) for name in partners)])
     if bills is not None:
-        alone = bills[RULES and next(iter(bills))]["partners"]
+        alone = next(iter(bills.values()))["partners"]
         rows.append(["Going alone", *(_pounds(alone[name]["alone_gbp"], step) for name in partners)])
     else:
         rows.append(["Going alone", *(_pounds(document["alone_gbp"][name], step) for name in partners)])
     return table_of(["Rule", *(titles.get(name, name) for name in partners)], rows)
+
+
+def _estimated(document: Row, step: float) -> list[str]:
+    """What is estimated and what is not."""
+    found = document.get("estimated")
+    if not found:
+        return []
+    largest = max(found["shapley"]["standard_error_gbp"].values())
+    return [
+        f"With so many councils not every group can be planned for. The Shapley value is estimated from "
+        f"{found['shapley']['orders']} orders (standard error {_pounds(largest, min(step, 1_000.0))} at most); the least core "
+        "is found from the groups that gain most by leaving; the other rules are exact to the gaps of the plans they rest on."
+    ]
 
 
 def verdict_lines(document: Row) -> list[str]:
@@ -227,6 +253,14 @@ def entitlement_lines(document: Row, step: float) -> list[str]:
 
 def _spread(document: Row, step: float) -> Any:
     partners, rows = document["partners"], []
+
+    def cell(rule: str, name: str) -> str:
+        row = document["bills"][rule]["partners"][name]
+        return f"{_pounds(row['p10_gbp'], step)}–{_pounds(row['p90_gbp'], step)}"
+
+    if len(partners) > SIDE_BY_SIDE:
+        rows = [[document["titles"][name], *(cell(rule, name) for rule in FEW_RULES)] for name in partners]
+        return table_of(["Bill, P10–P90", *FEW_RULES.values()], rows)
     for rule, words in RULES.items():
         if rule in document["bills"]:
             each = document["bills"][rule]["partners"]
@@ -279,6 +313,11 @@ def _years(document: Row, step: float) -> Any:
     partners = document["bills"]["shapley"]["partners"]
     names = list(partners)
     years = list(partners[names[0]]["years_gbp"])
+    if len(names) > SIDE_BY_SIDE:
+        rows = [
+            [document["titles"][n], *(_pounds(partners[n]["years_gbp"][year], step) for year in years)] for n in names
+        ]
+        return table_of(["", *years], rows)
     rows = [[year, *(_pounds(partners[name]["years_gbp"][year], step) for name in names)] for year in years]
     return table_of(["Year", *(document["titles"][name] for name in names)], rows)
 
