@@ -290,7 +290,10 @@ def play(
             told.step(f"bringing {len(wanted)} groups closer to their best")
             _solve_all(pool, engine, wanted, solved, store, told, stop)
     if solved[everyone] is not together:
-        _, found = solved_group(engine, everyone, _relative(solved[everyone]), stop)
+        told.step("the joint plan as close as the others")
+        again, found = solved_group(engine, everyone, _relative(solved[everyone]), stop)
+        # the plan adopted is the one whose bills are shared
+        solved[everyone] = replace(again, bound=min(max(again.bound, solved[everyone].bound), again.objective))
     joint = within(problem, range(partners))
     verified = verify(joint, found.decisions, found.placements)
     _put_in_order(solved, partners)
@@ -382,6 +385,7 @@ class Store:
             "fingerprint": fingerprint(instance),
             "futures": len(problem.scenarios),
             "seed": instance.settings.seed if asked.seed is None else asked.seed,
+            "gap": asked.gap,
             "versions": versions(),
         }
         self.known: dict[int, Solved] = {}
@@ -479,7 +483,7 @@ def _void_pounds(plan: Plan, source: int, filled: Floats) -> Floats:
     kind = problem.source_kind(source)
     for number in range(len(problem.scenarios)):
         if kind == "lot":
-            paid, price = plan._guaranteed(number, source - problem.lot_source)
+            paid, price = plan.guaranteed(number, source - problem.lot_source)
             found[number] = np.maximum(paid - filled[number, 0], 0.0) * price * problem.weeks
     return found
 
