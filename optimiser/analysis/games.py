@@ -179,6 +179,12 @@ def scrb(game: CostGame) -> Floats:
     return found
 
 
+def dearer_than_alone(game: CostGame) -> list[int]:
+    """Partners who add more to the others than they would pay alone: separable costs then have no benefit to share."""
+    separable = game.total - game.cost[game.everyone - (1 << np.arange(len(game.partners)))]
+    return np.flatnonzero(separable > game.alone + LAST_DIGITS * game.scale).tolist()
+
+
 def shapley(game: CostGame) -> Floats:
     """Shapley value: what each adds to those before it, the mean of all orders (Shapley, 1953)."""
     partners = len(game.partners)

@@ -201,6 +201,11 @@ def split_many(
             "most_gbp": most,
             "holds": FOR_ALL_VALUES if core.excess > 2 * open_gap or most <= 0 else AT_INCUMBENTS,
         },
+        "dearer_than_alone": [
+            problem.authorities[partner]
+            for partner in range(partners)
+            if total - game.cost_of(everyone - (1 << partner)) > alone[partner] + 1e-9 * abs(total)
+        ],
         "dearer_together": [],
         "if_another_leaves": [],
         "entitlements": None,

@@ -29,6 +29,7 @@ from optimiser.analysis.games import (
     Verdict,
     all_rules,
     core_of,
+    dearer_than_alone,
     dearer_together,
     refuse_unless_it_adds_up,
     verdict,
@@ -671,6 +672,7 @@ def game_document(costs: CostGame) -> Row:
         if costs.demand is None
         else dict(zip(costs.partners, costs.demand.tolist(), strict=True)),
         "core": core_row(costs),
+        "dearer_than_alone": [costs.partners[place] for place in dearer_than_alone(costs)],
         "dearer_together": mergers(costs, None),
     }
 
@@ -710,6 +712,7 @@ def split_document(game: Game, asked: Asked) -> Row:
     return {
         **common_rows(game, asked, found),
         "core": core_row(costs),
+        "dearer_than_alone": [costs.partners[place] for place in dearer_than_alone(costs)],
         "dearer_together": mergers(costs, problem),
         "if_another_leaves": if_another_leaves(game),
         "estimated": {},

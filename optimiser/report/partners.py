@@ -202,6 +202,12 @@ def verdict_lines(document: Row) -> list[str]:
     for rule, words in RULES.items():
         if rule in document["verdicts"]:
             lines.append(f"• {words}: {_verdict_words(document['verdicts'][rule], titles, step)}")
+    if document["dearer_than_alone"]:
+        names = " and ".join(titles.get(name, name) for name in document["dearer_than_alone"])
+        lines.append(
+            f"What {names} would add to the others' plan is more than going alone costs: separable costs and remaining benefit "
+            "mean little here."
+        )
     for row in document["dearer_together"][:NAMED]:
         limits = row["shared_limits"]
         what = f": each has to itself what both have to share then ({'; '.join(limits)})" if limits else ""
