@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -331,7 +332,7 @@ def _solve_all(
             spent = time.perf_counter() - began
             told.step(f"planned {done} of {total} groups; some {spent / done * (total - done):.0f} seconds left")
             if stop is not None and stop.is_set():
-                raise NoPlanError(f"Stopped with {len(solved)} groups planned for{store.where}.")
+                raise NoPlanError("Stopped before every group had a plan.")
     finally:
         for task in tasks:
             task.cancel()
@@ -390,7 +391,6 @@ class Store:
             "versions": versions(),
         }
         self.known: dict[int, Solved] = {}
-        self.where = "" if folder is None else f", kept in {folder}: the same command goes on from there"
         self._saved = 0.0
         if self.path is not None and self.path.is_file():
             try:
@@ -690,7 +690,7 @@ def split(
 ) -> Row:
     """Who should join, who pays what under every rule, and would anyone be better off alone."""
     told = told or Told()
-    with stopped_by_hand() as stop:
+    with stopped_by_hand() as stop, _saying_where(folder):
         if len(instance.authorities) > EVERY_GROUP:
             from optimiser.analysis.generation import split_many
 
@@ -703,6 +703,19 @@ def split(
 
             document["entitlements"] = entitlements(game, gap=asked.gap, resale=resale, told=told.step)
     return document
+
+
+@contextmanager
+def _saying_where(folder: Path | None) -> Iterator[None]:
+    """Where a run is stopped: that what is finished is kept, and where."""
+    try:
+        yield
+    except NoPlanError as error:
+        if folder is None:
+            raise
+        raise NoPlanError(
+            f"{error} What is finished is kept in {folder}: the same command goes on from there."
+        ) from None
 
 
 def split_document(game: Game, asked: Asked) -> Row:
