@@ -13,7 +13,8 @@ import numpy as np
 
 from models.problem import Problem
 from optimiser.assemble import assemble
-from optimiser.demand.scenarios import ScenarioSet, average_scenario, make_scenarios
+from optimiser.demand.reduction import Reduction
+from optimiser.demand.scenarios import ScenarioSet, average_scenario, make_scenarios, taken
 from optimiser.errors import OptimiserError
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for, mean_of, range_of
@@ -67,7 +68,11 @@ def _moved(old: object, value: float) -> object:
 
 
 def swings(
-    instance: Instance, plan: Plan, seed: int | None = None, progress: Callable[[str], None] | None = None
+    instance: Instance,
+    plan: Plan,
+    seed: int | None = None,
+    progress: Callable[[str], None] | None = None,
+    reduction: Reduction | None = None,
 ) -> list[Swing]:
     """Assumed figures of the model by how far they move the plan's cost, widest first.
 
@@ -78,7 +83,15 @@ def swings(
         progress("which assumptions matter most")
     likely = _screened(instance, _Held(instance, _on_one_path(plan), plan, average_scenario))
     count = min(FUTURES, len(plan.problem.scenarios))
-    held = _Held(instance, plan.problem, plan, lambda changed: make_scenarios(changed, count, seed))
+
+    def draw(changed: Instance) -> ScenarioSet:
+        if reduction is None:
+            return make_scenarios(changed, count, seed)
+        # the first of the plan's own, wherever in the sample they stood
+        own = reduction.kept[:count]
+        return taken(make_scenarios(changed, int(own.max()) + 1, seed), own)
+
+    held = _Held(instance, plan.problem, plan, draw)
     return _ranked(instance, likely, held)
 
 
@@ -119,7 +132,7 @@ def assumed_figures(instance: Instance) -> list[str]:
     kept = []
     for key, value in instance.figure_values().items():
         table = key.partition(".")[0]
-        if table in ("figures", "published", "decisions", "options") or isinstance(value, tuple):
+        if table in ("figures", "budget", "published", "decisions", "options", "stresses") or isinstance(value, tuple):
             continue
         evidence = evidence_for(instance, key)
         if evidence.low and evidence.high and not _shapes_the_plan(key):
@@ -201,7 +214,8 @@ class _Held:
         except (ValueError, OptimiserError):
             return None
         checked = verify(problem, decisions, placements)
-        return checked.expected_cost, float(checked.unregistered_child_weeks.sum(axis=(1, 2)).mean())
+        probability = np.array([scenario.probability for scenario in problem.scenarios])
+        return checked.expected_cost, float(probability @ checked.unregistered_child_weeks.sum(axis=(1, 2)))
 
 
 def _same_places(one: Problem, other: Problem) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from optimiser.cli import instances, planning, simulating, splitting, valuing
+from optimiser.cli import instances, planning, simulating, splitting, tracing, valuing
 from optimiser.errors import OptimiserError
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ for command in (
     valuing.value,
     valuing.alternatives,
     splitting.split,
+    tracing.trace,
     instances.check,
     instances.new,
     instances.instances,

@@ -13,9 +13,11 @@ from optimiser.cli.shared import (
     Json,
     Method,
     Out,
+    ReduceFrom,
     RiskWeight,
     Scenarios,
     Seed,
+    Stress,
     TimeLimit,
     asked_of,
     folder_of,
@@ -31,6 +33,7 @@ from optimiser.cli.shared import (
 def plan(
     instance: InstanceArgument,
     scenarios: Scenarios = None,
+    reduce_from: ReduceFrom = None,
     seed: Seed = None,
     gap: Gap = 0.001,
     time_limit: TimeLimit = None,
@@ -39,6 +42,7 @@ def plan(
     method: Method = "auto",
     cluster: Cluster = None,
     start: From = None,
+    stress: Stress = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -46,14 +50,14 @@ def plan(
     with no_plan_if_stopped():
         from optimiser.analysis.planning import make_plan
 
-        asked = asked_of(scenarios, seed, gap, time_limit, capital, risk_weight, method)
+        asked = asked_of(scenarios, seed, gap, time_limit, capital, risk_weight, method, reduce_from)
         found = load(instance)
         if out is not None:
             from optimiser.report.files import refuse_unless_writable
 
             refuse_unless_writable(out)
         kept = None if start is None else kept_in(start)
-        asked = replace(asked, cluster=cluster, keep=out is not None, start=kept)
+        asked = replace(asked, cluster=cluster, keep=out is not None, start=kept, stresses=tuple(stress or ()))
         with telling() as told:
             made, document = make_plan(found, asked, told)
     if out is not None:
@@ -67,19 +71,22 @@ def plan(
 def appraise(
     instance: InstanceArgument,
     scenarios: Scenarios = None,
+    reduce_from: ReduceFrom = None,
     seed: Seed = None,
     gap: Gap = 0.001,
     time_limit: TimeLimit = None,
     capital: CapitalOption = None,
     risk_weight: RiskWeight = None,
     method: Method = "auto",
+    stress: Stress = None,
     as_json: Json = False,
 ) -> None:
     """Set the named options and the optimised plan side by side on the same futures, and published figures beside ours."""
     with no_plan_if_stopped():
         from optimiser.analysis.planning import make_appraisal
 
-        asked = asked_of(scenarios, seed, gap, time_limit, capital, risk_weight, method)
+        asked = asked_of(scenarios, seed, gap, time_limit, capital, risk_weight, method, reduce_from)
+        asked = replace(asked, stresses=tuple(stress or ()))
         found = load(instance)
         with telling() as told:
             _, document = make_appraisal(found, asked, told)
