@@ -29,6 +29,7 @@ VARIABLES = (
     Symbol("beds_in_tier", "lot, tier, node, period", "beds", "committed beds by volume tier"),
     Symbol("optional_beds", "lot, node, period", "beds", "call-off beds that the contract lets one buy later"),
     Symbol("extension_taken", "extension", "yes or no", "extension of an award or of an existing contract"),
+    Symbol("joined", "authority", "yes or no", "authority plans with the others, where that is a decision"),
     Symbol("beds_extended", "extension, tier", "beds", "beds of an award that the extension keeps; all or none"),
     Symbol("placed", "cohort, source, period", "children", "children living there"),
     Symbol("planned_moves", "cohort, source, period", "children", "planned moves out, where the instance prices them"),
@@ -64,6 +65,9 @@ RULES = (
     Symbol("all_extended_if_taken", "extension, tier", "beds", "all beds with the extension", "8"),
     Symbol("extension_needs_the_one_before", "extension", "yes or no", "extensions in order", "8"),
     Symbol("contract_has_its_home_begun", "lot, leaf, period", "beds", "a building begun for beds run in one", "9"),
+    Symbol("homes_of_members", "home, node, period", "homes", "homes begun by owners in the plan", "6"),
+    Symbol("lots_of_members", "lot, node, period", "yes or no", "lots awarded by groups with a member", "7"),
+    Symbol("extensions_of_members", "extension", "yes or no", "contracts extended by groups with a member", "8"),
     Symbol("every_child_placed", "cohort, period", "children", "every child in care lives somewhere", "11"),
     Symbol(
         "placements_last", "cohort, source, period", "children", "a placement lasts until it ends for a reason", "11"

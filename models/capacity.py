@@ -28,6 +28,7 @@ def build(model: pyo.ConcreteModel, problem: Problem) -> None:
     add_all_or_none_extended(model, problem)
     add_extension_needs_the_one_before(model, problem)
     add_contract_has_its_home_begun(model, problem)
+    add_members_only(model, problem)
 
 
 def add_decisions(model: pyo.ConcreteModel, problem: Problem) -> None:
@@ -46,6 +47,8 @@ def add_decisions(model: pyo.ConcreteModel, problem: Problem) -> None:
         initialize=[(extension, tier) for extension in model.EXTENSIONS for tier in bed_kinds(problem, extension)],
         dimen=2,
     )
+    model.JOINING = pyo.RangeSet(0, len(problem.authorities) - 1 if problem.coalitions else -1)
+    model.joined = pyo.Var(model.JOINING, domain=pyo.Binary, doc="Authority plans with the others [yes or no]")
     model.MANAGED = pyo.Set(
         initialize=[
             (node, period)
@@ -96,6 +99,22 @@ def add_decisions(model: pyo.ConcreteModel, problem: Problem) -> None:
         bounds=lambda model, node, period: (0, int(most_managers[period])),
         doc="Registered managers in post [managers]",
     )
+
+
+# who plans together
+
+
+def joined(model: pyo.ConcreteModel, problem: Problem, authority: int) -> object:
+    """One where the authority is in the plan: a decision where it is one, and otherwise simply one."""
+    return model.joined[authority] if problem.coalitions else 1.0
+
+
+def part_of(model: pyo.ConcreteModel, problem: Problem, source: int) -> object:
+    """The part of something in place that belongs to those in the plan: the parts in which they bear its cost."""
+    if not problem.coalitions:
+        return 1.0
+    share = problem.cost_share[source]
+    return sum(float(share[authority]) * model.joined[authority] for authority in problem.members(source))
 
 
 # what is decided where
@@ -514,3 +533,38 @@ def add_contract_has_its_home_begun(model: pyo.ConcreteModel, problem: Problem) 
         dimen=3,
     )
     constrain(model, "contract_has_its_home_begun", index, rule, "A building for every bed contracted in one [beds]")
+
+
+# who plans together
+
+
+def add_members_only(model: pyo.ConcreteModel, problem: Problem) -> None:
+    """Homes are begun by owners in the plan, lots awarded and contracts extended by groups with a member of theirs.
+
+    homes_begun <= most * joined[owner];  lot_awarded, extension_taken <= sum of joined over members
+    for all begins, awards, extensions of supplies   [homes], [yes or no]
+
+    Only where it is to be decided who joins. A group without children of its own would gain nothing by them, but could
+    hold what others must be kept from.
+    """
+    supplies = [place for place, each in enumerate(problem.extensions) if each.supply is not None]
+
+    def home(model: pyo.ConcreteModel, home: int, node: int, period: int) -> object:
+        owner = int(problem.home_authority[home])
+        return model.homes_begun[home, node, period] <= most_of_home(problem, home) * model.joined[owner]
+
+    def lot(model: pyo.ConcreteModel, lot: int, node: int, period: int) -> object:
+        members = problem.members(problem.lot_source + lot)
+        return model.lot_awarded[lot, node, period] <= sum(model.joined[authority] for authority in members)
+
+    def extension(model: pyo.ConcreteModel, extension: int) -> object:
+        supply = problem.extensions[extension].supply
+        assert supply is not None
+        members = problem.members(problem.supply_source + supply)
+        return model.extension_taken[extension] <= sum(model.joined[authority] for authority in members)
+
+    wanted = problem.coalitions
+    constrain(model, "homes_of_members", model.BEGINS if wanted else pyo.Set(dimen=3), home, "Owners joined [homes]")
+    constrain(model, "lots_of_members", model.AWARDS if wanted else pyo.Set(dimen=3), lot, "Members joined [yes or no]")
+    extended = pyo.Set(initialize=supplies if wanted else [])
+    constrain(model, "extensions_of_members", extended, extension, "Members joined [yes or no]")

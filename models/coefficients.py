@@ -59,7 +59,7 @@ class Coefficients:
     retained: Floats  # £ for one call-off bed held, [award]
     retained_extended: Floats  # £ for one call-off bed that an extension keeps, [extension]
     setup: Floats  # £ on award, [award]
-    supply_commitment: Floats  # £ paid whatever is decided, []
+    supply_commitment: Floats  # £ paid whatever is decided, [supply]
     supply_extended: Floats  # £ for the extension of a supply, [extension]
     # money that goes with placements
     variable_price: Floats  # £ a child for the period in homes and supplies, [source, period]
@@ -140,7 +140,7 @@ def coefficients(problem: Problem, scenario: Scenario) -> Coefficients:
         retained=(retainer * delivered * weeks).sum(axis=1),
         retained_extended=(extended_retainer * extension_delivered * weeks).sum(axis=1),
         setup=scenario.lot_setup[lot, awarded] * worth[awarded] * let,
-        supply_commitment=np.array((scenario.supply_commitment @ worth).sum()),
+        supply_commitment=scenario.supply_commitment @ worth,
         supply_extended=supply_extended,
         variable_price=variable,
         lot_layer_price=_layer_prices(problem, scenario) * weeks,

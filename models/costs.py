@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import pyomo.environ as pyo
 
-from models.capacity import bed_kinds
+from models.capacity import bed_kinds, joined, part_of
 from models.coefficients import Coefficients
 from models.problem import COST_TERMS, Floats, Problem
 
@@ -36,7 +36,7 @@ def build(
         "unregistered": unregistered(future, problem, present.unregistered_price, numbers.unregistered_price),
         "closures": closures(future, model, problem, numbers),
         "planned_moves": planned_moves(future, problem),
-        "income": income(future, problem),
+        "income": income(future, model, problem),
     }
     future.cost = pyo.Expression(COST_TERMS, rule=lambda future, term: terms[term], doc="Cost by term [present real £]")
     future.deterrent = pyo.Expression(
@@ -142,7 +142,11 @@ def existing(
 ) -> object:
     """Homes and contracts already in place: what is paid anyway, what extensions add, and what each child costs."""
     return (
-        numbers.supply_commitment[()]
+        sum(
+            numbers.supply_commitment[supply] * part_of(model, problem, problem.supply_source + supply)
+            for supply in range(len(problem.supplies))
+            if present.supply_commitment[supply]
+        )
         + sum(
             numbers.supply_extended[extension] * model.extension_taken[extension]
             for extension in range(len(problem.extensions))
@@ -188,7 +192,7 @@ def planned_moves(future: pyo.Block, problem: Problem) -> object:
     )
 
 
-def income(future: pyo.Block, problem: Problem) -> object:
+def income(future: pyo.Block, model: pyo.ConcreteModel, problem: Problem) -> object:
     """Less contributions by health and education, idle beds sold, and grants."""
     worth = problem.weeks * problem.present_value
     contributions = sum(
@@ -200,4 +204,8 @@ def income(future: pyo.Block, problem: Problem) -> object:
         float(problem.sold_price[source, period] * worth[period]) * future.beds_sold[source, period]
         for source, period in future.SOLD
     )
-    return -contributions - sold - float((problem.grant_income * problem.present_value).sum())
+    grants = sum(
+        float(grant @ problem.present_value) * joined(model, problem, authority)
+        for authority, grant in enumerate(problem.grant_income)
+    )
+    return -contributions - sold - grants

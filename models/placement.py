@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import numpy as np
 import pyomo.environ as pyo
 
+from models.capacity import joined, part_of
 from models.coefficients import Coefficients
 from models.problem import Problem, Scenario
 
@@ -25,8 +26,8 @@ def build(
 ) -> None:
     """Add where children live in one future, given the capacity decisions in ``model``."""
     add_placements(future, problem, present)
-    add_every_child_placed(future, problem, present, numbers)
-    add_placements_last(future, problem, present, numbers)
+    add_every_child_placed(future, model, problem, present, numbers)
+    add_placements_last(future, model, problem, present, numbers)
     add_moves_at_closure_within_beds_lost(future, model, problem, present, numbers)
     add_placed_within_capacity(future, model, problem, present, numbers)
     add_layers_within_award(future, model, problem, present, numbers)
@@ -137,10 +138,13 @@ def may_end(problem: Problem, present: Coefficients, losing: np.ndarray, cohort:
     return bool(losing[source, period]) and (there or stepped)
 
 
-def before(future: pyo.Block, problem: Problem, cohort: int, source: int, period: int) -> object:
-    """Children placed in the period before: a variable, or the number at the start."""
+def before(
+    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, cohort: int, source: int, period: int
+) -> object:
+    """Children placed in the period before: a variable, or the number at the start of an authority in the plan."""
     if period == 0:
-        return float(problem.placed_at_start[cohort, source])
+        here = joined(model, problem, int(problem.cohort_authority[cohort]))
+        return float(problem.placed_at_start[cohort, source]) * here
     return future.placed[cohort, source, period - 1] if problem.allowed[cohort, source, period - 1] else 0.0
 
 
@@ -169,37 +173,44 @@ def beds_may_be_lost(problem: Problem, present: Coefficients) -> np.ndarray:
 # rules
 
 
-def add_every_child_placed(future: pyo.Block, problem: Problem, present: Coefficients, numbers: Coefficients) -> None:
+def add_every_child_placed(
+    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients
+) -> None:
     """Every child in care lives somewhere.
 
     sum placed[c, r, t] over r = sum stay[c, r, t] * placed[c, r, t-1] over r
                                + sum step[c' to c, r, t] * placed[c', r, t-1] over c', r + arrivals[c, t]
     for all c in COHORTS, t in PERIODS   [children]
+
+    Arrivals, and children placed at the start, count where their authority has joined.
     """
     sources = range(len(problem.sources))
 
     def rule(future: pyo.Block, cohort: int, period: int) -> object:
         here = sum(future.placed[cohort, r, period] for r in sources if problem.allowed[cohort, r, period])
         stayed = sum(
-            numbers.stay[cohort, r, period] * before(future, problem, cohort, r, period)
+            numbers.stay[cohort, r, period] * before(future, model, problem, cohort, r, period)
             for r in sources
             if present_before(problem, cohort, r, period) and present.stay[cohort, r, period]
         )
         stepped = sum(
-            numbers.step[step, r, period] * before(future, problem, origin, r, period)
+            numbers.step[step, r, period] * before(future, model, problem, origin, r, period)
             for step, (origin, destination) in enumerate(problem.steps)
             if destination == cohort
             for r in sources
             if present_before(problem, origin, r, period) and present.step[step, r, period]
         )
-        return here - stayed - stepped - numbers.arrivals[cohort, period] == 0
+        arrived = numbers.arrivals[cohort, period] * joined(model, problem, int(problem.cohort_authority[cohort]))
+        return here - stayed - stepped - arrived == 0
 
     future.every_child_placed = pyo.Constraint(
         range(len(problem.cohorts)), range(len(problem.periods)), rule=rule, doc="Every child in care placed [children]"
     )
 
 
-def add_placements_last(future: pyo.Block, problem: Problem, present: Coefficients, numbers: Coefficients) -> None:
+def add_placements_last(
+    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients
+) -> None:
     """A child stays where he or she lives until leaving, breakdown, a planned move, or the bed goes.
 
     placed[c, r, t] >= (stay - breakdown)[c, r, t] * placed[c, r, t-1] + stepped across within r
@@ -215,10 +226,12 @@ def add_placements_last(future: pyo.Block, problem: Problem, present: Coefficien
         allowed = problem.allowed[cohort, source, period]
         lasting: list[object] = []
         if present_before(problem, cohort, source, period) and present.lasting[cohort, source, period]:
-            lasting.append(numbers.lasting[cohort, source, period] * before(future, problem, cohort, source, period))
+            lasting.append(
+                numbers.lasting[cohort, source, period] * before(future, model, problem, cohort, source, period)
+            )
         if allowed:
             lasting += [
-                numbers.step[step, source, period] * before(future, problem, origin, source, period)
+                numbers.step[step, source, period] * before(future, model, problem, origin, source, period)
                 for step, (origin, destination) in enumerate(problem.steps)
                 if destination == cohort
                 and present_before(problem, origin, source, period)
@@ -242,7 +255,7 @@ def add_placements_last(future: pyo.Block, problem: Problem, present: Coefficien
     )
 
     def within_mobility(future: pyo.Block, cohort: int, source: int, period: int) -> object:
-        most = numbers.movable[cohort, source, period] * before(future, problem, cohort, source, period)
+        most = numbers.movable[cohort, source, period] * before(future, model, problem, cohort, source, period)
         return future.planned_moves[cohort, source, period] - most <= 0
 
     future.planned_moves_within_mobility = pyo.Constraint(
@@ -272,7 +285,10 @@ def add_moves_at_closure_within_beds_lost(
         if not moves:
             return pyo.Constraint.Skip
         terms = beds_lost(model, problem, present, numbers, source, period)
-        return sum(moves) - numbers.lost[source, period] - sum(share * variable for share, variable in terms) <= 0
+        anyway = numbers.lost[source, period]
+        if problem.source_kind(source) == "supply":
+            anyway = anyway * part_of(model, problem, source)
+        return sum(moves) - anyway - sum(share * variable for share, variable in terms) <= 0
 
     future.moves_at_closure_within_beds_lost = pyo.Constraint(
         range(problem.unregistered),
@@ -375,7 +391,8 @@ def add_placed_within_capacity(
         usable = sum(
             share * variable for share, variable in usable_beds(model, problem, present, numbers, source, period)
         )
-        return placed + sum(sold) - sum(layers) - usable - usable_anyway(problem, numbers, source, period) <= 0
+        anyway = usable_anyway(model, problem, numbers, source, period)
+        return placed + sum(sold) - sum(layers) - usable - anyway <= 0
 
     future.placed_within_capacity = pyo.Constraint(
         range(problem.unregistered), range(len(problem.periods)), rule=rule, doc="Placements within usable beds [beds]"
@@ -390,11 +407,13 @@ def layers_of(problem: Problem, present: Coefficients, source: int) -> range | l
     return [layer for layer, (_, award, _) in enumerate(problem.lot_layers) if problem.awards[award].lot == lot]
 
 
-def usable_anyway(problem: Problem, numbers: Coefficients, source: int, period: int) -> object:
-    """Beds usable at no further price per bed whatever is decided."""
+def usable_anyway(
+    model: pyo.ConcreteModel, problem: Problem, numbers: Coefficients, source: int, period: int
+) -> object:
+    """Beds usable at no further price per bed whatever is decided: the parts of those in the plan."""
     if problem.source_kind(source) != "supply":
         return 0.0
-    return numbers.supply_beds[source - problem.supply_source, period]
+    return numbers.supply_beds[source - problem.supply_source, period] * part_of(model, problem, source)
 
 
 def usable_beds(

@@ -26,7 +26,7 @@ All money arrays are nominal pounds; ``present_value[period]`` turns a nominal p
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -317,6 +317,8 @@ class Problem:
     risk_weight: float
     cvar_level: float
     cvar_limit: float | None
+    # who plans together
+    coalitions: bool = False  # True: which authorities join is a first-stage decision, bounded by whoever asks
 
     def __post_init__(self) -> None:
         problems = list(self._disagreements())
@@ -388,6 +390,12 @@ class Problem:
     def movable(self, scenario: Scenario) -> Floats:
         """Share of placements that a planned move may end, never more than last, [cohort, source, period]."""
         return np.minimum(self.mobility[:, None, :], self.kept(scenario))
+
+    # who plans together
+
+    def members(self, source: int) -> tuple[int, ...]:
+        """Authorities that may use a source: those who bear a part of what it costs anyway."""
+        return tuple(np.flatnonzero(self.cost_share[source] > 0).tolist())
 
     # contracts
 
@@ -512,6 +520,45 @@ class Problem:
             if closable and not council
         ]
         return found
+
+
+def within(problem: Problem, members: Iterable[int]) -> Problem:
+    """The same problem for some of its authorities only: nobody else's children, grants or parts of what is in place.
+
+    Of supplies in place, members have the parts in which they bear their cost. Homes are begun by owners, lots awarded
+    and contracts extended by their members, or not at all. Offers of the market (spot layers, lots, homes to buy) and
+    limits stand as they are.
+    """
+    inside = np.isin(np.arange(len(problem.authorities)), list(members))
+    children = inside[problem.cohort_authority]
+    share = problem.cost_share * inside
+    own = share.sum(axis=1, keepdims=True)
+    without = [place for place, owner in enumerate(problem.home_authority) if not inside[owner]]
+    barred = [lot for lot in range(len(problem.lots)) if not own[problem.lot_source + lot, 0]]
+    open_to = np.array(
+        [e.supply is None or own[problem.supply_source + e.supply, 0] > 0 for e in problem.extensions], dtype=float
+    ).reshape(-1, 1)
+    part = own[problem.supply_source : problem.spot_source]
+    return replace(
+        problem,
+        coalitions=False,
+        placed_at_start=problem.placed_at_start * children[:, None],
+        grant_income=problem.grant_income * inside[:, None],
+        home_groups=(*problem.home_groups, *([Group("owners elsewhere", tuple(without), 0)] if without else [])),
+        lot_groups=(*problem.lot_groups, *([Group("members elsewhere", tuple(barred), 0)] if barred else [])),
+        cost_share=np.where(own > 0, share / np.where(own > 0, own, 1.0), problem.cost_share),
+        scenarios=tuple(
+            replace(
+                scenario,
+                arrivals=scenario.arrivals * children[:, None],
+                supply_beds=scenario.supply_beds * part,
+                supply_commitment=scenario.supply_commitment * part,
+                supply_extension_beds=scenario.supply_extension_beds * open_to,
+                supply_extension_cost=scenario.supply_extension_cost * open_to,
+            )
+            for scenario in problem.scenarios
+        ),
+    )
 
 
 #: Index words of every array, so that shapes are checked and documented in one place. None: any length.

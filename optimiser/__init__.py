@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from optimiser.instance.schema import Instance
 
-__all__ = ["appraise", "load", "plan"]
+__all__ = ["appraise", "load", "plan", "split"]
 
 
 def load(name_or_path: str) -> Instance:
@@ -50,3 +50,11 @@ def appraise(instance: Instance, **asked: Any) -> tuple[list[Any], dict[str, Any
     from optimiser.analysis.planning import Asked, make_appraisal
 
     return make_appraisal(instance, Asked(**asked))
+
+
+def split(instance: Instance, **asked: Any) -> dict[str, Any]:
+    """What every group of an instance's councils would pay, and the bill by every rule: the document. Parameters as ``plan``."""
+    from optimiser.analysis.planning import Asked
+    from optimiser.analysis.splits import split as make_split
+
+    return make_split(instance, Asked(**asked))

@@ -297,7 +297,7 @@ class Plan:
                 found[name][0][:] += self.probability[number] * void * problem.weeks
                 found[name][1][:] += self.probability[number] * share * running
             for lot, name in enumerate(problem.lots):
-                paid, price = self._guaranteed(number, lot)
+                paid, price = self.guaranteed(number, lot)
                 void = np.maximum(paid - placed[problem.lot_source + lot], 0.0)
                 found[name][0][:] += self.probability[number] * void * problem.weeks
                 found[name][1][:] += self.probability[number] * void * price * problem.weeks
@@ -331,7 +331,7 @@ class Plan:
                 opened[period:] -= self.decisions.homes_closed[place]
         return opened
 
-    def _guaranteed(self, number: int, lot: int) -> tuple[Floats, Floats]:
+    def guaranteed(self, number: int, lot: int) -> tuple[Floats, Floats]:
         """Guaranteed beds of a lot delivered in one future and what an empty one costs a week, both [period]."""
         problem, scenario = self.problem, self.problem.scenarios[number]
         paid, price = np.zeros(len(problem.periods)), np.zeros(len(problem.periods))

@@ -839,6 +839,16 @@ def _before_sharing(future: Future) -> tuple[Floats, Floats, Floats]:
     return by_source, by_cohort, by_use
 
 
+def pounds_by_source(problem: Problem, decisions: Decisions, placements: Sequence[Placements]) -> tuple[Floats, Floats]:
+    """What sources cost anyway, and what their priced layers cost, £ nominal, [scenario, source, period] each."""
+    _refuse_wrong_shapes(problem, decisions, placements)
+    found = [
+        _before_sharing(Future(problem, decisions, scenario, placed))
+        for scenario, placed in zip(problem.scenarios, placements, strict=True)
+    ]
+    return np.array([one.sum(axis=0) for one, _, _ in found]), np.array([other.sum(axis=0) for _, _, other in found])
+
+
 @dataclass(frozen=True)
 class Item:
     """One entry of an itemised ledger: a cost term, and the source, cohort, managers or grant that it is paid for."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from optimiser.cli import demanding, instances, planning, reporting, simulating, tracing, valuing
+from optimiser.cli import demanding, instances, planning, reporting, simulating, splitting, tracing, valuing
 from optimiser.errors import OptimiserError
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ for command in (
     valuing.alternatives,
     demanding.demand,
     demanding.synthesise,
+    splitting.split,
     tracing.trace,
     reporting.report,
     instances.check,

@@ -578,3 +578,46 @@ def _number(shown: str) -> float | None:
     """A count as it may be published as a number; none where it is not shown."""
     digits = shown.replace(",", "")
     return float(digits) if digits.isdigit() else None
+
+
+# a split's document → charts
+
+
+def savings_by_rule(document: dict[str, Any]) -> altair.Chart:
+    """What each council saves against going alone, under every rule of a split document."""
+    import altair as alt
+
+    from optimiser.report.partners import RULES
+
+    rows = [
+        {"rule": words, "council": document["titles"][name], "saving": row["better_off_gbp"] / 1e6}
+        for rule, words in RULES.items()
+        if rule in document["bills"]
+        for name, row in document["bills"][rule]["partners"].items()
+        if rule not in ("equal",)
+    ]
+    losing = sorted({row["rule"] for row in rows if row["saving"] < -0.0005})
+    shown = len({row["rule"] for row in rows})
+    finding = (
+        f"{len(losing)} of {shown} rules leave some council worse off than alone"
+        if losing
+        else f"No council is worse off than alone under any of {shown} rules"
+    )
+    words = "; ".join(f"{row['rule']}, {row['council']}: £{row['saving']:.2f}m" for row in rows)
+    chart = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_bar(stroke=PALETTE["neutral"])
+        .encode(
+            y=alt.Y("rule:N", sort=list(RULES.values()), title=None, axis=alt.Axis(labelLimit=260)),
+            yOffset=alt.YOffset("council:N"),
+            x=alt.X("saving:Q", title="Saving against going alone, £m"),
+            color=alt.Color(
+                "council:N",
+                title=None,
+                legend=alt.Legend(orient="bottom", labelLimit=300),
+                scale=alt.Scale(range=[PALETTE[name] for name in ("in_house", "spot", "block", "further", "other")]),
+            ),
+        )
+    )
+    units = "£m, expected, present real, children without a registered place counted; equal shares left out"
+    return titled(chart, finding, units, f"{finding}. {words}.")

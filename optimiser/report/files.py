@@ -30,8 +30,11 @@ Row = dict[str, Any]
 DOCUMENT = "plan.json"
 APPRAISAL = "appraisal.json"
 SIMULATION = "simulation.json"
+SPLIT = "split.json"
+#: Groups of councils planned so far, from which a stopped split goes on.
+GROUPS = "groups.json"
 #: Documents that ``--out`` writes, by the command that does.
-DOCUMENTS = {"plan": DOCUMENT, "appraise": APPRAISAL, "simulate": SIMULATION}
+DOCUMENTS = {"plan": DOCUMENT, "appraise": APPRAISAL, "simulate": SIMULATION, "split": SPLIT}
 KEPT = "kept.npz"
 DEMAND = "demand.json"
 #: Folder in an instance's with the tables and charts of the model of demand that it was given.
@@ -90,7 +93,7 @@ def refuse_unless_writable(folder: Path) -> None:
 
 def holds_documents(folder: Path) -> bool:
     """Whether ``--out`` of any command has written the folder."""
-    return any((folder / name).is_file() for name in DOCUMENTS.values())
+    return any((folder / name).is_file() for name in (*DOCUMENTS.values(), GROUPS))
 
 
 def read_kept(folder: Path) -> Kept:
@@ -324,7 +327,7 @@ def _write_diagnostics(document: Row, folder: Path) -> None:
     for name in DEMAND_TABLES:
         rows = [_flat(row) for row in document.get(name) or []]
         write_table(rows, folder / f"{name.replace('_', '-')}.csv")
-    (folder / DEMAND).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / DEMAND).write_text(_json(document), encoding="utf-8")
     for row in document["cohorts"]:
         cohort = row["cohort"]
         level = f"{row['arrivals_per_month']:.1f}"
@@ -338,6 +341,46 @@ def _write_diagnostics(document: Row, folder: Path) -> None:
         finding = f"{cohort}: {row['today']} children when the records end."
         stock = charts.stock_chart(document["stock"], document["back_test_months"], cohort, finding)
         charts.write_chart(stock, folder, f"stock-{cohort}")
+
+
+def read_split(folder: Path) -> Row | None:
+    """The document of an earlier split in a folder; None where there is none."""
+    path = folder / SPLIT
+    if not path.is_file():
+        return None
+    try:
+        document: Row = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        fault = Fault(str(path), None, "", "", f"cannot be read: {error}", "Run the split again with --out.")
+        raise InstanceError([fault], str(folder)) from None
+    return document
+
+
+def write_split(document: Row, folder: Path) -> None:
+    """Write a split's document, tables and chart to a folder, beside the groups that it was made from."""
+    from optimiser.report.charts import savings_by_rule, write_chart
+
+    groups = folder / GROUPS
+    kept = groups.read_bytes() if groups.is_file() else None
+    with _replacing(folder) as fresh:
+        write_table(document["groups"], fresh / "groups.csv")
+        bills = [
+            {"rule": rule, "partner": name, **{key: value for key, value in row.items() if key != "years_gbp"}}
+            for rule, each in document["bills"].items()
+            for name, row in each["partners"].items()
+        ]
+        years = [
+            {"rule": rule, "partner": name, "year": year, "nominal_gbp": amount}
+            for rule, each in document["bills"].items()
+            for name, row in each["partners"].items()
+            for year, amount in row["years_gbp"].items()
+        ]
+        write_table(bills, fresh / "bills.csv")
+        write_table(years, fresh / "bills_by_year.csv")
+        if kept is not None:
+            (fresh / GROUPS).write_bytes(kept)
+        (fresh / SPLIT).write_text(_json(document), encoding="utf-8")
+        write_chart(savings_by_rule(document), fresh, "savings_by_rule")
 
 
 def _flat(row: Row) -> Row:

@@ -404,6 +404,8 @@ def same_but_for_futures(one: Problem, other: Problem) -> bool:
         and _limits_of(one) == _limits_of(other)
         and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in FIXED)
         and (one.managers is None) == (other.managers is None)
+        and one.coalitions == other.coalitions
+        and (not one.coalitions or np.array_equal(one.cost_share, other.cost_share))
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from types import FrameType
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from models.decisions import Decisions, Placements, with_managers_needed
 from models.problem import Problem
@@ -38,6 +39,7 @@ from optimiser.solve.twostage import Cuts, Round, Settings, TwoStageProblem, Two
 
 Floats = NDArray[np.float64]
 Bounds = dict[tuple[str, object], tuple[float, float]]
+Prices = dict[tuple[str, object], float]
 
 WORKERS = 2
 #: Child-weeks that no future can have.
@@ -59,6 +61,16 @@ class Found:
     status: str
     seconds: float
     method: str
+    joined: tuple[int, ...] = ()  # authorities in the plan, where that is decided
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A further rule of the first stage: least <= sum of factor * decision <= most, decisions as (variable, index)."""
+
+    factors: dict[tuple[str, object], float]
+    least: float
+    most: float
 
 
 class Engine:
@@ -83,6 +95,10 @@ class Engine:
         start: Decisions | None = None,
         progress: Callable[[Round], None] | None = None,
         method: str = "auto",
+        prices: Prices | None = None,
+        constant: float = 0.0,
+        rows: Sequence[Row] = (),
+        learn: bool = False,
     ) -> Found | TwoStageSolution:
         """Best plan within the limits; the bare two-stage result where there is none (infeasible, or stopped too soon).
 
@@ -94,10 +110,22 @@ class Engine:
             A feasible plan to start from.
         method
             ``auto``, ``extensive`` or ``lshaped``.
+        prices
+            What decisions cost on top, £ each: (variable, index) to price. Bound and what is minimised count them.
+        constant
+            £ added to what is minimised whatever is decided: the gap is relative to all of it.
+        rows
+            Further rules of the first stage.
+        learn
+            Keep what a search within closer limits learned too, for the next; one without any is always kept.
         """
         began = time.perf_counter()
-        parts = components_of(self._within(bounds)) if bounds else self._parts()
+        limited = bounds or prices or rows or constant
+        within = self._within(bounds or {}, prices or {}, rows, constant) if limited else None
+        parts = self._parts() if within is None else components_of(within)
         point = self._start if start is None else vector_from(self.first, self.problem, start)
+        if point is not None and bounds:
+            point = self._held(point, bounds)
         if method == "auto":
             method = "extensive" if len(self.problem.scenarios) <= FEW_FUTURES else "lshaped"
         kept = self._kept if self._kept is not None and len(self._kept) == len(parts) else None
@@ -110,7 +138,7 @@ class Engine:
             kept=kept,
             progress=progress,
         )
-        if not bounds and found.x is not None:
+        if found.x is not None and (learn or not (bounds or prices or rows)):
             self._kept, self._best = learned, found.x
         if found.status == "unbounded":
             raise SolverError(
@@ -130,6 +158,7 @@ class Engine:
             found.status,
             time.perf_counter() - began,
             method,
+            tuple(place for place, column in self.first.columns["joined"].items() if found.x[column] > 0.5),
         )
 
     def place(self, decisions: Decisions) -> Found:
@@ -189,16 +218,42 @@ class Engine:
             self._components = components_of(self.two_stage)
         return self._components
 
-    def _within(self, bounds: Bounds) -> TwoStageProblem:
-        if not bounds:
+    def _within(self, bounds: Bounds, prices: Prices, rows: Sequence[Row], constant: float) -> TwoStageProblem:
+        if not bounds and not prices and not rows and not constant:
             return self.two_stage
         first = self.two_stage.first
-        lower, upper = first.lower.copy(), first.upper.copy()
+        lower, upper, cost = first.lower.copy(), first.upper.copy(), first.cost.copy()
         for (name, index), (least, most) in bounds.items():
             column = self.first.columns[name].get(index)
             if column is not None:
                 lower[column], upper[column] = least, most
-        return replace(self.two_stage, first=replace(first, lower=lower, upper=upper))
+        for (name, index), price in prices.items():
+            cost[self.first.columns[name][index]] += price
+        changed = replace(first, lower=lower, upper=upper, cost=cost)
+        if rows:
+            more = np.zeros((len(rows), len(cost)))
+            for place, row in enumerate(rows):
+                for (name, index), factor in row.factors.items():
+                    more[place, self.first.columns[name][index]] = factor
+            changed = replace(
+                changed,
+                matrix=sparse.csr_matrix(sparse.vstack([first.matrix, sparse.csr_matrix(more)])),
+                row_lower=np.append(first.row_lower, [row.least for row in rows]),
+                row_upper=np.append(first.row_upper, [row.most for row in rows]),
+            )
+        scenarios = self.two_stage.scenarios
+        if constant:
+            scenarios = tuple(replace(each, offset=each.offset + constant) for each in scenarios)
+        return replace(self.two_stage, first=changed, scenarios=scenarios)
+
+    def _held(self, point: Floats, bounds: Bounds) -> Floats:
+        """A first-stage point [column] with what is bounded brought within its bounds."""
+        held = point.copy()
+        for (name, index), (least, most) in bounds.items():
+            column = self.first.columns[name].get(index)
+            if column is not None:
+                held[column] = min(max(held[column], least), most)
+        return held
 
     def _placed(self, decisions: Decisions, x: Floats) -> tuple[Point, ...]:
         """Placement problem of every future, solved by itself under exactly these whole-number decisions."""

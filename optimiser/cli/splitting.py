@@ -1,0 +1,127 @@
+"""The command split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from optimiser.cli.shared import (
+    Cluster,
+    Gap,
+    Json,
+    Out,
+    Scenarios,
+    Seed,
+    asked_of,
+    load,
+    no_plan_if_stopped,
+    say_written,
+    show,
+    telling,
+)
+
+if TYPE_CHECKING:
+    from optimiser.analysis.games import CostGame
+
+
+def split(
+    instance: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="INSTANCE", help="A bundled instance, a folder, or an earlier run of split to settle by."
+        ),
+    ] = None,
+    costs: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A cost game instead: a CSV file with the columns coalition (a+b) and cost."),
+    ] = None,
+    settle: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Child-weeks that there were: a CSV file, authority and child_weeks."),
+    ] = None,
+    rule: Annotated[
+        str, typer.Option(help="The rule agreed, for invoices: shapley, nucleolus, by_demand …")
+    ] = "shapley",
+    amount: Annotated[float | None, typer.Option(metavar="£", help="Pounds really spent, for invoices.")] = None,
+    scenarios: Scenarios = None,
+    seed: Seed = None,
+    gap: Gap = 0.0001,
+    workers: Annotated[int, typer.Option(min=1, help="Groups of councils planned at a time.")] = 2,
+    orders: Annotated[
+        int, typer.Option(min=4, help="Orders sampled for the Shapley value of more than ten partners.")
+    ] = 40,
+    entitlements: Annotated[
+        bool, typer.Option(help="Plan for fixed entitlements too: beds nominated by each council and kept to itself.")
+    ] = True,
+    resale: Annotated[
+        float | None, typer.Option(min=0.0, metavar="£", help="What an idle nominated bed is sold on for a week.")
+    ] = None,
+    cluster: Cluster = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Say who should join a joint procurement, who pays what under each rule, and whether anyone is better off alone."""
+    if (instance is None) == (costs is None):
+        raise typer.BadParameter("give an INSTANCE or --costs FILE, and not both", param_hint="INSTANCE")
+    if (settle is None) != (amount is None):
+        raise typer.BadParameter("invoices need both --settle and --amount", param_hint="--settle")
+    with no_plan_if_stopped():
+        document = (
+            _of_file(costs)
+            if costs is not None
+            else _of_instance(instance or "", scenarios, seed, gap, cluster, workers, orders, resale, entitlements, out)
+        )
+    if settle is None:
+        show(document, as_json, "show_split", "partners")
+        say_written(out if costs is None else None, as_json)
+        return
+    from decimal import Decimal
+
+    from optimiser.analysis.settlement import invoices, read_child_weeks
+
+    weeks = read_child_weeks(settle, document["partners"])
+    found = invoices(document, rule, weeks, Decimal(str(amount)), document.get("demand_child_weeks"))
+    show(found, as_json, "show_invoices", "partners")
+
+
+def _of_file(path: Path) -> dict[str, Any]:
+    from optimiser.analysis.gamefile import read_game
+    from optimiser.analysis.splits import game_document
+
+    game: CostGame = read_game(path)
+    return game_document(game)
+
+
+def _of_instance(
+    name: str,
+    scenarios: int | None,
+    seed: int | None,
+    gap: float,
+    cluster: str | None,
+    workers: int,
+    orders: int,
+    resale: float | None,
+    entitled: bool,
+    out: Path | None,
+) -> dict[str, Any]:
+    from dataclasses import replace
+
+    from optimiser.analysis.splits import split
+    from optimiser.report.files import read_split, refuse_unless_writable, write_split
+
+    earlier = read_split(Path(name))
+    if earlier is not None:
+        return earlier
+    asked = replace(asked_of(scenarios, seed, gap, None, None, None, "auto"), cluster=cluster)
+    found = load(name)
+    if out is not None:
+        refuse_unless_writable(out)
+    with telling() as told:
+        document = split(
+            found, asked, told, folder=out, workers=workers, orders=orders, resale=resale, entitled=entitled
+        )
+    if out is not None:
+        write_split(document, out)
+    return document
