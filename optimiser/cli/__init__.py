@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from optimiser.cli import instances, planning, simulating, valuing
+from optimiser.cli import frontier, instances, planning, simulating, valuing
 from optimiser.errors import OptimiserError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ def options(
 for command in (
     planning.plan,
     planning.appraise,
+    frontier.frontier,
     simulating.simulate,
     valuing.value,
     valuing.alternatives,

@@ -24,6 +24,8 @@ Row = dict[str, Any]
 
 DOCUMENT = "plan.json"
 SIMULATION = "simulation.json"
+FRONTIER = "frontier.json"
+SENSITIVITY = "sensitivity.json"
 KEPT = "kept.npz"
 #: Copy of the instance that a run was made on, so that it can be read again whatever becomes of the original.
 INSTANCE = "instance"
@@ -51,7 +53,7 @@ def refuse_unless_writable(folder: Path) -> None:
 
 
 def _own(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (DOCUMENT, SIMULATION))
+    return any((folder / name).is_file() for name in (DOCUMENT, SIMULATION, FRONTIER, SENSITIVITY))
 
 
 def read_kept(folder: Path) -> Kept:
@@ -127,6 +129,33 @@ def write_simulation(document: Row, folder: Path) -> None:
             rows = [{"option": row["option"], **_flat(each)} for row in document["options"] for each in row[name]]
             write_table(rows, fresh / f"{name}.csv")
         (fresh / SIMULATION).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_frontier(document: Row, folder: Path) -> None:
+    """Write a frontier's document, tables and chart to a folder, as ``write_plan`` does."""
+    from optimiser.report.charts import frontier_chart, write_chart
+
+    with _replacing(folder) as fresh:
+        nested = ("next_million", "capital_by_year", "break_even", "years", "decisions")
+        points = document["points"]
+        rows = [
+            {name: value for name, value in row.items() if name not in nested}
+            | {f"next_million_{name}": value for name, value in (row["next_million"] or NOTHING_NEXT).items()}
+            for row in points
+        ]
+        write_table(rows, fresh / "frontier.csv")
+        for name in nested[1:]:
+            keys = ("year", "capital_limit_gbp")
+            write_table(
+                [{f"frontier_{key}": row[key] for key in keys} | each for row in points for each in row[name]],
+                fresh / f"{name}.csv",
+            )
+        write_chart(frontier_chart(document), fresh, "frontier")
+        (fresh / FRONTIER).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+#: Of a point beyond which nothing was looked at.
+NOTHING_NEXT: Row = dict.fromkeys(("least_gbp", "most_gbp", "found_gbp", "pounds_gbp", "child_weeks_avoided"))
 
 
 def _flat(row: Row) -> Row:

@@ -159,9 +159,9 @@ def against_paper_words(paper: Row, document: Row) -> str:
     return f"Against the paper's option ({theirs}), this plan {money} and {fewer} (expected, present real £).{kept}"
 
 
-def counted(amount: int, thing: str) -> str:
-    """``1 bed``, ``2 beds``."""
-    return f"{amount} {thing}" if amount == 1 else f"{amount} {thing}s"
+def counted(amount: int, thing: str, things: str | None = None) -> str:
+    """``1 bed``, ``2 beds``; ``things`` where the plural is another word."""
+    return f"{amount} {thing}" if amount == 1 else f"{amount} {things or thing + 's'}"
 
 
 def decision_words(row: Row, titles: dict[str, str]) -> str:

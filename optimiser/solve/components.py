@@ -80,7 +80,10 @@ def _groups(problem: TwoStageProblem) -> tuple[Ints, list[Ints]]:
     joined = [_joined([problem.first.matrix])]
     for scenario in problem.scenarios:
         matrices = [scenario.technology, scenario.recourse.matrix]
-        key = tuple(id(array) for matrix in matrices for array in (matrix.indptr, matrix.indices))
+        # by where the numbers lie: scipy hands out views of one array
+        key = tuple(
+            array.ctypes.data for matrix in matrices for array in (matrix.indptr, matrix.indices, matrix.indices[-1:])
+        )
         if key not in seen:
             seen[key] = _joined(matrices)
             joined.append(seen[key][:first])

@@ -111,31 +111,6 @@ def solve(
     return _outcome(highs, program, time.perf_counter() - began)
 
 
-class Chain:
-    """Solves linear programs one after the other, each from the basis of the last where their shapes agree."""
-
-    def __init__(self) -> None:
-        self._shape: tuple[int, ...] | None = None
-        self._basis: Any = None
-
-    def solve(self, program: Program) -> Outcome:
-        """Solve one linear program."""
-        began = time.perf_counter()
-        warm = self._shape == program.matrix.shape
-        highs = _load(program, gap=0.0, time_limit=None, presolve=not warm)
-        if warm:
-            highs.setBasis(self._basis)
-        highs.run()
-        if warm and _status(highs) == "unknown":
-            # a neighbour's basis can leave HiGHS without an answer
-            highs = _load(program, gap=0.0, time_limit=None, presolve=True)
-            highs.run()
-        outcome = _outcome(highs, program, time.perf_counter() - began)
-        if outcome.status == "optimal":
-            self._shape, self._basis = program.matrix.shape, highs.getBasis()
-        return outcome
-
-
 class Basis:
     """Where a simplex solve ended, for the next to start from; may be handed to another process."""
 
