@@ -388,7 +388,7 @@ def frontier(
         "capital_in_running_cost": instance.settings.financing_in_running_cost,
         "rounding_gbp": rounding(plan.verified.expected_cost),
         "points": rows,
-        "own": _own_point(first, own, rows),
+        "own": _own_point(first, found[0][1], own),
         "solves": len(seconds),
         "versions": versions(),
         "timings": {
@@ -555,7 +555,7 @@ def _plan_row(plan: Plan, nothing: Plan | None) -> Row:
         else nothing.mean(nothing.unregistered_child_weeks) - plan.mean(weeks),
         "payback_year": None if nothing is None else payback_year(plan, nothing, _charged(plan)),
         "outlay_repaid_year": None if nothing is None else payback_year(plan, nothing, _outlay(plan)),
-        "break_even_occupancy": sum(share * count for share, count in own) / sum(count for _, count in own)
+        "break_even_occupancy": sum(float(share) * count for share, count in own) / sum(count for _, count in own)
         if own
         else None,
         "break_even": even,
@@ -640,43 +640,43 @@ def _outlay(plan: Plan) -> np.ndarray:
     return outlay
 
 
-def _own_point(curve: Curve, own: float | None, rows: list[Row]) -> Row | None:
+def _own_point(curve: Curve, stretches: list[Stretch], own: float | None) -> Row | None:
     """Where the instance's own envelope lies: the plan that it buys, and what a million less or more would do."""
     if own is None or curve.limited.year is not None:
         return None
-    here = curve.best(own)
-    if here is None or here.plan is None or not curve.settled(own):
+    largest = max(each.limit for each in curve.solved)
+
+    def plan_at(limit: float) -> Plan | None:
+        affordable = [each for each in stretches if each.solved.used <= limit + 0.005]
+        known = curve.settled(min(limit, largest)) and (limit <= largest + 0.005 or largest >= max_of(curve.sums))
+        return affordable[-1].solved.plan if affordable and known else None
+
+    here = plan_at(own)
+    if here is None:
         return None
+    before = here.mean(here.unregistered_child_weeks)
 
     def against(limit: float) -> Row | None:
-        there = curve.best(limit) if limit >= 0 else None
-        known = limit <= max(each.limit for each in curve.solved) + 0.005 or curve.floor(limit) == max_of(curve.sums)
-        if there is None or there.plan is None or not known:
+        there = plan_at(limit)
+        if there is None:
             return None
-        bound = curve.bound(min(limit, max(each.limit for each in curve.solved)))
-        assert here.plan is not None
-        if abs(there.objective - here.objective) <= curve.settings.gap * abs(here.objective):
-            there = here
-        assert there.plan is not None
         return {
             "capital_limit_gbp": limit,
-            "capital_used_gbp": there.used,
-            "objective_more_gbp": there.objective - here.objective,
-            "bound_gbp": bound,
-            "pounds_more_gbp": there.plan.verified.expected_cost - here.plan.verified.expected_cost,
-            "child_weeks_more": there.plan.mean(there.plan.unregistered_child_weeks)
-            - here.plan.mean(here.plan.unregistered_child_weeks),
-            "homes": int(max_on_paths(there.plan, there.plan.decisions.homes_begun)),
-            "homes_before": int(max_on_paths(here.plan, here.plan.decisions.homes_begun)),
+            "capital_used_gbp": _capital_used(there),
+            "objective_more_gbp": there.verified.objective - here.verified.objective,
+            "bound_gbp": curve.bound(min(limit, largest)),
+            "pounds_more_gbp": there.verified.expected_cost - here.verified.expected_cost,
+            "child_weeks_more": there.mean(there.unregistered_child_weeks) - before,
+            "homes": int(max_on_paths(there, there.decisions.homes_begun)),
+            "homes_before": int(max_on_paths(here, here.decisions.homes_begun)),
         }
 
-    merged = [row for row in rows if row["best_from_gbp"] <= own + 0.005]
     return {
         "capital_limit_gbp": own,
-        "capital_used_gbp": merged[-1]["capital_used_gbp"] if merged else here.used,
-        "objective_gbp": here.objective,
-        "bound_gbp": curve.bound(own),
-        "expected_cost_gbp": here.plan.verified.expected_cost,
-        "less": against(own - NEXT) if own > NEXT else against(0.0),
+        "capital_used_gbp": _capital_used(here),
+        "objective_gbp": here.verified.objective,
+        "bound_gbp": curve.bound(min(own, largest)),
+        "expected_cost_gbp": here.verified.expected_cost,
+        "less": against(max(own - NEXT, 0.0)),
         "more": against(own + NEXT),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +18,7 @@ from optimiser.cli.shared import (
     Scenarios,
     Seed,
     TimeLimit,
+    amount_of,
     asked_of,
     kept_in,
     load,
@@ -94,11 +94,3 @@ def grid_of(words: str) -> Grid:
     if high < low or step <= 0:
         raise typer.BadParameter("HIGH at least LOW, and STEP above 0", param_hint="--capital")
     return Grid(low, high, step)
-
-
-def amount_of(words: str) -> float | None:
-    """``3.8m``, ``£500k`` or ``1,900,000`` in pounds; None where it is no amount."""
-    match = re.fullmatch(r"£?(\d[\d,]*(?:\.\d+)?)\s*([km]?)", words.strip().lower(), flags=re.ASCII)
-    if match is None:
-        return None
-    return float(match[1].replace(",", "")) * {"": 1.0, "k": 1e3, "m": 1e6}[match[2]]
