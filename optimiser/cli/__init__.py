@@ -36,6 +36,7 @@ for command in (
     planning.plan,
     planning.appraise,
     frontier.frontier,
+    frontier.sensitivity,
     simulating.simulate,
     valuing.value,
     valuing.alternatives,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from optimiser.cli.shared import (
+    CapitalOption,
     Cluster,
     From,
     Gap,
@@ -24,6 +25,7 @@ from optimiser.cli.shared import (
     load,
     no_plan_if_stopped,
     say_written,
+    share_of,
     show,
     telling,
 )
@@ -80,6 +82,44 @@ def frontier(
 
         write_frontier(document, out)
     show(document, as_json, "show_frontier", "frontier")
+    say_written(out, as_json)
+
+
+def sensitivity(
+    instance: InstanceArgument,
+    inputs: Annotated[int, typer.Option(min=0, help="Inputs whose switching values are sought, the widest first.")] = 5,
+    tolerance: Annotated[
+        str, typer.Option(metavar="SHARE", help="How closely, as a share of the way to the end of an input's range.")
+    ] = "10%",
+    scenarios: Annotated[
+        int | None, typer.Option(min=1, help="Futures, the same for everything; 10 if left out.")
+    ] = None,
+    seed: Seed = None,
+    gap: Gap = 0.001,
+    capital: CapitalOption = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Say which assumed inputs matter, and how far each must move before the decision changes or the saving is gone."""
+    share = share_of(tolerance, "--tolerance")
+    if share <= 0:
+        raise typer.BadParameter("a share above 0, as 10%", param_hint="--tolerance")
+    with no_plan_if_stopped():
+        from optimiser.analysis import switching
+
+        asked = asked_of(scenarios, seed, gap, None, capital, None, "auto")
+        found = load(instance)
+        if out is not None:
+            from optimiser.report.files import refuse_unless_writable
+
+            refuse_unless_writable(out)
+        with telling() as told:
+            document = switching.sensitivity(found, asked, told, sought=inputs, tolerance=share)
+    if out is not None:
+        from optimiser.report.files import write_sensitivity
+
+        write_sensitivity(document, out)
+    show(document, as_json, "show_sensitivity", "sensitivity")
     say_written(out, as_json)
 
 

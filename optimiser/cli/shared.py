@@ -79,14 +79,14 @@ def asked_of(
     return Asked(scenarios, seed, gap, time_limit, capital, risk_weight, method)
 
 
-def share_of(words: str) -> float:
+def share_of(words: str, option: str = "--within") -> float:
     """``1%`` or ``0.01``."""
     try:
         share = float(words.removesuffix("%")) / (100 if words.endswith("%") else 1)
     except ValueError:
         share = -1.0
     if not 0 <= share < 1:
-        raise typer.BadParameter("a share as 1% or 0.01", param_hint="--within")
+        raise typer.BadParameter("a share as 1% or 0.01", param_hint=option)
     return share
 
 

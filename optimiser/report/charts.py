@@ -112,6 +112,50 @@ def frontier_chart(document: dict[str, Any]) -> altair.Chart:
     return titled(chart, finding, units, f"Cost with the deterrent by capital envelope: {points}.")
 
 
+def tornado_chart(document: dict[str, Any], most: int = 12) -> altair.Chart:
+    """How far the plan's cost moves as each assumed input goes over its range, the widest first."""
+    import altair
+
+    million = 1e6
+    rows = document["tornado"][:most]
+    bars = [
+        {"figure": row["figure"], "end": words, "cost": row[f"cost_at_{name}_gbp"] / million, "value": row[name]}
+        for row in rows
+        for name, words in (("low", "at its low end"), ("high", "at its high end"))
+    ]
+    spans = [
+        {
+            "figure": row["figure"],
+            "from": min(row["cost_at_low_gbp"], row["cost_at_high_gbp"]) / million,
+            "to": max(row["cost_at_low_gbp"], row["cost_at_high_gbp"]) / million,
+        }
+        for row in rows
+    ]
+    order = [row["figure"] for row in rows]
+    along = altair.Y("figure:N", sort=order, title=None, axis=altair.Axis(labelLimit=320))
+    cost = altair.Scale(zero=False)
+    ends = altair.Scale(domain=["at its low end", "at its high end"], range=[PALETTE["in_house"], PALETTE["spot"]])
+    shape = altair.Scale(domain=["at its low end", "at its high end"], range=["circle", "square"])
+    chart = altair.layer(
+        altair.Chart(altair.Data(values=spans))
+        .mark_bar(color=PALETTE["range"], height=8)
+        .encode(y=along, x=altair.X("from:Q", scale=cost, title="Cost of the plan, £m"), x2="to:Q"),
+        altair.Chart(altair.Data(values=bars))
+        .mark_point(filled=True, size=70, opacity=1)
+        .encode(
+            y=along,
+            x=altair.X("cost:Q", scale=cost),
+            color=altair.Color("end:N", scale=ends, title="Input"),
+            shape=altair.Shape("end:N", scale=shape, title="Input"),
+        ),
+    )
+    widest = rows[0]
+    finding = f"{widest['figure']} moves the plan's cost most: by £{widest['width_gbp'] / million:.2f}m over its range"
+    units = f"£m present and real, decisions held, {document['futures_measured']} common futures"
+    points = "; ".join(f"{span['figure']} £{span['from']:.2f}m to £{span['to']:.2f}m" for span in spans)
+    return titled(chart, finding, units, f"Cost of the plan over the range of each input: {points}.")
+
+
 def write_chart(chart: altair.Chart, folder: Path, name: str) -> list[Path]:
     """Write ``name.svg`` and ``name.png`` (two pixels for one) to an existing folder; no browser is needed."""
     import vl_convert

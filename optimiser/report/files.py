@@ -156,6 +156,29 @@ def write_frontier(document: Row, folder: Path) -> None:
         (fresh / FRONTIER).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def write_sensitivity(document: Row, folder: Path) -> None:
+    """Write a sensitivity's document, tables and chart to a folder, as ``write_plan`` does."""
+    from optimiser.report.charts import tornado_chart, write_chart
+
+    with _replacing(folder) as fresh:
+        rows = [row | {"limits_broken": "; ".join(row["limits_broken"])} for row in document["tornado"]]
+        write_table(rows, fresh / "tornado.csv")
+        keys = ("end", "stands", "changes")
+        write_table(
+            [
+                {"figure": row["figure"], "value": row["value"], "of": of, "towards": towards}
+                | {key: row[of][towards].get(key) for key in keys}
+                for row in document["switching"]
+                for of in ("decision", "saving")
+                for towards in row[of]
+            ],
+            fresh / "switching.csv",
+        )
+        if document["tornado"]:
+            write_chart(tornado_chart(document), fresh, "tornado")
+        (fresh / SENSITIVITY).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 #: Of a point beyond which nothing was looked at.
 NOTHING_NEXT: Row = dict.fromkeys(("least_gbp", "most_gbp", "found_gbp", "pounds_gbp", "child_weeks_avoided"))
 
