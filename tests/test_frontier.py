@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
 from dataclasses import replace
 from functools import cache
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import optimiser
 from models.decisions import Decisions, with_managers_needed
 from models.problem import Envelope, Problem
 from optimiser.analysis.frontier import Curve, Grid, Limited, Solved, frontier, sums_of
-from optimiser.analysis.planning import Asked, prepare
+from optimiser.analysis.planning import Asked, Told, prepare
 from optimiser.cli import app
 from optimiser.cli.frontier import grid_of
 from optimiser.cli.shared import amount_of
 from optimiser.errors import InstanceError, SolverError
 from optimiser.instance.schema import Instance
 from optimiser.instance.template import write_template
+from optimiser.report.frontier import show_frontier
 from optimiser.solve.engine import Engine
 from optimiser.solve.highs import relative_gap
 from optimiser.solve.twostage import Settings
@@ -237,7 +242,7 @@ def small() -> tuple[object, dict]:
     return frontier(reduced_kent(), Asked(scenarios=3))
 
 
-def test_points_add_up(capsys: pytest.CaptureFixture[str]) -> None:
+def test_points_add_up() -> None:
     stretches, document = small()
     assert document["complete"] and document["points"][0]["capital_used_gbp"] == 0
     first = document["points"][0]
@@ -269,6 +274,23 @@ def test_the_outlay_is_repaid_when_the_saving_reaches_it() -> None:
             balance += amount - spent.get(year, 0.0)
             last = (last or year) if balance >= 0 else None
         assert row["outlay_repaid_year"] == last
+
+
+def test_ctrl_c_keeps_the_points_found_so_far() -> None:
+    pressed: list[str] = []
+
+    def press_once(words: str) -> None:
+        if "2 solved" in words and not pressed:
+            pressed.append(words)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    _, stopped = frontier(reduced_kent(), Asked(scenarios=3), Told(step=press_once))
+    assert pressed and not stopped["complete"]
+    _, whole = small()
+    assert 1 <= len(stopped["points"]) < len(whole["points"])
+    console = Console(width=110, record=True, file=StringIO())
+    show_frontier(stopped, console)
+    assert "Stopped: the points shown hold" in " ".join(console.export_text().split())
 
 
 def test_a_grid_has_a_row_an_envelope_and_reads_as_people_write_it() -> None:

@@ -268,6 +268,8 @@ class Curve:
                 continue
             if told is not None:
                 told(f"an envelope of £{limit:,.0f} ({len(self.solved)} solved)")
+            if self.settings.stop is not None and self.settings.stop.is_set():
+                return False
             if self.solve(limit).stopped:
                 return False
         return True

@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 #: Rows of a grid that the terminal shows; the others are in the document.
 SHOWN = 16
-BAR = 44
+BAR = 30
 
 
 def show_frontier(document: Row, console: Console) -> None:
@@ -58,13 +58,17 @@ def _chart(rows: list[Row], document: Row, console: Console) -> None:
         (row["capital_limit_gbp"] for row in shown if own is not None and row["capital_limit_gbp"] <= own + 0.005),
         default=None,
     )
-    console.print(Text("Cost with the deterrent, above the least", style="bold"), highlight=False)
+    console.print(
+        Text("Cost with the deterrent by envelope: above the least, in full, and its bound", style="bold"),
+        highlight=False,
+    )
     for row in shown:
         above = row["objective_gbp"] - low
         bar = "█" * round(BAR * above / (high - low)) if high > low else ""
-        mark = "  ◄ the instance's envelope" if row["capital_limit_gbp"] == here else ""
+        mark = "  ◄ the instance's" if row["capital_limit_gbp"] == here else ""
         console.print(
-            f"{pounds(row['capital_limit_gbp'], step):>8} {bar or '▏'} {pounds(above, min(step, 10_000.0))}{mark}",
+            f"{pounds(row['capital_limit_gbp'], step):>8} {bar or '▏':<{BAR}} {pounds(above, min(step, 10_000.0)):>7}  "
+            f"{exact(row['objective_gbp'])}, bound {exact(row['bound_gbp'])}{mark}",
             highlight=False,
         )
 
@@ -145,6 +149,7 @@ def frontier_lines(document: Row) -> list[str]:
         if document["complete"]
         else "Stopped: the points shown hold; smaller envelopes were not looked at."
     )
+    lines.append("Next £1m saves: the least and the most that is proven, with the deterrent.")
     lines.append(
         "Repaid: the year by whose end spending less than without capital has made up for the outlay (nominal, without residual "
         "value)."
