@@ -23,7 +23,7 @@ from optimiser.verify import verify
 from tests.test_frontier import reduced_kent
 
 FUTURES, GAP = 3, 1e-3
-PRICE = "layers.private.1.gbp_per_week"
+COST = "homes.*.fixed_gbp_per_year"
 
 
 @pytest.mark.parametrize("at", [0.1, 3.3, 7.9])
@@ -74,12 +74,13 @@ def test_inputs_that_break_a_limit_are_sought_beside_the_widest() -> None:
 
 @cache
 def few_inputs() -> Instance:
-    """The reduced Kent with ranges for a few inputs only."""
+    """The reduced Kent with ranges for a few inputs only, that of a home's cost so wide that it ends the saving."""
     instance = reduced_kent()
-    kept = ("layers.private.1.gbp_per_week", "homes.*.fixed_gbp_per_year", "homes.*.abortive_gbp")
+    kept = ("layers.private.1.gbp_per_week", COST, "homes.*.abortive_gbp")
     evidence = tuple(
-        row if row.figures in kept else row.model_copy(update={"low": "", "high": ""}) for row in instance.evidence
+        row.model_copy(update={} if row.figures in kept else {"low": "", "high": ""}) for row in instance.evidence
     )
+    evidence = tuple(row.model_copy(update={"high": "3000000"}) if row.figures == COST else row for row in evidence)
     return instance.model_copy(update={"evidence": evidence})
 
 
@@ -88,11 +89,11 @@ def document() -> dict:
     return sensitivity(few_inputs(), Asked(scenarios=FUTURES, gap=GAP), sought=1, tolerance=0.25)
 
 
-def cold(value: float) -> Engine:
-    """An engine of its own at one value of the price, on the same futures."""
+def cold(figure: str, value: float) -> Engine:
+    """An engine of its own at one value of a figure, on the same futures."""
     instance = few_inputs()
     like = assemble(instance, make_scenarios(instance, FUTURES))
-    moved = with_figure(instance, document()["switching"][0]["figure"], value)
+    moved = with_figure(instance, figure, value)
     return Engine(assemble(moved, make_scenarios(moved, FUTURES), like=like))
 
 
@@ -118,7 +119,7 @@ def test_a_switching_value_holds_on_both_sides_by_another_method() -> None:
         assert abs(each["changes"] - each["stands"]) <= 0.25 * abs(each["end"] - row["value"]) * (1 + 1e-9)
         for name in ("stands_at", "changes_at"):
             side = each[name]
-            engine = cold(side["value"])
+            engine = cold(row["figure"], side["value"])
             bounds = todays(engine.problem, decided(engine))
             best = engine.search(Settings(gap=1e-5), method="lshaped")
             held = engine.search(Settings(gap=1e-5), bounds=bounds, method="lshaped")
@@ -137,18 +138,22 @@ def test_a_switching_value_holds_on_both_sides_by_another_method() -> None:
 
 
 def test_the_saving_is_gone_beyond_its_switching_value_and_not_before() -> None:
-    (row,) = document()["switching"]
-    for each in row["saving"].values():
-        if each["changes"] is None:
-            assert each["saving_beyond_gbp"] > 0
-            continue
-        for value, there in ((each["stands"], True), (each["changes"], False)):
-            engine = cold(value)
-            costs = [
-                verify(engine.problem, decisions, engine.place(decisions).placements).expected_cost
-                for decisions in (Decisions.none(engine.problem), decided(engine))
-            ]
-            assert (costs[0] - costs[1] > 0) == there
+    told = document()
+    gone = [row for row in told["saving_gone"] if any(row[end]["changes"] is not None for end in ("low", "high"))]
+    assert gone, "homes that cost so much save nothing"
+    assert len(told["saving_gone"]) == len(told["tornado"])
+    for row in told["saving_gone"]:
+        for each in (row["low"], row["high"]):
+            if each["changes"] is None:
+                assert each["saving_beyond_gbp"] > 0
+                continue
+            for value, there in ((each["stands"], True), (each["changes"], False)):
+                engine = cold(row["figure"], value)
+                costs = [
+                    verify(engine.problem, decisions, engine.place(decisions).placements).expected_cost
+                    for decisions in (Decisions.none(engine.problem), decided(engine))
+                ]
+                assert (costs[0] - costs[1] > 0) == there
 
 
 def test_every_assumed_input_is_in_the_tornado_and_widest_first() -> None:
@@ -171,3 +176,4 @@ def test_the_terminal_says_what_does_not_matter() -> None:
     shown = " ".join(console.export_text().split())
     assert "do not matter to this plan" in shown and "Switching values" in shown
     assert "All inputs at once, 20 draws" in shown
+    assert "decisions held, is gone where" in shown

@@ -42,8 +42,8 @@ from optimiser.verify import verify
 
 #: Futures of the plan, futures on which every input is measured, and draws of all inputs at once.
 FUTURES, MEASURED, DRAWS = 10, 4, 20
-#: Inputs whose switching values are sought.
-SOUGHT = 5
+#: Inputs for which it is sought where the decision changes, and for which, where the saving is gone.
+SOUGHT, SAVED = 5, 12
 #: Share of the cost that an input must move over its range to be said to matter: what a gap of a thousandth can tell.
 MATTERS = 1e-3
 
@@ -268,6 +268,7 @@ def sensitivity(
         chosen = _chosen(swings, sought)
         decided = Decided(instance, plan, engine.keep(), settings, asked.seed)
         savings = _Savings(instance, plan, idle, asked.seed)
+        ended = _saving_rows(instance, swings, savings, tolerance, stop, told)
         switching: list[Row] = []
         for place, swing in enumerate(chosen):
             if stop.is_set():
@@ -299,6 +300,7 @@ def sensitivity(
         "not_moved": _not_moved(instance, keys),
         "joint": None if joint is None else _joint_row(joint),
         "switching": switching,
+        "saving_gone": ended,
         "complete": not stop.is_set(),
         "versions": versions(),
         "timings": {"total_seconds": time.perf_counter() - began},
@@ -332,6 +334,15 @@ class _Savings:
         self.base_cost = plan.verified.expected_cost if planned is None else planned[0]
         self.base = None if planned is None or idled is None else idled[0] - planned[0]
 
+    def gone_at(self, key: str) -> Callable[[float], bool]:
+        """Whether the saving is gone at a value of a figure."""
+
+        def gone(value: float) -> bool:
+            saving = self.at(key, value)
+            return saving is not None and saving <= 0
+
+        return gone
+
     def at(self, key: str, value: float) -> float | None:
         """The saving at one value of a figure; None where it cannot be priced."""
         if (key, value) not in self.known:
@@ -352,10 +363,6 @@ def _switching_row(
     def moved_too_far(value: float) -> bool:
         return not stop.is_set() and decided.at(key, value).changed
 
-    def gone(value: float) -> bool:
-        saving = savings.at(key, value)
-        return saving is not None and saving <= 0
-
     row: Row = {"figure": key, "value": own, "low": swing.low, "high": swing.high, "decision": {}, "saving": {}}
     for name, end in (("low", swing.low), ("high", swing.high)):
         try:
@@ -366,14 +373,36 @@ def _switching_row(
         if stop.is_set():
             return None
         row["decision"][name] = _decision_row(decided, key, own, found)
-        ended = crossing(own, end, gone, tolerance, least)
-        row["saving"][name] = asdict(ended) | {
-            "saving_where_it_stands_gbp": savings.base
-            if ended.stands in (None, own)
-            else savings.at(key, float(ended.stands or 0)),
-            "saving_beyond_gbp": savings.at(key, end if ended.changes is None else ended.changes),
-        }
+        row["saving"][name] = _saving_row(savings, key, crossing(own, end, savings.gone_at(key), tolerance, least), own)
     return row
+
+
+def _saving_row(savings: _Savings, key: str, found: Crossing, own: float) -> Row:
+    """Where the saving is gone, and what it is on both sides."""
+    stands = own if found.stands is None else found.stands
+    return asdict(found) | {
+        "saving_where_it_stands_gbp": savings.base if stands == own else savings.at(key, stands),
+        "saving_beyond_gbp": savings.at(key, found.end if found.changes is None else found.changes),
+    }
+
+
+def _saving_rows(
+    instance: Instance, swings: list[Swing], savings: _Savings, tolerance: float, stop: threading.Event, told: Told
+) -> list[Row]:
+    """Where the saving is gone as each of the widest inputs moves, decisions held; none where there is no saving."""
+    rows: list[Row] = []
+    for place, swing in enumerate(swings[:SAVED]):
+        if stop.is_set() or savings.base is None or savings.base <= 0:
+            break
+        told.step(f"where the saving is gone: {place + 1} of {min(SAVED, len(swings))}")
+        key = swing.figure
+        figure = instance.figure_values()[key]
+        own, least = mean_of(figure), 1.0 if isinstance(figure, int) else 0.0
+        row: Row = {"figure": key, "value": own}
+        for name, end in (("low", swing.low), ("high", swing.high)):
+            row[name] = _saving_row(savings, key, crossing(own, end, savings.gone_at(key), tolerance, least), own)
+        rows.append(row)
+    return rows
 
 
 def _decision_row(decided: Decided, key: str, own: float, found: Crossing) -> Row:

@@ -174,6 +174,14 @@ def write_sensitivity(document: Row, folder: Path) -> None:
             ],
             fresh / "switching.csv",
         )
+        write_table(
+            [
+                {"figure": row["figure"], "value": row["value"], "towards": towards} | row[towards]
+                for row in document["saving_gone"]
+                for towards in ("low", "high")
+            ],
+            fresh / "saving_gone.csv",
+        )
         if document["tornado"]:
             write_chart(tornado_chart(document), fresh, "tornado")
         (fresh / SENSITIVITY).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -75,6 +75,8 @@ def sensitivity_lines(document: Row) -> list[str]:
     step, lines = document["rounding_gbp"], []
     for row in document["switching"]:
         lines += _decision_lines(row, document)
+    if document["saving_gone"]:
+        lines.append(_saving_words(document))
     solved = sum(
         found.get("changes") is not None for row in document["switching"] for found in row["decision"].values()
     )
@@ -106,6 +108,23 @@ def sensitivity_lines(document: Row) -> list[str]:
     if not document["complete"]:
         lines.append("Stopped: what is shown was finished before.")
     return lines
+
+
+def _saving_words(document: Row) -> str:
+    """Where the saving is gone, of the widest inputs, one at a time."""
+    rows = document["saving_gone"]
+    parts = [
+        f"{row['figure']} {words} to {fine(row[name]['stands'])}–{fine(row[name]['changes'])} (from {fine(row['value'])})"
+        for row in rows
+        for name, words in (("low", "falls"), ("high", "rises"))
+        if row[name]["changes"] is not None
+    ]
+    lead = f"The saving of {pounds(document['saving_gbp'], document['rounding_gbp'])}, decisions held"
+    others = len(rows) - len({part.split(" ")[0] for part in parts})
+    rest = f"stands over the whole range of {'each' if not parts else 'the other ' + str(others)} of the {len(rows)} widest inputs"
+    if not parts:
+        return f"{lead}, {rest}."
+    return f"{lead}, is gone where {'; or '.join(parts)}" + (f". It {rest}." if others else ".")
 
 
 def _some(names: list[str], most: int = 8) -> str:
