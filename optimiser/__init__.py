@@ -37,7 +37,8 @@ def plan(instance: Instance, **asked: Any) -> tuple[Any, dict[str, Any]]:
     Parameters
     ----------
     asked
-        Fields of ``optimiser.analysis.planning.Asked``: scenarios, seed, gap, time_limit, capital, risk_weight, method.
+        Fields of ``optimiser.analysis.planning.Asked``: scenarios, seed, gap, time_limit, capital, risk_weight, method,
+        reduce_from, stresses.
     """
     from optimiser.analysis.planning import Asked, make_plan
 

@@ -27,7 +27,7 @@ from models.problem import (
     packed,
 )
 from optimiser.demand.scenarios import UNREGISTERED, ScenarioSet, calendar_of, source_names
-from optimiser.finance import Calendar, deflator, discount_factor
+from optimiser.finance import Calendar, anniversary_index, deflator, discount_factor
 from optimiser.instance.schema import Existing, Home, Instance, Lot
 
 #: Above every registered alternative by this much, and falling this much over the horizon so that a bed is never kept
@@ -153,7 +153,8 @@ def tree(
         observed, unit = _observed(instance, calendar, futures, row.observe, start)
         for parent in sorted({path[-1] for path in paths}):
             members = [future for future, path in enumerate(paths) if path[-1] == parent]
-            edges = _thresholds(observed[[future for future in members if future < basis]], row.branches)
+            own = [future for future in members if future < basis]
+            edges = _thresholds(observed[own], futures.probability[own], row.branches)
             for branch in range(len(edges) + 1):
                 low = edges[branch - 1] if branch else -math.inf
                 high = edges[branch] if branch < len(edges) else math.inf
@@ -183,14 +184,22 @@ def _observed(
     return delay, "registration takes {} months"
 
 
-def _thresholds(values: Floats, branches: int) -> list[float]:
-    """Values that part the futures into branches as equal as ties allow."""
+def _thresholds(values: Floats, probability: Floats, branches: int) -> list[float]:
+    """Values that part the futures into branches as equally likely as ties allow."""
     unique = np.unique(values)
+    weight = probability / probability.max(initial=0.0)  # exactly 1 each where all are as likely
     edges: list[float] = []
     for share in np.arange(1, branches) / branches:
         candidates = [value for value in unique[1:] if not edges or value > edges[-1]]
         if candidates:
-            edges.append(float(min(candidates, key=lambda value: abs(float((values < value).mean()) - share))))
+            edges.append(
+                float(
+                    min(
+                        candidates,
+                        key=lambda value: abs(float(weight @ (values < value)) / float(weight.sum()) - share),
+                    )
+                )
+            )
     return edges
 
 
@@ -328,7 +337,7 @@ def _homes(instance: Instance, calendar: Calendar, names: _Names, certainly: Boo
     sold_maximum = np.zeros_like(sold_price)
     certainly_open = np.full((len(homes), periods), periods)
     for place, row in enumerate(homes):
-        lead = math.ceil(float(row.lead_months.quantile(quantile)) * (1 + row.duration_bias) - 1e-9)
+        lead = math.ceil(float(row.lead_months.quantile(quantile)) * (1 + row.lead_bias()) - 1e-9)
         registered = lead + math.ceil(float(row.registration_delay_months.quantile(quantile)) - 1e-9)
         for begun in range(periods):
             waited = calendar.start - calendar.start[begun]
@@ -340,7 +349,7 @@ def _homes(instance: Instance, calendar: Calendar, names: _Names, certainly: Boo
                 certainly_open[place, begun] = open_from[0]
         sold_maximum[place] = row.sold_beds
         sold_price[place] = row.sold_gbp_per_week
-    planning = np.array([row.capital_gbp * (1 + row.optimism_bias) - row.grant_gbp for row in homes], dtype=float)
+    planning = np.array([row.capital_gbp * (1 + row.capital_bias()) - row.grant_gbp for row in homes], dtype=float)
     saving = np.array(
         [_yearly(calendar, row.fixed_gbp_per_year, row.cost_growth_per_year) for row in homes], dtype=float
     )
@@ -447,12 +456,11 @@ def _lot_streams(
     ends = np.cumsum([first + row.term_months, *extensions])
     in_term = there * (month < ends[0])
     extended = [there * (month >= start) * (month < end) for start, end in pairwise(ends)]
-    anniversaries = np.maximum(month - first, 0) // 12
-    index = (1 + indexation) ** anniversaries
+    index = anniversary_index(month - first, indexation)
     paid = in_term + sum(extended, start=np.zeros(calendar.months))
     weight = calendar.sum_by_period(paid)
     weighted = np.divide(
-        calendar.sum_by_period(paid * index), weight, out=calendar.mean_by_period(index.astype(float)), where=weight > 0
+        calendar.sum_by_period(paid * index), weight, out=calendar.mean_by_period(index), where=weight > 0
     )
     return calendar.mean_by_period(in_term), [calendar.mean_by_period(part) for part in extended], weighted
 
@@ -589,9 +597,9 @@ def _scenario_homes(
                 stream[name][place, begun] = part
             abortive[place, begun] = row.abortive_gbp * futures.fallen_through[number, place, begun]
         price = row.capital_gbp * futures.capital_bid[number, place]
-        outlay[place] = np.maximum(price * (1 + row.optimism_bias) - row.grant_gbp, 0.0)
+        outlay[place] = np.maximum(price * (1 + row.capital_bias()) - row.grant_gbp, 0.0)
         # grant clawed back in proportion; never worth more than was paid, so that an idle home never lowers cost
-        own = 1 - row.grant_gbp / (row.capital_gbp * (1 + row.optimism_bias)) if row.capital_gbp > 0 else 0.0
+        own = 1 - row.grant_gbp / (row.capital_gbp * (1 + row.capital_bias())) if row.capital_gbp > 0 else 0.0
         left = row.residual_share * price * max(own, 0.0) * worth[-1]
         residual[place] = np.minimum(left, outlay[place] * worth) / worth[-1]
     if instance.settings.financing_in_running_cost:

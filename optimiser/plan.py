@@ -6,8 +6,8 @@ period; pounds are as the row says: nominal, real (price base) or present (real 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -45,13 +45,17 @@ COST_GROUPS = {
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A verified plan of an instance on its futures; ``kept`` is what its search learned, where that was asked for."""
+    """A verified plan of an instance on its futures.
+
+    ``kept`` is what its search learned, where that was asked for; ``beside`` the options placed on the same futures, by name.
+    """
 
     instance: Instance
     problem: Problem
     solution: Found
     verified: Verified
     kept: Kept | None = None
+    beside: Mapping[str, Plan] = field(default_factory=dict)
 
     @property
     def decisions(self) -> Decisions:
@@ -85,11 +89,17 @@ class Plan:
 
     def by_quarter(self, amounts: Floats) -> tuple[list[str], Floats]:
         """Weeks-weighted mean of something [..., period] over the periods of each quarter."""
+        names, weights = self._quarter_weights
+        return names, amounts @ weights
+
+    @cached_property
+    def _quarter_weights(self) -> tuple[list[str], Floats]:
+        """Names of the quarters, and what part each period has in each, [period, quarter]."""
         names = list(dict.fromkeys(self.quarters))
         weights = np.array(
             [[w if q == n else 0.0 for w, q in zip(self.problem.weeks, self.quarters, strict=True)] for n in names]
         )
-        return names, amounts @ (weights / weights.sum(axis=1, keepdims=True)).T
+        return names, (weights / weights.sum(axis=1, keepdims=True)).T
 
     @cached_property
     def children_by_kind(self) -> dict[str, Floats]:
@@ -106,19 +116,25 @@ class Plan:
 
     @cached_property
     def moves(self) -> Floats:
-        """Placements that end while the child stays in care, at least, [scenario, period].
+        """Placements that end while the child stays in care, at least, [scenario, period]."""
+        moves: Floats = self.moves_by_cohort.sum(axis=1)
+        return moves
+
+    @cached_property
+    def moves_by_cohort(self) -> Floats:
+        """Placements that end while the child stays in care, at least, [scenario, cohort, period].
 
         What lasted before and stayed in care, less what is there now: admissions to the same source in the same period
         hide a move, so this is a lower bound.
         """
-        result = np.zeros((len(self.problem.scenarios), len(self.problem.periods)))
+        result = np.zeros((len(self.problem.scenarios), len(self.problem.cohorts), len(self.problem.periods)))
         for number, scenario in enumerate(self.problem.scenarios):
             before = np.concatenate([self.problem.placed_at_start[:, :, None], self.placed[number, :, :, :-1]], axis=2)
             staying = scenario.stay * before
             for step, (origin, destination) in enumerate(self.problem.steps):
                 staying[destination] += scenario.step[step] * before[origin]
             ended = np.maximum(staying - self.placed[number], 0.0)
-            result[number] = ended[:, :-1].sum(axis=(0, 1))
+            result[number] = ended[:, :-1].sum(axis=1)
         return result
 
     @cached_property
@@ -235,17 +251,20 @@ class Plan:
                     )
         return rows
 
-    def voids_by_year(self) -> list[Row]:
-        """Beds paid for and not filled, by financial year: bed-weeks and what they cost, expected, nominal £.
+    @cached_property
+    def voids(self) -> dict[str, tuple[Floats, Floats]]:
+        """Beds paid for and not filled, by home type and lot: bed-weeks and nominal £, expected, both [period].
 
         An open home's empty bed costs its part of the home's fixed running cost; an empty guaranteed bed of a lot its price.
         """
         problem = self.problem
-        empty = np.zeros((2, len(problem.periods)))
-        cost = np.zeros((2, len(problem.periods)))
+        found = {
+            name: (np.zeros(len(problem.periods)), np.zeros(len(problem.periods)))
+            for name in (*problem.homes, *problem.lots)
+        }
         for number, scenario in enumerate(problem.scenarios):
             placed = self.placed[number].sum(axis=0)
-            for home in range(len(problem.homes)):
+            for home, name in enumerate(problem.homes):
                 opened = self._homes_open(number, home)
                 beds = problem.home_beds[home] * opened
                 void = np.maximum(beds - placed[home], 0.0) if problem.home_council_run[home] else np.zeros_like(beds)
@@ -255,20 +274,26 @@ class Plan:
                     if begin.home == home and begin.node in scenario.path
                 )
                 share = np.divide(void, beds, out=np.zeros_like(void), where=beds > 0)
-                empty[0] += self.probability[number] * void * problem.weeks
-                cost[0] += self.probability[number] * share * running
-            for lot in range(len(problem.lots)):
+                found[name][0][:] += self.probability[number] * void * problem.weeks
+                found[name][1][:] += self.probability[number] * share * running
+            for lot, name in enumerate(problem.lots):
                 paid, price = self._guaranteed(number, lot)
                 void = np.maximum(paid - placed[problem.lot_source + lot], 0.0)
-                empty[1] += self.probability[number] * void * problem.weeks
-                cost[1] += self.probability[number] * void * price * problem.weeks
+                found[name][0][:] += self.probability[number] * void * problem.weeks
+                found[name][1][:] += self.probability[number] * void * price * problem.weeks
+        return found
+
+    def voids_by_year(self) -> list[Row]:
+        """Beds paid for and not filled, by financial year: bed-weeks and what they cost, expected, nominal £."""
+        problem = self.problem
         return [
             {
                 "year": label,
-                "in_house_bed_weeks": float(empty[0][inside].sum()),
-                "in_house_gbp": float(cost[0][inside].sum()),
-                "block_bed_weeks": float(empty[1][inside].sum()),
-                "block_gbp": float(cost[1][inside].sum()),
+                **{
+                    f"{kind}_{unit}": float(sum(self.voids[name][place][inside].sum() for name in names))
+                    for kind, names in (("in_house", problem.homes), ("block", problem.lots))
+                    for place, unit in enumerate(("bed_weeks", "gbp"))
+                },
             }
             for year, label in enumerate(problem.financial_years)
             for inside in [problem.period_year == year]
@@ -437,34 +462,47 @@ def titles_of(instance: Instance) -> dict[str, str]:
 
 
 def _home_break_even(plan: Plan, home: int) -> float | None:
+    cost, earned = home_break_even_parts(plan, home)
+    return sum(cost.values()) / earned if earned > 0 else None
+
+
+def home_break_even_parts(plan: Plan, home: int) -> tuple[dict[str, float], float]:
+    """What one home costs, by cost term, and what spot purchase of its bed-weeks would; both present £, nothing without."""
     problem = plan.problem
     begun = [place for place, begin in enumerate(problem.begins) if begin.home == home]
-    if not begun:
-        return None
     taken = [place for place in begun if plan.decisions.homes_begun[place]]
+    cost = dict.fromkeys(("running", "waiting", "lifecycle", "capital", "residual", "procurement"), 0.0)
+    earned = 0.0
+    if not begun:
+        return cost, 0.0
     period = problem.begins[(taken or begun)[0]].period
     worth = problem.present_value
-    cost = earned = 0.0
     for share, scenario in zip(plan.probability, problem.scenarios, strict=True):
         price = _spot_price(problem, number_of(problem, scenario.name), home)
         if price is None:
-            return None
-        streams = scenario.home_running[home, period] + scenario.home_waiting[home, period]
-        streams = streams + scenario.home_lifecycle[home, period]
-        outlay = (
-            scenario.capital_outlay[home, period] * worth[period] - scenario.residual_value[home, period] * worth[-1]
-        )
-        cost += share * (float(streams @ worth) + outlay + scenario.abortive_cost[home, period] * worth[period])
+            return cost, 0.0
+        cost["running"] += share * float(scenario.home_running[home, period] @ worth)
+        cost["waiting"] += share * float(scenario.home_waiting[home, period] @ worth)
+        cost["lifecycle"] += share * float(scenario.home_lifecycle[home, period] @ worth)
+        cost["capital"] += share * float(scenario.capital_outlay[home, period] * worth[period])
+        cost["residual"] -= share * float(scenario.residual_value[home, period] * worth[-1])
+        cost["procurement"] += share * float(scenario.abortive_cost[home, period] * worth[period])
         weeks = problem.home_beds[home] * scenario.home_open[home, period] * problem.weeks
         earned += share * float((weeks * (price - scenario.variable_price[home]) * worth).sum())
-    return cost / earned if earned > 0 else None
+    return cost, earned
 
 
 def _lot_break_even(plan: Plan, lot: int) -> float | None:
+    cost, earned = lot_break_even_parts(plan, lot)
+    return cost / earned if earned > 0 else None
+
+
+def lot_break_even_parts(plan: Plan, lot: int) -> tuple[float, float]:
+    """What a committed bed of a lot costs, and what spot purchase of its bed-weeks would; both present £, nothing without."""
     problem = plan.problem
     positions = problem.awards_of(lot)
     if not positions:
-        return None
+        return 0.0, 0.0
     taken = [place for place in positions if plan.decisions.lot_awarded[place]]
     position = (taken or list(positions))[0]
     period = problem.awards[position].period
@@ -473,11 +511,11 @@ def _lot_break_even(plan: Plan, lot: int) -> float | None:
     for share, scenario in zip(plan.probability, problem.scenarios, strict=True):
         price = _spot_price(problem, number_of(problem, scenario.name), problem.lot_source + lot)
         if price is None:
-            return None
+            return 0.0, 0.0
         weeks = scenario.lot_delivered[lot, period] * problem.weeks * problem.present_value
         cost += share * float((weeks * scenario.lot_price[lot, tier, period]).sum())
         earned += share * float((weeks * price).sum())
-    return cost / earned if earned > 0 else None
+    return cost, earned
 
 
 def number_of(problem: Problem, scenario: str) -> int:

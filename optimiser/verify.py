@@ -809,16 +809,7 @@ def pounds(future: Future) -> Floats:
     it; beds bought in priced layers to the children placed with the source in that period.
     """
     problem = future.problem
-    by_source = np.zeros((len(COST_TERMS), len(problem.sources), len(problem.periods)))
-    by_cohort = np.zeros((len(COST_TERMS), len(problem.cohorts), len(problem.periods)))
-    by_use = np.zeros_like(by_source)
-    _add_homes(future, by_source)
-    _add_lots(future, by_source, by_use)
-    _add_supplies(future, by_source)
-    _add_spots(future, by_use)
-    _add_children(future, by_cohort)
-    by_source[TERM["income"]] -= problem.sold_price * problem.weeks * future.placements.beds_sold
-
+    by_source, by_cohort, by_use = _before_sharing(future)
     total: Floats = (
         np.einsum("kst,sa->kat", by_source, problem.cost_share)
         + np.einsum("kct,ca->kat", by_cohort, _membership(problem))
@@ -828,6 +819,72 @@ def pounds(future: Future) -> Floats:
     if problem.managers is not None:
         total[TERM["managers"]] += np.outer(_managers_share(problem), problem.managers.cost * future.path.managers)
     return total
+
+
+def _before_sharing(future: Future) -> tuple[Floats, Floats, Floats]:
+    """£ nominal before authorities share: what sources cost anyway, what children cause, and beds bought in layers.
+
+    [term, source, period], [term, cohort, period], [term, source, period].
+    """
+    problem = future.problem
+    by_source = np.zeros((len(COST_TERMS), len(problem.sources), len(problem.periods)))
+    by_cohort = np.zeros((len(COST_TERMS), len(problem.cohorts), len(problem.periods)))
+    by_use = np.zeros_like(by_source)
+    _add_homes(future, by_source)
+    _add_lots(future, by_source, by_use)
+    _add_supplies(future, by_source)
+    _add_spots(future, by_use)
+    _add_children(future, by_cohort)
+    by_source[TERM["income"]] -= problem.sold_price * problem.weeks * future.placements.beds_sold
+    return by_source, by_cohort, by_use
+
+
+@dataclass(frozen=True)
+class Item:
+    """One entry of an itemised ledger: a cost term, and the source, cohort, managers or grant that it is paid for."""
+
+    term: str
+    kind: str  # home, lot, supply, spot, unregistered, cohort, managers or grant
+    name: str
+    basis: str  # anyway: paid whether used or not; use: bought as it is used; child: goes with each child
+
+
+def itemised(
+    problem: Problem, decisions: Decisions, placements: Sequence[Placements], weights: Floats | None = None
+) -> tuple[list[Item], Floats]:
+    """Every pound of a plan by what it is paid for: items, and £ nominal expected over the futures, [item, authority, period].
+
+    Sums over the items of a term to what the ledger has for it. ``weights`` take the place of the probabilities, [scenario].
+    """
+    share = _probability(problem) if weights is None else weights
+    authorities, periods = len(problem.authorities), len(problem.periods)
+    shape = (len(COST_TERMS), len(problem.sources), authorities, periods)
+    by_source, by_use = np.zeros(shape), np.zeros(shape)
+    by_cohort = np.zeros((len(COST_TERMS), len(problem.cohorts), authorities, periods))
+    managers = np.zeros((authorities, periods))
+    for weight, scenario, placed in zip(share, problem.scenarios, placements, strict=True):
+        if not weight:
+            continue
+        future = Future(problem, decisions, scenario, placed)
+        anyway, children, use = _before_sharing(future)
+        by_source += weight * anyway[:, :, None] * problem.cost_share[None, :, :, None]
+        by_cohort += weight * children[:, :, None] * _membership(problem)[None, :, :, None]
+        by_use += weight * use[:, :, None] * _users(future)[None]
+        if problem.managers is not None:
+            managers += weight * np.outer(_managers_share(problem), problem.managers.cost * future.path.managers)
+    found: list[tuple[Item, Floats]] = []
+    for term, position in TERM.items():
+        for source, name in enumerate(problem.sources):
+            kind = problem.source_kind(source)
+            found.append((Item(term, kind, name, "anyway"), by_source[position, source]))
+            found.append((Item(term, kind, name, "use"), by_use[position, source]))
+        for cohort, name in enumerate(problem.cohorts):
+            found.append((Item(term, "cohort", name, "child"), by_cohort[position, cohort]))
+    found.append((Item("managers", "managers", "registered managers", "anyway"), managers))
+    found.append((Item("income", "grant", "revenue grant", "anyway"), -share.sum() * problem.grant_income))
+    kept = [(item, amounts) for item, amounts in found if amounts.any()]
+    items = [item for item, _ in kept]
+    return items, np.array([amounts for _, amounts in kept]).reshape(len(items), authorities, periods)
 
 
 def deterrent(future: Future) -> Floats:

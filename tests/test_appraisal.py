@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import optimiser
+from models.problem import COST_TERMS
 from optimiser.analysis.appraisal import (
     OPTIMISED,
     Appraised,
@@ -22,7 +24,7 @@ from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.expressions import evaluate, keys
-from optimiser.instance.schema import Evidence, FigureRow, Instance, Placement, Published
+from optimiser.instance.schema import BudgetRow, Evidence, FigureRow, Instance, Placement, Published
 from optimiser.solve.engine import Engine
 from optimiser.solve.twostage import Settings
 from tests.test_assemble import HOME, LOT, tiny
@@ -408,7 +410,12 @@ def test_costs_by_year_add_up_to_each_options_cost(appraisal: tuple[list[Apprais
 def test_budget_columns_add_up_to_the_net_saving(
     appraisal: tuple[list[Appraised], dict[str, Any]], in_budget: float
 ) -> None:
-    rows = budget_columns(appraisal[0], choices(saving_in_budget=in_budget))
+    counted = choices().model_copy(update={"budget": (BudgetRow(year="2025/26", saving_gbp=in_budget),)})
+    options = [
+        replace(option, plan=None if option.plan is None else replace(option.plan, instance=counted))
+        for option in appraisal[0]
+    ]
+    rows = budget_columns(options)
     assert [row["option"] for row in rows] == ["home", "block", "block-best", OPTIMISED]
     for row in rows:
         gains = row["already_in_budget_gbp"] + row["cashable_gbp"] + row["cost_avoidance_gbp"]
@@ -422,13 +429,23 @@ def test_what_an_unregistered_placement_would_have_cost_is_avoidance_and_not_cas
     options, document = appraisal
     plans = {option.name: option.plan for option in options if option.plan is not None}
     rows = {row["option"]: row for row in document["budget"]}
-    by_term = {name: dict.fromkeys(["unregistered"], 0.0) for name in plans}
-    for name, plan in plans.items():
-        for row in plan.terms_table():
-            by_term[name][row["term"]] = by_term[name].get(row["term"], 0.0) + row["nominal_gbp"]
-    for name in rows:
-        avoided = by_term["do-nothing"]["unregistered"] - by_term[name]["unregistered"]
-        assert rows[name]["cost_avoidance_gbp"] == pytest.approx(max(avoided, 0.0))
+    unregistered = COST_TERMS.index("unregistered")
+    nothing = plans["do-nothing"]
+    for name, row in rows.items():
+        avoided = float((nothing.nominal - plans[name].nominal)[unregistered].sum())
+        assert row["cost_avoidance_gbp"] >= avoided - 0.01
+        # were none of them to cost anything, as much less would be avoided and not a pound less cashed
+        free = {}
+        for which in ("do-nothing", name):
+            nominal = plans[which].nominal.copy()
+            nominal[unregistered] = 0.0
+            free[which] = replace(plans[which])
+            free[which].__dict__["nominal"] = nominal
+        (without,) = budget_columns(
+            [replace(option, plan=free[option.name]) for option in options if option.name in free]
+        )
+        assert without["cashable_gbp"] == pytest.approx(row["cashable_gbp"], abs=0.01)
+        assert row["cost_avoidance_gbp"] - without["cost_avoidance_gbp"] == pytest.approx(max(avoided, 0.0), abs=0.01)
 
 
 def test_an_option_that_breaks_a_limit_is_shown_with_the_limit() -> None:

@@ -22,7 +22,7 @@ from optimiser.solve.twostage import Round
 from tests.instance_folders import Folder
 from tests.test_plan import bound_by_limits
 
-COMMANDS = ("plan", "appraise", "simulate", "value", "alternatives", "check", "new", "instances")
+COMMANDS = ("plan", "appraise", "simulate", "value", "alternatives", "trace", "check", "new", "instances")
 
 
 class Ended:

@@ -125,6 +125,15 @@ SETTINGS = [
     setting("no periods", "periods", '"0x1"', "is not a horizon of 1 to 1,200 months"),
     setting("too many periods", "periods", '"9999x9999"', "is not a horizon of 1 to 1,200 months"),
     setting("long life", "asset_life_years", "60", "is not at most 50", faults=2),
+    Case(
+        "borrowing without terms",
+        lambda folder: folder.setting("capital_treatment", '"borrowing"'),
+        "instance.toml",
+        None,
+        "repayment",
+        "is missing where capital_treatment is borrowing",
+        3,
+    ),
     setting("odd weeks", "weeks_per_year", "52.5", "is neither 52 nor 365/7", faults=2),
     setting("capital name", "name", '"My plan"', "is not of the form small letters, digits and hyphens"),
     setting("setting without evidence", "borrowing_rate", "0.05", "has no row in evidence.csv"),
@@ -610,6 +619,41 @@ LIMITS = [
         "differs from all in the envelope's first row",
     ),
     wrong("envelope of two minds", "capital", 3, "carry_forward", "no", "differs from the envelope's first row"),
+    Case(
+        "budget of a year outside",
+        both(
+            add("budget", year="2020/21", saving_gbp="1"),
+            add("evidence", figures="budget.*", evidence="assumption", low="0", high="2"),
+        ),
+        "budget.csv",
+        1,
+        "year",
+        "is outside the horizon",
+    ),
+    Case(
+        "base budget of one year",
+        both(
+            add("budget", year="2026/27", base_gbp="1"),
+            add("evidence", figures="budget.*", evidence="assumption", low="0", high="2"),
+        ),
+        "budget.csv",
+        1,
+        "year",
+        "and other years have a base budget, but 2027/28, 2028/29 has no row",
+    ),
+    Case(
+        "base budget missing in one year",
+        both(
+            add("budget", year="2026/27", base_gbp="1", saving_gbp="1"),
+            add("budget", year="2027/28", base_gbp="1", saving_gbp="1"),
+            add("budget", year="2028/29", saving_gbp="1"),
+            add("evidence", figures="budget.*", evidence="assumption", low="0", high="2"),
+        ),
+        "budget.csv",
+        3,
+        "base_gbp",
+        "is missing where other years have it",
+    ),
     Case(
         "income of a year outside",
         both(

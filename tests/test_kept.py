@@ -198,13 +198,13 @@ def test_no_vector_taken_up_says_more_than_a_future_costs(
 
 
 def _costs_at(engine: Engine, x: np.ndarray) -> list[float]:
-    from optimiser.solve.engine import _given
     from optimiser.solve.highs import solve
+    from optimiser.solve.lshaped import Recourse
 
     costs = []
     for scenario in engine.two_stage.scenarios:
         assert scenario.first_stage_cost is not None
-        best = solve(_given(scenario, x))
+        best = solve(Recourse(scenario).program(x))
         costs.append(best.objective + scenario.first_stage_cost @ x + scenario.offset)
     return costs
 

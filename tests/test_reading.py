@@ -149,7 +149,8 @@ def test_numbers_in_quotes_read_like_numbers(folder: Folder) -> None:
 def test_a_blank_cell_takes_the_default_and_is_no_figure(folder: Folder) -> None:
     folder.cell("homes", 1, "optimism_bias", "")
     instance = read_instance(folder.path)
-    assert instance.homes[0].optimism_bias == 0.0
+    assert instance.homes[0].optimism_bias is None
+    assert instance.homes[0].capital_bias() == 0.0
     assert "homes.two-bed-home.optimism_bias" not in instance.figure_values()
 
 

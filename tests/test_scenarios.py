@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 import optimiser
+from optimiser.analysis.appraisal import decisions_of
+from optimiser.assemble import assemble
 from optimiser.demand.scenarios import ScenarioSet, average_scenario, make_scenarios
 from optimiser.instance.finding import bundled
 from optimiser.instance.schema import Instance
+from optimiser.solve.engine import Placing
+from optimiser.verify import verify
 from tests.test_assemble import HOME, LOT, TIER, tiny
 
 ARRAYS = [field.name for field in fields(ScenarioSet) if field.name not in ("names", "probability")]
@@ -470,3 +474,16 @@ def test_a_table_of_futures_is_taken_as_it_stands() -> None:
     # whatever the table does not give is the same in both
     assert np.array_equal(futures.layer_price[low], futures.layer_price[high])
     assert np.array_equal(futures.unregistered_price[low], futures.unregistered_price[high])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["kent-in-house-2025", "cambridgeshire-residential-2024"])
+def test_mirrored_pairs_more_than_halve_the_variance_of_what_a_plan_costs(name: str) -> None:
+    """Two mirrored futures together vary as 1 + their correlation of two independent ones; measured -0.7 and -0.76."""
+    instance = optimiser.load(name).model_copy(update={"reviews": (), "tolerances": (), "local": ()})
+    futures = make_scenarios(instance, 120, 1)
+    problem = assemble(instance, futures)
+    decisions = decisions_of(instance, problem, next(row for row in instance.options if row.paper))
+    cost = verify(problem, decisions, Placing().place(problem, decisions)).scenario_pounds
+    pairs = cost.reshape(-1, 2)
+    assert pairs.mean(axis=1).var(ddof=1) * 2 / cost.var(ddof=1) < 0.5

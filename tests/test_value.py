@@ -133,10 +133,10 @@ def test_the_arithmetic_of_the_truth_is_the_models(tiny: Instance) -> None:
             decisions.lot_awarded[0] = decisions.tier_chosen[0, 0] = 1
             decisions.beds_in_tier[0, 0] = beds
         x = vector_from(engine.first, engine.problem, decisions)
-        found = recourse_at(engine.two_stage, x)
+        found = recourse_at(engine.two_stage.scenarios, x)
         ours = [
-            s.offset + float((s.first_stage_cost + engine.two_stage.first.cost) @ x) + float(s.recourse.cost @ y)
-            for s, y in zip(engine.two_stage.scenarios, found, strict=True)
+            s.offset + float((s.first_stage_cost + engine.two_stage.first.cost) @ x) + point.objective
+            for s, point in zip(engine.two_stage.scenarios, found, strict=True)
         ]
         assert ours == pytest.approx(costs[beds], rel=1e-6)
 

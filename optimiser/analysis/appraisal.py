@@ -10,6 +10,7 @@ import numpy as np
 
 from models.decisions import Decisions, with_managers_needed
 from models.problem import COST_TERMS, Problem
+from optimiser.analysis.budget import medium_term
 from optimiser.errors import InfeasibleError, NoPlanError, SolverError
 from optimiser.finance import month_number
 from optimiser.instance.distributions import Distribution
@@ -23,6 +24,7 @@ from optimiser.verify import verify
 
 DO_NOTHING = "do-nothing"
 OPTIMISED = "optimised"
+CAPITAL = ("capital", "residual")
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,34 +275,32 @@ def cost_by_year(options: list[Appraised]) -> list[Row]:
     return rows
 
 
-def budget_columns(options: list[Appraised], instance: Instance) -> list[Row]:
+def budget_columns(options: list[Appraised]) -> list[Row]:
     """Savings against doing nothing as a budget sees them, nominal £ over the horizon.
 
-    *Already in budget*: the instance's figure ``saving-in-budget``. *Cashable*: spot and existing placements no longer bought,
-    less what replaces them, beyond what the budget counts on. *Cost avoidance*: what having no registered place would have cost
-    and does not. *Pressure*: what falls short of the budget, or costs more. In budget + cashable + avoidance - pressure is the
-    net saving.
+    The lines of each option's Medium-Term Financial Plan (``budget.py``) over its years, all written as amounts above zero:
+    in budget + cashable + avoidance - pressure is the net saving. *Pressure* is what falls short of the saving in the
+    budget, one-off cost, and capital that is a cost of its own less what is left of it.
     """
     base = next((option.plan for option in options if option.name == DO_NOTHING and option.plan is not None), None)
     if base is None:
         return []
-    in_budget = next((row.value for row in instance.figures if row.figure == "saving-in-budget"), 0.0)
-    unregistered = COST_TERMS.index("unregistered")
     rows = []
     for option in options:
         if option.plan is None or option.name == DO_NOTHING:
             continue
-        difference = (base.nominal - option.plan.nominal).sum(axis=(1, 2))
-        avoided = float(difference[unregistered])
-        other = float(difference.sum() - avoided)
+        years = medium_term(option.plan, base)
+        total = {name: sum(row[name] for row in years) for name in years[0] if name != "year"}
+        pressure = sum(total[f"{stream}_of_plan_gbp"] for stream in ("recurring", "unregistered", "one_off"))
+        capital = float((option.plan.nominal - base.nominal)[[COST_TERMS.index(term) for term in CAPITAL]].sum())
         rows.append(
             {
                 "option": option.name,
-                "already_in_budget_gbp": in_budget,
-                "cashable_gbp": max(other - in_budget, 0.0),
-                "cost_avoidance_gbp": max(avoided, 0.0),
-                "pressure_gbp": max(-other, 0.0) + max(-avoided, 0.0) + max(in_budget - max(other, 0.0), 0.0),
-                "net_saving_gbp": float(difference.sum()),
+                "already_in_budget_gbp": -total["already_in_budget_gbp"],
+                "cashable_gbp": -total["cashable_saving_gbp"],
+                "cost_avoidance_gbp": -total["cost_avoidance_gbp"] - total["one_off_avoidance_gbp"],
+                "pressure_gbp": pressure + capital,
+                "net_saving_gbp": float((base.nominal - option.plan.nominal).sum()),
             }
         )
     return rows

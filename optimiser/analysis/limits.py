@@ -46,7 +46,8 @@ class Worth:
 
     At least ``least`` (a plan that saves so much was found), at most ``most`` (no plan can save more).
     ``pounds`` is the change in expected cost without the deterrent, and ``child_weeks`` the expected child-weeks
-    without a registered place that it avoids, both of the plan found.
+    without a registered place that it avoids, both of the plan found. ``objective`` and ``cost`` are that plan's, present
+    real £ with and without the deterrent, and ``bound`` what no plan with the unit more can be below.
     """
 
     limit: Limit
@@ -54,6 +55,9 @@ class Worth:
     most: float
     pounds: float
     child_weeks: float
+    objective: float
+    bound: float
+    cost: float
 
 
 def limits_of(problem: Problem, decisions: Decisions, unregistered: np.ndarray) -> list[Limit]:
@@ -101,6 +105,9 @@ def _worth(engine: Engine, plan: Plan, limit: Limit, settings: Settings) -> Wort
         most=max(before.objective - more.bound, 0.0),
         pounds=before.expected_cost - checked.expected_cost if better else 0.0,
         child_weeks=float(weeks) if better else 0.0,
+        objective=checked.objective,
+        bound=more.bound,
+        cost=checked.expected_cost,
     )
 
 

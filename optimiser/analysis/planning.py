@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from models.problem import COST_TERMS
+from models.problem import COST_TERMS, Problem
 from optimiser.analysis.appraisal import (
     DO_NOTHING,
     OPTIMISED,
@@ -25,12 +25,23 @@ from optimiser.analysis.appraisal import (
     cost_by_year,
     published_results,
 )
+from optimiser.analysis.budget import (
+    base_budget,
+    financing,
+    financing_terms,
+    medium_term,
+    saving_in_budget,
+    stream_by_year,
+)
 from optimiser.analysis.limits import Worth, limits_of, worths
 from optimiser.analysis.sensitivity import Swing, swings
 from optimiser.analysis.slippage import Slippage, difference, figures_in, figures_of, with_capital, with_slippage
+from optimiser.analysis.stress import Ordinary, under_stresses
 from optimiser.assemble import assemble
-from optimiser.demand.scenarios import make_scenarios, standard_error
-from optimiser.errors import InstanceError, NoPlanError
+from optimiser.demand.reduction import Reduction, reduce_futures, with_fresh
+from optimiser.demand.scenarios import ScenarioSet, make_scenarios, standard_error, taken
+from optimiser.demand.stress import Stress, stresses_asked
+from optimiser.errors import Fault, InstanceError, NoPlanError
 from optimiser.instance.checks import check_chance
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for
@@ -65,6 +76,8 @@ class Asked:
     start: Kept | None = None  # what an earlier run has kept
     before: Row | None = None  # the document of that run, to compare with
     keep: bool = False  # keep what the search learns
+    reduce_from: int | None = None  # futures drawn, for which those planned on are made to stand
+    stresses: tuple[str, ...] = ()  # names of stresses that plans are tested under
 
 
 @dataclass(frozen=True)
@@ -82,20 +95,72 @@ def as_asked(instance: Instance, capital: float | None, slippage: Slippage) -> I
     return with_slippage(instance, slippage) if slippage.any else instance
 
 
-def prepare(instance: Instance, asked: Asked, executor: Executor | None = None) -> tuple[Instance, Engine]:
-    """The instance as asked for, and its problem compiled.
+def reduction_of(instance: Instance, asked: Asked) -> Reduction | None:
+    """The larger sample that the plan's futures stand for; None where they are a sample of their own.
 
     Raises
     ------
     InstanceError
-        Where a probability limit asks for more futures than are drawn.
+        Where the sample is not larger, or the instance has a table of futures.
+    """
+    if asked.reduce_from is None:
+        return None
+    count = instance.settings.scenarios if asked.scenarios is None else asked.scenarios
+    rule = fix = ""
+    if instance.scenarios:
+        rule, fix = "has nothing to draw from: the instance gives its futures in a table", "Leave the option out."
+    elif asked.reduce_from < count:
+        rule, fix = f"is fewer than the {count} futures to plan on", "Draw more, or plan on fewer with --scenarios."
+    if rule:
+        fault = Fault("the command", None, "--reduce-from", str(asked.reduce_from), rule, fix)
+        raise InstanceError([fault], instance.settings.name)
+    return reduce_futures(instance, asked.reduce_from, count, asked.seed)
+
+
+def posed(instance: Instance, asked: Asked, reduction: Reduction | None = None) -> tuple[Instance, Problem]:
+    """The instance as asked for, and its problem.
+
+    Parameters
+    ----------
+    reduction
+        What ``reduction_of`` says, where the caller needs it as well.
+
+    Raises
+    ------
+    InstanceError
+        Where a probability limit asks for more futures than are drawn, or ``reduction_of`` raises it.
     """
     instance = as_asked(instance, asked.capital, asked.slippage)
-    futures = make_scenarios(instance, asked.scenarios, asked.seed)
-    faults = check_chance(instance, len(futures.names))
+    reduction = reduction or reduction_of(instance, asked)
+    futures = make_scenarios(instance, asked.scenarios, asked.seed) if reduction is None else reduction.futures
+    count = len(futures.names)
+    if reduction is not None:
+        # futures of unequal weight tell as much as so many equal ones (Kish 1965)
+        count = round(1 / float(futures.probability @ futures.probability))
+    faults = check_chance(instance, count)
     if faults:
         raise InstanceError(faults, instance.settings.name)
-    return instance, Engine(assemble(instance, futures, risk_weight=asked.risk_weight), executor)
+    return instance, assemble(instance, futures, risk_weight=asked.risk_weight)
+
+
+def prepare(
+    instance: Instance, asked: Asked, executor: Executor | None = None, reduction: Reduction | None = None
+) -> tuple[Instance, Engine]:
+    """The instance as asked for, and its problem compiled; parameters and errors as of ``posed``."""
+    instance, problem = posed(instance, asked, reduction)
+    return instance, Engine(problem, executor)
+
+
+def draw_as(asked: Asked, reduction: Reduction | None) -> Callable[[Instance], ScenarioSet]:
+    """The futures that a plan is made on, drawn for another instance: the same draws, and the same of them kept."""
+
+    def draw(instance: Instance) -> ScenarioSet:
+        if reduction is None:
+            return make_scenarios(instance, asked.scenarios, asked.seed)
+        sample = make_scenarios(instance, int(reduction.kept.max()) + 1, asked.seed)
+        return taken(sample, reduction.kept, reduction.futures.probability)
+
+    return draw
 
 
 def refuse_if_stopped(stop: threading.Event) -> None:
@@ -121,21 +186,24 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
         timings[f"{name}_seconds"] = now - since
         return now
 
+    stresses, left_out = stresses_asked(instance, asked.stresses)
     with stopped_by_hand() as stop, executor(asked.cluster, WORKERS) as pool:
         told.step("drawing futures and building the model")
         unchanged = instance
-        instance, engine = prepare(instance, asked, pool)
+        reduction = reduction_of(as_asked(instance, asked.capital, asked.slippage), asked)
+        instance, engine = prepare(instance, asked, pool, reduction)
         refuse_if_stopped(stop)
         at = timed("build", began)
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
-        taken = None if asked.start is None else engine.take_up(asked.start)
+        taken_up = None if asked.start is None else engine.take_up(asked.start)
         before = None if asked.before is None else figures_in(asked.before)
         if before is None and asked.slippage.any:
-            before, taken = _before(unchanged, engine, asked, settings, told)
+            before, taken_up = _before(unchanged, engine, asked, settings, told)
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search, asked.method)
+        learned = engine.keep() if asked.keep or stresses else None
         if asked.keep:
-            plan = replace(plan, kept=engine.keep())
+            plan = replace(plan, kept=learned)
         at = timed("search", at)
         changed: Row | None = None
         if before is not None and not stop.is_set():
@@ -151,26 +219,35 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
         if not stop.is_set():
             names = tuple(row.option for row in instance.options if row.paper or row.option == DO_NOTHING)
             compared = appraise_options(instance, engine, extra, names, told.step)
+            plan = replace(plan, beside={each.name: each.plan for each in compared if each.plan is not None})
             at = timed("options", at)
         limits = limits_of(plan.problem, plan.decisions, plan.verified.unregistered_child_weeks)
         if not stop.is_set():
             worth = worths(engine, plan, limits, extra, told.step)
             at = timed("limits", at)
         if not stop.is_set():
-            ranked = swings(instance, plan, asked.seed, told.step)
+            ranked = swings(instance, plan, asked.seed, told.step, reduction)
             at = timed("sensitivity", at)
             told.step("pricing the plan on fresh futures")
-            fresh = out_of_sample(plan, asked)
+            fresh = out_of_sample(plan, asked, reduction)
             at = timed("fresh_futures", at)
         simulated: Row | None = None
         if not stop.is_set() and not instance.scenarios:
             told.step("simulating the plan child by child")
-            simulated = foresight_of(plan, asked, told)
-            timed("simulation", at)
+            simulated = foresight_of(plan, asked, told, reduction)
+            at = timed("simulation", at)
+        stressed: list[Row] = []
+        if stresses:
+            ordinary = Ordinary(instance, plan.problem, {OPTIMISED: plan}, draw_as(asked, reduction), learned, pool)
+            stressed = under_stresses(ordinary, stresses, extra, told.step)
+            timed("stresses", at)
     document = plan_document(plan, compared, worth, ranked, asked) | {
+        "reduction": reduction_row(reduction),
         "out_of_sample": fresh,
         "simulated": simulated,
-        "taken_up": None if taken is None else asdict(taken),
+        "taken_up": None if taken_up is None else asdict(taken_up),
+        "stresses": stressed,
+        "stresses_left_out": left_out_rows(instance, left_out, stresses, stressed),
         "changed": changed,
     }
     timings["total_seconds"] = time.perf_counter() - began
@@ -206,7 +283,7 @@ def plan_seed(plan: Plan, asked: Asked) -> int:
     return plan.instance.settings.seed if asked.seed is None else asked.seed
 
 
-def out_of_sample(plan: Plan, asked: Asked) -> Row | None:
+def out_of_sample(plan: Plan, asked: Asked, reduction: Reduction | None = None) -> Row | None:
     """The plan's cost on futures that the search has not seen: what it found in its own futures flatters it.
 
     Fresh futures take the branch of a review that what they observe sends them to. None for a table of futures.
@@ -214,7 +291,7 @@ def out_of_sample(plan: Plan, asked: Asked) -> Row | None:
     if plan.instance.scenarios:
         return None
     seen = len(plan.problem.scenarios)
-    futures = make_scenarios(plan.instance, seen + FRESH, asked.seed)
+    futures = with_fresh(plan.instance, seen, FRESH, asked.seed, reduction)
     everything = assemble(plan.instance, futures, risk_weight=asked.risk_weight, basis=seen)
     unseen = tuple(replace(scenario, probability=1 / FRESH) for scenario in everything.scenarios[seen:])
     free = replace(everything, scenarios=unseen, local_limits=(), unregistered_limits=(), cvar_limit=None)
@@ -224,22 +301,23 @@ def out_of_sample(plan: Plan, asked: Asked) -> Row | None:
         "futures": FRESH,
         "expected_cost_gbp": float(pounds.mean()),
         "standard_error_gbp": standard_error(pounds),
-        "own_standard_error_gbp": standard_error(plan.scenario_pounds),
+        # futures that stand for others are neither independent nor mirrored
+        "own_standard_error_gbp": None if reduction is not None else standard_error(plan.scenario_pounds),
         "unregistered_child_weeks": float(checked.unregistered_child_weeks.sum(axis=(1, 2)).mean()),
     }
 
 
-def foresight_of(plan: Plan, asked: Asked, told: Told) -> Row:
+def foresight_of(plan: Plan, asked: Asked, told: Told, reduction: Reduction | None = None) -> Row:
     """What the plan costs when nobody knows the future, and when to go to the market."""
-    (row,) = _simulated(plan, {OPTIMISED: plan}, asked, told)
+    (row,) = _simulated(plan, {OPTIMISED: plan}, asked, told, reduction)
     wanted = ("cost_gbp", "unregistered_child_weeks", "children_unregistered", "when_to_go_to_market", "foresight")
     return {"futures": SIMULATED, **{name: row[name] for name in wanted}}
 
 
-def simulated_ranking(options: list[Appraised], asked: Asked, told: Told) -> Row:
+def simulated_ranking(options: list[Appraised], asked: Asked, told: Told, reduction: Reduction | None = None) -> Row:
     """Options by what they cost when nobody knows the future, and the order in which the optimiser puts them."""
     placed = {option.name: option.plan for option in options if option.plan is not None}
-    rows = _simulated(placed[OPTIMISED], placed, asked, told)
+    rows = _simulated(placed[OPTIMISED], placed, asked, told, reduction)
     by_optimiser = sorted(placed, key=lambda name: placed[name].verified.expected_cost)
     ranked = sorted(rows, key=lambda row: float(row["cost_gbp"]["mean"]))
     return {
@@ -258,7 +336,9 @@ def simulated_ranking(options: list[Appraised], asked: Asked, told: Told) -> Row
     }
 
 
-def _simulated(plan: Plan, options: dict[str, Plan], asked: Asked, told: Told) -> list[Row]:
+def _simulated(
+    plan: Plan, options: dict[str, Plan], asked: Asked, told: Told, reduction: Reduction | None
+) -> list[Row]:
     from optimiser.analysis.simulation import simulate
     from optimiser.analysis.simulation.summary import option_row
 
@@ -271,6 +351,7 @@ def _simulated(plan: Plan, options: dict[str, Plan], asked: Asked, told: Told) -
         search=SEARCHED,
         paired=PAIRED,
         told=told.step,
+        reduction=reduction,
     )
     return [option_row(name, own, name) for name, own in found.items()]
 
@@ -279,27 +360,41 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
     """Every option of an instance and the optimised plan on the same futures, and the document."""
     told = told or Told()
     began = time.perf_counter()
+    stresses, left_out = stresses_asked(instance, asked.stresses)
     with stopped_by_hand() as stop, executor(asked.cluster, WORKERS) as pool:
         told.step("drawing futures and building the model")
-        instance, engine = prepare(instance, asked, pool)
+        reduction = reduction_of(instance, asked)
+        instance, engine = prepare(instance, asked, pool, reduction)
         refuse_if_stopped(stop)
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search, asked.method)
+        learned = engine.keep() if stresses else None
         options = appraise_options(instance, engine, settings, None, told.step)
         options.append(Appraised(OPTIMISED, "Optimised plan", False, plan, ()))
         simulated: Row | None = None
         if not stop.is_set() and not instance.scenarios:
-            simulated = simulated_ranking(options, asked, told)
+            simulated = simulated_ranking(options, asked, told, reduction)
+        stressed: list[Row] = []
+        if stresses:
+            first = [options[-1], *options[:-1]]  # the optimised plan
+            placed = {option.name: option.plan for option in first if option.plan is not None}
+            ordinary = Ordinary(instance, plan.problem, placed, draw_as(asked, reduction), learned, pool)
+            extra = replace(settings, gap=2 * asked.gap)
+            stressed = under_stresses(ordinary, stresses, extra, told.step)
     document = {
         "document": "appraisal/1",
         "instance": instance_row(instance),
         **_run_rows(plan, asked),
+        "reduction": reduction_row(reduction),
         "rounding_gbp": rounding(plan.verified.expected_cost),
+        "titles": titles_of(instance),
         "options": comparison(options),
         "simulated": simulated,
+        "stresses": stressed,
+        "stresses_left_out": left_out_rows(instance, left_out, stresses, stressed),
         "years": cost_by_year(options),
-        "budget": budget_columns(options, instance),
+        "budget": budget_columns(options),
         "published": published_results(instance, options),
         "timings": {"total_seconds": time.perf_counter() - began},
     }
@@ -338,6 +433,7 @@ def plan_document(
         "quarters": plan.children_table(),
         "years": plan.money_by_year(),
         "capital": plan.capital_by_year(),
+        **_budget_rows(plan, base),
         "voids": plan.voids_by_year(),
         "break_even": break_even(plan),
         "limits": [_worth_row(plan, row) for row in worth],
@@ -350,10 +446,27 @@ def plan_document(
             "capital": asked.capital,
             "risk_weight": asked.risk_weight,
             "slippage": asked.slippage.row,
+            "reduce_from": asked.reduce_from,
         },
         "decided": plan.decided,
         "beyond_horizon": _beyond_horizon(plan),
         "versions": versions(),
+    }
+
+
+def _budget_rows(plan: Plan, nothing: Plan | None) -> Row:
+    """The Medium-Term Financial Plan, where there is doing nothing to set the plan against, and the view as borrowing."""
+    rows, base, counted = [], None, None
+    if nothing is not None:
+        rows = medium_term(plan, nothing)
+        base = base_budget(plan.instance, plan.problem, stream_by_year(nothing)["recurring"])[1]
+        counted = saving_in_budget(plan, rows)
+    return {
+        "mtfp": rows,
+        "mtfp_base": base,
+        "saving_in_budget": counted,
+        "financing": financing(plan),
+        "financing_terms": financing_terms(plan.instance),
     }
 
 
@@ -422,6 +535,27 @@ def _run_rows(plan: Plan, asked: Asked) -> Row:
     }
 
 
+def left_out_rows(
+    instance: Instance, nothing: list[tuple[Stress, str]], asked: list[Stress], done: list[Row]
+) -> list[Row]:
+    """Stresses that can do nothing to the instance, and those that were not begun when the search was stopped."""
+    reasons = [*nothing, *((stress, "stopped before it was begun") for stress in asked[len(done) :])]
+    return [{"stress": stress.name, "title": stress.title, "reason": reason} for stress, reason in reasons]
+
+
+def reduction_row(reduction: Reduction | None) -> Row | None:
+    """The sample that the futures stand for, and the distance lost; None where they are a sample of their own."""
+    if reduction is None:
+        return None
+    return {
+        "drawn": reduction.drawn,
+        "kept": len(reduction.kept),
+        "distance_lost_gbp": reduction.lost_gbp,
+        "distance_lost_by_one_gbp": reduction.lost_by_one_gbp,
+        "as_many_equal_futures": 1 / float(reduction.futures.probability @ reduction.futures.probability),
+    }
+
+
 def _unregistered(plan: Plan) -> Row:
     children = plan.children_by_kind["unregistered"]
     names, by_quarter = plan.by_quarter(children)
@@ -480,6 +614,9 @@ def _worth_row(plan: Plan, worth: Worth) -> Row:
         "worth_most_gbp": worth.most,
         "saving_gbp": worth.pounds,
         "child_weeks_avoided": worth.child_weeks,
+        "objective_with_step_gbp": worth.objective,
+        "bound_with_step_gbp": worth.bound if np.isfinite(worth.bound) else None,
+        "cost_with_step_gbp": worth.cost,
         # nothing below what the search left open can be told from nothing
         "resolution_gbp": max(plan.verified.objective - plan.solution.bound, 0.0),
     }
@@ -547,9 +684,11 @@ def _beyond_horizon(plan: Plan) -> list[Row]:
         if not plan.decisions.lot_awarded[place]:
             continue
         lot = plan.instance.lots[award.lot]
-        there = [s.lot_delivered[award.lot, award.period] for s in problem.scenarios if award.node in s.path]
-        still = float(np.mean([delivered[-1] for delivered in there])) if there else 0.0
-        served = float(np.mean([(delivered * problem.period_months).sum() for delivered in there])) if there else 0.0
+        there = [s for s in problem.scenarios if award.node in s.path]
+        delivered = np.array([s.lot_delivered[award.lot, award.period] for s in there]).reshape(len(there), -1)
+        share = np.array([s.probability for s in there]) / max(sum(s.probability for s in there), 1e-12)
+        still = float(share @ delivered[:, -1]) if there else 0.0
+        served = float(share @ (delivered @ problem.period_months)) if there else 0.0
         if still > 0:
             rows.append(
                 {

@@ -15,7 +15,8 @@ import numpy as np
 from models.decisions import Decisions
 from models.problem import Problem
 from optimiser.assemble import assemble
-from optimiser.demand.scenarios import ScenarioSet, average_scenario, make_scenarios
+from optimiser.demand.reduction import Reduction
+from optimiser.demand.scenarios import ScenarioSet, average_scenario, make_scenarios, taken
 from optimiser.errors import OptimiserError
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for, mean_of, range_of
@@ -70,7 +71,11 @@ def _moved(old: object, value: float) -> object:
 
 
 def swings(
-    instance: Instance, plan: Plan, seed: int | None = None, progress: Callable[[str], None] | None = None
+    instance: Instance,
+    plan: Plan,
+    seed: int | None = None,
+    progress: Callable[[str], None] | None = None,
+    reduction: Reduction | None = None,
 ) -> list[Swing]:
     """Assumed figures of the model by how far they move the plan's cost, widest first.
 
@@ -80,13 +85,27 @@ def swings(
     if progress is not None:
         progress("which assumptions matter most")
     likely = _screened(instance, Held(instance, _on_one_path(plan), plan.decisions, average_scenario))
-    return ranked(instance, likely, held_on(instance, plan, plan.decisions, FUTURES, seed))
+    return ranked(instance, likely, held_on(instance, plan, plan.decisions, FUTURES, seed, reduction))
 
 
-def held_on(instance: Instance, plan: Plan, decisions: Decisions, count: int, seed: int | None) -> Held:
-    """Decisions held on the first of the plan's futures."""
+def held_on(
+    instance: Instance,
+    plan: Plan,
+    decisions: Decisions,
+    count: int,
+    seed: int | None,
+    reduction: Reduction | None = None,
+) -> Held:
+    """Decisions held on the first of the plan's futures, wherever in a larger sample they stood."""
     count = min(count, len(plan.problem.scenarios))
-    return Held(instance, plan.problem, decisions, lambda changed: make_scenarios(changed, count, seed))
+
+    def draw(changed: Instance) -> ScenarioSet:
+        if reduction is None:
+            return make_scenarios(changed, count, seed)
+        own = reduction.kept[:count]
+        return taken(make_scenarios(changed, int(own.max()) + 1, seed), own)
+
+    return Held(instance, plan.problem, decisions, draw)
 
 
 def _screened(instance: Instance, held: Held) -> list[str]:
@@ -141,7 +160,7 @@ def assumed_figures(instance: Instance, *, shaping: bool = False) -> list[str]:
     kept = []
     for key, value in instance.figure_values().items():
         table = key.partition(".")[0]
-        if table in ("figures", "published", "decisions", "options") or isinstance(value, tuple):
+        if table in ("figures", "budget", "published", "decisions", "options", "stresses") or isinstance(value, tuple):
             continue
         evidence = evidence_for(instance, key)
         if evidence.low and evidence.high and (shaping or not _shapes_the_plan(key)):
@@ -229,7 +248,9 @@ class Held:
             return None
         checked = verify(problem, decisions, placements)
         broken = tuple(dict.fromkeys(violation.rule for violation in checked.violations))
-        return checked.expected_cost, float(checked.unregistered_child_weeks.sum(axis=(1, 2)).mean()), broken
+        probability = np.array([scenario.probability for scenario in problem.scenarios])
+        weeks = float(probability @ checked.unregistered_child_weeks.sum(axis=(1, 2)))
+        return checked.expected_cost, weeks, broken
 
 
 def _same_places(one: Problem, other: Problem) -> bool:

@@ -164,7 +164,7 @@ def _with_capital_years(instance: Instance, slippage: Slippage) -> Instance:
     if carry is None:
         carry = own[0].carry_forward if before else False
     if not before and not carry:
-        every = sum(row.available * row.capital_gbp * (1 + row.optimism_bias) for row in instance.homes)
+        every = sum(row.available * row.capital_gbp * (1 + row.capital_bias()) for row in instance.homes)
         before = dict.fromkeys(calendar_of(instance).financial_years, every if total is None else total)
     years = {**before, **dict(slippage.capital_years)}
 

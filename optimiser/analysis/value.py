@@ -106,9 +106,9 @@ class Ground:
     def costs(self, futures: Ints, x: Floats) -> Floats:
         """Cost of each of some futures at first-stage values [column], deterrent included, [future]."""
         problem = self.part(futures)
-        found = recourse_at(problem, x)
+        found = recourse_at(problem.scenarios, x)
         own = [0.0 if s.first_stage_cost is None else float(s.first_stage_cost @ x) for s in problem.scenarios]
-        recourse = [float(s.recourse.cost @ y) for s, y in zip(problem.scenarios, found, strict=True)]
+        recourse = [point.objective for point in found]
         offset = [s.offset for s in problem.scenarios]
         return np.array(own) + recourse + offset + float(problem.first.cost @ x)
 
@@ -398,7 +398,8 @@ def rule_of_thumb(instance: Instance, engine: Engine, children: Floats) -> tuple
     worth = sorted((row["occupancy"], place[row["item"]]) for row in break_even(idle) if row["occupancy"] is not None)
     beds = np.zeros(len(problem.sources))
     supplies = slice(problem.supply_source, problem.spot_source)
-    beds[supplies] = np.mean([s.supply_beds @ problem.weeks for s in problem.scenarios], axis=0) / problem.weeks.sum()
+    share = np.array([s.probability for s in problem.scenarios])
+    beds[supplies] = share @ [s.supply_beds @ problem.weeks for s in problem.scenarios] / problem.weeks.sum()
     takes = np.asarray(problem.allowed.any(axis=2))  # [cohort, source]
     chosen = _extended(problem, Decisions.none(problem))
     chosen = chosen if _keeps_limits(engine, chosen) else Decisions.none(problem)
@@ -520,8 +521,8 @@ def _priced(ground: Ground, name: str, decisions: Decisions) -> Priced:
     futures = engine.problem.scenarios
     some = tuple(replace(futures[k], probability=float(p)) for k, p in zip(fresh, share, strict=True))
     problem = replace(engine.problem, scenarios=some)
-    found = recourse_at(ground.part(fresh), vector_from(engine.first, engine.problem, decisions))
-    checked = verify(problem, decisions, [engine.template.placements(problem, y) for y in found])
+    found = recourse_at(ground.part(fresh).scenarios, vector_from(engine.first, engine.problem, decisions))
+    checked = verify(problem, decisions, [engine.template.placements(problem, point.x) for point in found])
     return Priced(
         name,
         decisions,

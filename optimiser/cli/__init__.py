@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from optimiser.cli import frontier, instances, planning, simulating, valuing
+from optimiser.cli import frontier, instances, planning, simulating, tracing, valuing
 from optimiser.errors import OptimiserError
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ for command in (
     simulating.simulate,
     valuing.value,
     valuing.alternatives,
+    tracing.trace,
     instances.check,
     instances.new,
     instances.instances,

@@ -16,10 +16,12 @@ from optimiser.cli.shared import (
     Json,
     Method,
     Out,
+    ReduceFrom,
     RegistrationDelay,
     RiskWeight,
     Scenarios,
     Seed,
+    Stress,
     TimeLimit,
     asked_of,
     document_of,
@@ -37,6 +39,7 @@ from optimiser.cli.shared import (
 def plan(
     instance: InstanceArgument,
     scenarios: Scenarios = None,
+    reduce_from: ReduceFrom = None,
     seed: Seed = None,
     gap: Gap = 0.001,
     time_limit: TimeLimit = None,
@@ -49,6 +52,7 @@ def plan(
     capital_year: CapitalYear = None,
     carry_forward: CarryForward = None,
     grant_refused: GrantRefused = False,
+    stress: Stress = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -56,7 +60,7 @@ def plan(
     with no_plan_if_stopped():
         from optimiser.analysis.planning import make_plan
 
-        asked = asked_of(scenarios, seed, gap, time_limit, capital, risk_weight, method)
+        asked = asked_of(scenarios, seed, gap, time_limit, capital, risk_weight, method, reduce_from)
         found = load(instance)
         if out is not None:
             from optimiser.report.files import refuse_unless_writable
@@ -65,7 +69,7 @@ def plan(
         if start is not None:
             asked = replace(asked, start=kept_in(start), before=document_of(start))
         slipped = slippage_of(registration_delay, capital_year, carry_forward, grant_refused)
-        asked = replace(asked, cluster=cluster, keep=out is not None, slippage=slipped)
+        asked = replace(asked, cluster=cluster, keep=out is not None, slippage=slipped, stresses=tuple(stress or ()))
         with telling() as told:
             made, document = make_plan(found, asked, told)
     if out is not None:
@@ -79,19 +83,22 @@ def plan(
 def appraise(
     instance: InstanceArgument,
     scenarios: Scenarios = None,
+    reduce_from: ReduceFrom = None,
     seed: Seed = None,
     gap: Gap = 0.001,
     time_limit: TimeLimit = None,
     capital: CapitalOption = None,
     risk_weight: RiskWeight = None,
     method: Method = "auto",
+    stress: Stress = None,
     as_json: Json = False,
 ) -> None:
     """Set the named options and the optimised plan side by side on the same futures, and published figures beside ours."""
     with no_plan_if_stopped():
         from optimiser.analysis.planning import make_appraisal
 
-        asked = asked_of(scenarios, seed, gap, time_limit, capital, risk_weight, method)
+        asked = asked_of(scenarios, seed, gap, time_limit, capital, risk_weight, method, reduce_from)
+        asked = replace(asked, stresses=tuple(stress or ()))
         found = load(instance)
         with telling() as told:
             _, document = make_appraisal(found, asked, told)

@@ -28,6 +28,19 @@ InstanceArgument = Annotated[
 Scenarios = Annotated[
     int | None, typer.Option(min=1, help="Futures to plan on; the instance's own number if left out.")
 ]
+ReduceFrom = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Draw so many futures, and plan on those of them that best stand for all."),
+]
+Stress = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--stress",
+        metavar="NAME",
+        help="Test what is found under a named stress, or all; may be given again. NAME=VALUE and NAME@ITEM change it; "
+        "a name that is not known lists those that are.",
+    ),
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of the futures; the instance's own if left out.")]
 Gap = Annotated[float, typer.Option(min=0.0, max=1.0, help="Stop at this relative gap to the best possible.")]
 TimeLimit = Annotated[float | None, typer.Option(min=0.0, help="Stop the search after so many seconds.")]
@@ -70,13 +83,14 @@ def asked_of(
     capital: float | None,
     risk_weight: float | None,
     method: str,
+    reduce_from: int | None = None,
 ) -> Asked:
     """What the options ask of a plan."""
     from optimiser.analysis.planning import Asked
 
     if method not in ("auto", "extensive", "lshaped"):
         raise typer.BadParameter("auto, extensive or lshaped", param_hint="--method")
-    return Asked(scenarios, seed, gap, time_limit, capital, risk_weight, method)
+    return Asked(scenarios, seed, gap, time_limit, capital, risk_weight, method, reduce_from=reduce_from)
 
 
 def share_of(words: str, option: str = "--within") -> float:

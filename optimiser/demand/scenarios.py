@@ -7,7 +7,7 @@ on the same futures, and the first hundred of a thousand futures are the hundred
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import blake2b
 
 import numpy as np
@@ -19,6 +19,7 @@ from optimiser.instance.distributions import Distribution
 from optimiser.instance.schema import Cohort, Instance
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 UNREGISTERED = "unregistered"
@@ -47,6 +48,29 @@ class ScenarioSet:
     layer_price: Floats  # £ a week at the start, [scenario, spot, layer]
     availability: Floats  # share of limited layers on offer, [scenario, spot]
     unregistered_price: Floats  # £ a week, [scenario, period]
+
+
+def taken(futures: ScenarioSet, which: Ints, probability: Floats | None = None) -> ScenarioSet:
+    """Some of the futures, each as likely as the next where no ``probability`` [taken] says otherwise."""
+    arrays = {
+        field.name: getattr(futures, field.name)[which]
+        for field in fields(ScenarioSet)
+        if field.name not in ("names", "probability")
+    }
+    if probability is None:
+        probability = np.full(len(which), 1 / max(len(which), 1))
+    return ScenarioSet(names=tuple(futures.names[number] for number in which), probability=probability, **arrays)
+
+
+def joined(one: ScenarioSet, other: ScenarioSet) -> ScenarioSet:
+    """The futures of two sets of the same instance one after the other, each set half as likely as it was."""
+    arrays = {
+        field.name: np.concatenate([getattr(one, field.name), getattr(other, field.name)])
+        for field in fields(ScenarioSet)
+        if field.name not in ("names", "probability")
+    }
+    probability = np.concatenate([one.probability, other.probability]) / 2
+    return ScenarioSet(names=(*one.names, *other.names), probability=probability, **arrays)
 
 
 class Draws:
@@ -206,7 +230,7 @@ def _home_delays(instance: Instance, calendar: Calendar, draws: Draws) -> tuple[
         if row.fall_through_probability > 0 and not draws.median:
             uniform = draws.uniform(f"fall through {row.home}", shape[2])
             fallen[:, position] = np.floor(np.log1p(-uniform) / np.log(row.fall_through_probability))
-        lead[:, position] *= 1 + row.duration_bias
+        lead[:, position] *= 1 + row.lead_bias()
         lead[:, position] += fallen[:, position] * row.fall_through_months
     return _whole_months(lead), _whole_months(registration), fallen
 

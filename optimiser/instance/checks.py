@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from optimiser.errors import Fault
-from optimiser.finance import Calendar, month_number
+from optimiser.finance import Calendar, month_number, rate_of
 from optimiser.instance import expressions
 from optimiser.instance.draft import (
     LONGEST_HORIZON,
@@ -24,14 +24,14 @@ from optimiser.instance.draft import (
     suggestion,
 )
 from optimiser.instance.register import check_register, figure_values, mean_of, suggested_key
-from optimiser.instance.schema import Cohort, Existing, Home, Instance, Lot, Placement
+from optimiser.instance.schema import Cohort, Existing, Home, Instance, Lot, Placement, Settings
 
 SOURCES = ("homes", "lots", "existing", "spots")
 #: Results of an option that a published result may be computed from.
 METRICS = ("cost_gbp", "saving_gbp", "capital_gbp", "child_weeks_unregistered")
 #: Fewest futures that an accepted probability must leave, so that it is told from none.
 FEWEST_FUTURES = 5
-LONGEST_ASSET_LIFE = 50
+LONGEST_ASSET_LIFE = int(rate_of("longest-asset-life", "land-and-buildings").value)
 
 Check = Callable[[Draft], Iterator[Fault]]
 
@@ -69,10 +69,27 @@ def check_settings(draft: Draft) -> Iterator[Fault]:
         yield draft.setting_fault(
             "weeks_per_year", f"{settings.weeks_per_year:g}", "is neither 52 nor 365/7", "Write 52 or 365/7."
         )
-    if settings.asset_life_years > LONGEST_ASSET_LIFE:
+    if settings.asset_life_years is not None and settings.asset_life_years > LONGEST_ASSET_LIFE:
         fix = "The statutory guidance of 2024 allows no longer life."
         rule = f"is not at most {LONGEST_ASSET_LIFE}"
         yield draft.setting_fault("asset_life_years", settings.asset_life_years, rule, fix)
+    if settings.capital_treatment == "borrowing":
+        yield from _borrowing(draft, settings)
+
+
+def _borrowing(draft: Draft, settings: Settings) -> Iterator[Fault]:
+    """What a council says of its borrowing: nobody else can."""
+    assumed = rate_of("borrowing", "public-works-loan-board")
+    fixes = {
+        "borrowing_rate": "Give the rate that treasury management expects, as a share such as "
+        f"{assumed.value:g}; {assumed.low:.0%} to {assumed.high:.0%} was assumed for the Public Works Loan Board in "
+        f"{assumed.published}.",
+        "asset_life_years": f"Give the life in years over which provision is made, at most {LONGEST_ASSET_LIFE}.",
+        "repayment": "Write equal-instalments or annuity, as the council's policy on minimum revenue provision says.",
+    }
+    for name, fix in fixes.items():
+        if getattr(settings, name) is None:
+            yield draft.setting_fault(name, "", "is missing where capital_treatment is borrowing", fix)
 
 
 # names
@@ -130,6 +147,17 @@ QUANTITIES: Mapping[str, tuple[tuple[str, ...], float, float]] = {
     "failure-month": (("lots", "existing"), 0.0, math.inf),
 }
 
+#: Tables that the item of an effect of stresses.csv stands in, and the least and the most of its value.
+EFFECTS: Mapping[str, tuple[tuple[str, ...], float, float]] = {
+    "arrivals-factor": (("cohorts",), 0.0, 100.0),
+    "arrivals-per-month": (("cohorts",), 0.0, math.inf),
+    "registration-months": (("homes",), 0.0, 120.0),
+    "price-growth": (("spots",), -0.5, 1.0),
+    "unregistered-growth": ((), -0.5, 1.0),
+    "provider-failure": (("lots", "existing"), 1.0, math.inf),
+    "home-empty": (("homes",), 1.0, 120.0),
+}
+
 
 def check_references(draft: Draft) -> Iterator[Fault]:
     """Names of rows of other tables exist, also where another cell of the row is faulty."""
@@ -145,6 +173,10 @@ def check_references(draft: Draft) -> Iterator[Fault]:
         targets = QUANTITIES.get(row.cells.get("quantity", ""), ((), 0, 0))[0]
         if targets and "item" in row.cells:
             yield from _reference(draft, "scenarios", row, "item", row.cells["item"], targets)
+    for row in draft.written("stresses"):
+        targets = EFFECTS.get(row.cells.get("effect", ""), ((), 0, 0))[0]
+        if targets and "item" in row.cells:
+            yield from _reference(draft, "stresses", row, "item", row.cells["item"], targets)
 
 
 def _reference(
@@ -616,6 +648,24 @@ def check_income(draft: Draft) -> Iterator[Fault]:
         yield from _financial_year(draft, "income", row, line.year)
 
 
+def check_budget(draft: Draft) -> Iterator[Fault]:
+    """The budget covers financial years of the horizon; a base budget, where there is one, every one of them."""
+    rows = list(draft.rows("budget"))
+    for row, line in rows:
+        yield from _financial_year(draft, "budget", row, line.year)
+    based = {line.year for _, line in rows if line.base_gbp is not None}
+    if not based or draft.calendar is None or not draft.complete("budget"):
+        return
+    fix = "Give the base budget of every financial year of the horizon, or of none."
+    for row, line in rows:
+        if line.base_gbp is None:
+            yield draft.fault("budget", row, "base_gbp", "", "is missing where other years have it", fix)
+    missing = [year for year in draft.calendar.financial_years if year not in {line.year for _, line in rows}]
+    if missing:
+        rule = f"and other years have a base budget, but {', '.join(missing)} has no row"
+        yield draft.fault("budget", rows[-1][0], "year", rows[-1][1].year, rule, fix)
+
+
 def _financial_year(draft: Draft, table: str, row: DraftRow, year: str) -> Iterator[Fault]:
     start = int(year[:4])
     following = f"{start}/{(start + 1) % 100:02d}"
@@ -809,6 +859,34 @@ def _future(draft: Draft, row: DraftRow, future: Any) -> Iterator[Fault]:
         yield draft.fault("scenarios", row, "value", row.cells["value"], f"is not {limits}", fix)
 
 
+def check_stresses(draft: Draft) -> Iterator[Fault]:
+    """Each stress has a name of its own, and each effect an item and a value that it can be laid on with."""
+    counted = {row.cohort for _, row in draft.rows("census")}
+    for row, stress in draft.rows("stresses"):
+        targets, least, most = EFFECTS[stress.effect]
+        if stress.stress == "all":
+            fix = "It asks for every stress; choose another name."
+            yield draft.fault("stresses", row, "stress", stress.stress, "is no name for a stress", fix)
+        if not targets and stress.item is not None:
+            rule = f"has no meaning for {stress.effect}"
+            yield draft.fault("stresses", row, "item", stress.item, rule, "Clear the cell.")
+        if stress.effect == "arrivals-per-month":
+            if stress.item is None:
+                yield draft.fault("stresses", row, "item", "", "is missing", "Name the cohort that arrives.")
+            elif stress.item in counted:
+                fix = "Use arrivals-factor, which multiplies the census."
+                yield draft.fault("stresses", row, "item", stress.item, "is counted in census.csv", fix)
+        if stress.start is not None and stress.effect != "provider-failure":
+            rule = f"has no meaning for {stress.effect}"
+            yield draft.fault("stresses", row, "start", stress.start, rule, "Clear the cell.")
+        elif stress.start is not None:
+            yield from _inside(draft, "stresses", row, "start", stress.start)
+        if not least <= stress.value <= most:
+            limits = f"at least {least:g}" + ("" if most == math.inf else f" and at most {most:g}")
+            fix = f"A value of {stress.effect} is {limits}."
+            yield draft.fault("stresses", row, "value", row.cells["value"], f"is not {limits}", fix)
+
+
 # published results
 
 
@@ -887,11 +965,13 @@ CHECKS: tuple[Check, ...] = (
     check_tolerances,
     check_capital,
     check_income,
+    check_budget,
     check_groups,
     check_reviews,
     check_options,
     check_decisions,
     check_scenarios,
+    check_stresses,
     check_published,
     check_register,
 )

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from optimiser.finance.rates import rate_of
 from optimiser.instance.distributions import Distribution
 
 
@@ -130,9 +131,16 @@ class Settings(Row):
     capital_treatment: Literal["outlay", "borrowing"] = Field(
         default="outlay", description="outlay or borrowing: the budget view of the same capital, never a second cost."
     )
-    borrowing_rate: Rate = Field(default=0.0, description="Interest on borrowing, share a year, for the budget view.")
-    asset_life_years: Positive = Field(
-        default=40, description="Life over which borrowing is repaid, years, at most 50."
+    borrowing_rate: Rate | None = Field(
+        default=None,
+        description="Interest on borrowing, share a year, for the budget view; needed where it is borrowed.",
+    )
+    asset_life_years: Positive | None = Field(
+        default=None, description="Life over which provision is made, years, at most 50; needed where it is borrowed."
+    )
+    repayment: Literal["equal-instalments", "annuity"] | None = Field(
+        default=None,
+        description="How minimum revenue provision is made: equal-instalments or annuity; needed where it is borrowed.",
     )
     registrations_limit: Count | None = Field(
         default=None, description="Homes that can be between start and registration at once; blank for no limit."
@@ -234,8 +242,17 @@ class Home(Row):
         default=ONE, description="What is paid, as a multiple of the planning price."
     )
     grant_gbp: Pounds = Field(default=0.0, description="Capital grant for one home, £, at most its capital.")
-    optimism_bias: Rate = Field(default=0.0, description="Optimism bias added to capital, share.")
-    duration_bias: Rate = Field(default=0.0, description="Optimism bias added to the lead time, share.")
+    building_works: Literal["standard-building", "non-standard-building"] | None = Field(
+        default=None,
+        description="Works for which a blank optimism_bias and duration_bias are the Green Book's upper bounds: "
+        "standard-building or non-standard-building; blank for none.",
+    )
+    optimism_bias: Rate | None = Field(
+        default=None, description="Optimism bias added to capital, share; blank for that of building_works, or none."
+    )
+    duration_bias: Rate | None = Field(
+        default=None, description="Optimism bias added to the lead time, share; blank likewise."
+    )
     residual_share: Share = Field(
         default=0.0, description="Part of the capital, without optimism bias, left at the horizon."
     )
@@ -271,6 +288,20 @@ class Home(Row):
         default=0, description="Idle beds that can be sold to others at a time, in all such homes."
     )
     sold_gbp_per_week: Pounds = Field(default=0.0, description="Price of an idle bed sold, £ a week.")
+
+    # methods and not properties: this class has a column of that name
+    def capital_bias(self) -> float:
+        """Optimism bias on capital, share: the row's own, else the Green Book's upper bound for its works, else none."""
+        return self._bias(self.optimism_bias, "capital-bias")
+
+    def lead_bias(self) -> float:
+        """Optimism bias on the lead time, share, likewise."""
+        return self._bias(self.duration_bias, "duration-bias")
+
+    def _bias(self, own: float | None, rate: str) -> float:
+        if own is not None:
+            return own
+        return 0.0 if self.building_works is None else rate_of(rate, self.building_works).value
 
 
 class Existing(Row):
@@ -427,6 +458,18 @@ class Capital(Row):
     carry_forward: YesOrNo = Field(default=True, description="yes where what a year leaves may be used in later years.")
 
 
+class BudgetRow(Row):
+    year: str = Field(pattern=r"^\d{4}/\d{2}$", description="A financial year such as 2025/26.")
+    base_gbp: Pounds | None = Field(
+        default=None,
+        description="Base budget of the year for these placements, £; every year or none, blank for what doing nothing costs "
+        "in the first.",
+    )
+    saving_gbp: Pounds = Field(
+        default=0.0, description="Saving of the year that the agreed budget counts on already, £."
+    )
+
+
 class GroupRow(Row):
     group: Name = Field(description="Name of the group.")
     members: Names = Field(description="Home types, or lots, separated by spaces.")
@@ -492,6 +535,30 @@ class ScenarioRow(Row):
     )
     month: Month | None = Field(default=None, description="Month, for arrivals; blank for every month.")
     value: Annotated[float, Field(allow_inf_nan=False)] = Field(description="The value.")
+
+
+class StressRow(Row):
+    stress: Name = Field(description="Name of the stress; rows of one name are laid on together.")
+    title: str = Field(min_length=1, description="What it is, in words; the same in every row of the stress.")
+    effect: Literal[
+        "arrivals-factor",
+        "arrivals-per-month",
+        "registration-months",
+        "price-growth",
+        "unregistered-growth",
+        "provider-failure",
+        "home-empty",
+    ] = Field(description="What is laid on: arrivals-factor, arrivals-per-month, registration-months, price-growth …")
+    item: Name | None = Field(
+        default=None,
+        description="Cohort, home, spot market, lot or existing supply; blank for all, or the largest contract.",
+    )
+    value: Annotated[float, Field(allow_inf_nan=False), Figure()] = Field(
+        description="A factor, children a month, months, or a share a year, as the effect asks."
+    )
+    start: Month | None = Field(
+        default=None, description="First month of a provider's failure; blank for the 25th month, or halfway if sooner."
+    )
 
 
 class FigureRow(Row):
@@ -561,12 +628,14 @@ TABLES: dict[str, tuple[type[Row], tuple[str, ...], bool]] = {
     "local": (Local, ("limit",), False),
     "tolerances": (Tolerance, ("limit",), False),
     "capital": (Capital, ("envelope", "year"), False),
+    "budget": (BudgetRow, ("year",), False),
     "groups": (GroupRow, ("group",), False),
     "reviews": (Review, ("month",), False),
     "income": (Income, ("authority", "year"), False),
     "options": (Option, ("option",), False),
     "decisions": (Decision, ("option", "action", "item", "month", "number"), False),
     "scenarios": (ScenarioRow, ("scenario", "quantity", "item", "month"), False),
+    "stresses": (StressRow, ("stress", "effect", "item"), False),
     "figures": (FigureRow, ("figure",), False),
     "published": (Published, ("result",), False),
     "evidence": (Evidence, ("figures",), True),
@@ -596,12 +665,14 @@ class Instance(BaseModel):
     local: tuple[Local, ...] = ()
     tolerances: tuple[Tolerance, ...] = ()
     capital: tuple[Capital, ...] = ()
+    budget: tuple[BudgetRow, ...] = ()
     groups: tuple[GroupRow, ...] = ()
     reviews: tuple[Review, ...] = ()
     income: tuple[Income, ...] = ()
     options: tuple[Option, ...] = ()
     decisions: tuple[Decision, ...] = ()
     scenarios: tuple[ScenarioRow, ...] = ()
+    stresses: tuple[StressRow, ...] = ()
     figures: tuple[FigureRow, ...] = ()
     published: tuple[Published, ...] = ()
     evidence: tuple[Evidence, ...] = ()

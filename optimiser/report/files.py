@@ -7,12 +7,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.decisions import Decisions, Placements
 from models.problem import COST_TERMS
+from optimiser.analysis.appraisal import OPTIMISED
 from optimiser.errors import Fault, InstanceError
 from optimiser.plan import Plan
 
@@ -27,10 +31,23 @@ SIMULATION = "simulation.json"
 FRONTIER = "frontier.json"
 SENSITIVITY = "sensitivity.json"
 KEPT = "kept.npz"
+#: Where children live in every future, under the plan and the options beside it: what its figures are traced from.
+PLACEMENTS = "placements.npz"
 #: Copy of the instance that a run was made on, so that it can be read again whatever becomes of the original.
 INSTANCE = "instance"
 #: Tables of the document that are written as CSV.
-TABLES = ("decisions", "quarters", "years", "capital", "voids", "break_even", "limits", "beyond_horizon")
+TABLES = (
+    "decisions",
+    "quarters",
+    "years",
+    "mtfp",
+    "capital",
+    "financing",
+    "voids",
+    "break_even",
+    "limits",
+    "beyond_horizon",
+)
 
 
 def refuse_unless_writable(folder: Path) -> None:
@@ -226,10 +243,81 @@ def _write_everything(plan: Plan, document: Row, folder: Path) -> None:
         write_table(document[name], folder / f"{name}.csv")
     write_table(document["evidence"]["register"], folder / "evidence.csv")
     write_table(plan.terms_table(), folder / "costs.csv")
+    write_table(stress_table(document["stresses"]), folder / "stresses.csv")
     _write_futures(plan, folder)
+    write_placements({OPTIMISED: plan, **plan.beside}, folder / PLACEMENTS)
     if plan.kept is not None:
         (folder / KEPT).write_bytes(plan.kept.to_bytes())
     (folder / DOCUMENT).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_placements(plans: Mapping[str, Plan], path: Path) -> None:
+    """Decisions and placements of plans on the same futures, as arrays ``plan/part/field``."""
+    import numpy as np
+
+    # one array at a time, so that thousands of futures are not held twice
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+
+        def write(name: str, array: np.ndarray) -> None:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+        for name, plan in plans.items():
+            for each in fields(plan.decisions):
+                write(f"{name}/decisions/{each.name}", getattr(plan.decisions, each.name))
+            for each in fields(Placements):
+                stacked = [getattr(placed, each.name) for placed in plan.solution.placements]
+                write(f"{name}/placements/{each.name}", np.array(stacked))
+
+
+def read_placements(folder: Path) -> dict[str, tuple[Decisions, tuple[Placements, ...]]]:
+    """Decisions and placements that a run was written with, by plan.
+
+    Raises
+    ------
+    InstanceError
+        If the run holds none, as runs of earlier versions do, or they cannot be read.
+    """
+    import numpy as np
+
+    file = folder / PLACEMENTS
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            held = {name: arrays[name] for name in arrays.files}
+        names = dict.fromkeys(name.partition("/")[0] for name in held)
+        return {
+            name: (
+                Decisions(**{each.name: held[f"{name}/decisions/{each.name}"] for each in fields(Decisions)}),
+                tuple(
+                    Placements(*of_future)
+                    for of_future in zip(
+                        *(held[f"{name}/placements/{each.name}"] for each in fields(Placements)), strict=True
+                    )
+                ),
+            )
+            for name in names
+        }
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        fix = "Plan again with --out."
+        fault = Fault(str(file), None, "", "", "holds no placements that can be read", fix)
+        raise InstanceError([fault], "the run") from None
+
+
+def stress_table(stresses: list[Row]) -> list[Row]:
+    """One row for each plan under each stress."""
+    found = []
+    for row in stresses:
+        best = row["best"] or {}
+        for plan in row["plans"]:
+            flat = {name: value for name, value in plan.items() if name not in ("regret", "broken")}
+            ends = {name: (plan["regret"] or {}).get(name) for name in ("at_least_gbp", "at_most_gbp")}
+            found.append(
+                {"stress": row["stress"], "words": row["words"], **flat}
+                | {f"regret_{name}": value for name, value in ends.items()}
+                | {f"best_{name}": best.get(name) for name in ("objective_gbp", "bound_gbp", "expected_cost_gbp")}
+                | {"decision_changes": row["decision_changes"]}
+            )
+    return found
 
 
 def write_table(rows: list[Row], path: Path) -> None:

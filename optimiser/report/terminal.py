@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optimiser.finance import month_number
+from optimiser.report.budgeted import budget_lines
 
 Row = dict[str, Any]
 
@@ -87,6 +88,16 @@ def show_plan(document: Row, console: Console) -> None:
     for part in (_decision, _children, _money, _limits, _quality):
         console.print()
         console.print(part(document), highlight=False)
+    show_stresses(document, console)
+
+
+def show_stresses(document: Row, console: Console) -> None:
+    """What was tested under stresses, where anything was."""
+    if document["stresses"] or document["stresses_left_out"]:
+        from optimiser.report.stressed import stress_parts
+
+        console.print()
+        console.print(stress_parts(document), highlight=False)
 
 
 def _heading(words: str) -> Text:
@@ -331,6 +342,7 @@ def _money(document: Row) -> Group:
             if row["occupancy"] is not None
         ]
         lines.append("Break-even occupancy against spot: " + "; ".join(parts) + ".")
+    lines += budget_lines(document, step, pounds, table_of)
     return Group(*(line for line in lines if line))
 
 
@@ -413,6 +425,8 @@ def _quality(document: Row) -> Group:
         f"{document['timings']['total_seconds']:.0f} s. As at {month(document['instance']['as_at'])}. "
         "Accepted by an independent recomputation.",
     ]
+    if document["reduction"] is not None:
+        lines.append(reduction_words(document["reduction"], document["rounding_gbp"]))
     fresh = document["out_of_sample"]
     if fresh is not None:
         step = document["rounding_gbp"]
@@ -428,6 +442,16 @@ def _quality(document: Row) -> Group:
     if document["warnings"]:
         lines += [Text(f"Note: {warning}", style="yellow") for warning in document["warnings"]]
     return Group(*lines)
+
+
+def reduction_words(found: Row, step: float) -> str:
+    """The sample that the futures stand for, and how much of what tells futures apart is lost."""
+    left = found["distance_lost_gbp"] / found["distance_lost_by_one_gbp"] if found["distance_lost_by_one_gbp"] else 0.0
+    return (
+        f"The {found['kept']:,} futures stand for {found['drawn']:,} drawn, each for those nearest to it, and weigh as much as "
+        f"{found['as_many_equal_futures']:,.0f} equal ones. A future is {pounds(found['distance_lost_gbp'], step)} from "
+        f"the one that stands for it (the distance lost, {share(left)} of what one future alone would lose)."
+    )
 
 
 def simulated_words(found: Row, step: float) -> str:
@@ -519,10 +543,13 @@ def show_appraisal(document: Row, console: Console) -> None:
                 f"* {row['title']} does not keep: {row['broken'][0]}" + _and_more(row["broken"]), highlight=False
             )
     _show_simulated(document, console, step)
+    show_stresses(document, console)
     _show_years(document, console, step)
     _show_budget(document, console, step)
     _show_published(document, console)
     console.print()
+    if document["reduction"] is not None:
+        console.print(reduction_words(document["reduction"], step), highlight=False)
     console.print(
         f"{document['futures']} futures, seed {document['seed']}; optimised plan: {gap_words(document)}. "
         "Every option accepted or its broken limits named by an independent recomputation.",

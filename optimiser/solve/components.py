@@ -42,7 +42,7 @@ def components_of(problem: TwoStageProblem) -> tuple[Component, ...]:
     """The parts of a problem that share neither row nor column; the problem itself where it is of one piece."""
     rows = np.arange(problem.scenarios[0].recourse.matrix.shape[0])
     whole = (Component(np.arange(len(problem.first.cost)), problem, rows),)
-    if problem.tail_counts or _of_one_piece(problem):
+    if problem.tail_counts:
         return whole
     group, own = _groups(problem)
     with_children = np.unique(np.concatenate(list({id(groups): groups for groups in own}.values())))
@@ -60,56 +60,40 @@ def components_of(problem: TwoStageProblem) -> tuple[Component, ...]:
     )
 
 
-def _of_one_piece(problem: TwoStageProblem) -> bool:
-    """Whether one future alone ties all first-stage columns together, so that the others need not be looked at."""
-    first, scenario = problem.first.matrix, problem.scenarios[0]
-    size = first.shape[1]
-    held = sparse.block_array([[first, None], [scenario.technology, scenario.recourse.matrix]], format="csr")
-    label = _joined([held])[:size]
-    return bool((label == label[:1]).all())
-
-
 def _groups(problem: TwoStageProblem) -> tuple[Ints, list[Ints]]:
     """Which group a column belongs to: first-stage columns, and each future's own, -1 for those no decision touches.
 
-    Futures whose matrices share their index arrays are looked at once, and share what is found.
+    What a recourse matrix joins is looked for once where futures share its index arrays; groups that are the same are
+    shared between futures.
     """
-    first = len(problem.first.cost)
-    seen: dict[tuple[int, ...], Ints] = {}
-    labels = []
-    joined = [_joined([problem.first.matrix])]
+    first, size = problem.first.matrix, problem.first.matrix.shape[1]
+    seen: dict[tuple[int, int], tuple[Ints, Ints]] = {}
+    columns, labels, blocks, known = [first.indices], [_rows(first)], [], first.shape[0]
     for scenario in problem.scenarios:
-        matrices = [scenario.technology, scenario.recourse.matrix]
-        # by where the numbers lie: scipy hands out views of one array
-        key = tuple(
-            array.ctypes.data for matrix in matrices for array in (matrix.indptr, matrix.indices, matrix.indices[-1:])
-        )
+        recourse, technology = scenario.recourse.matrix, scenario.technology
+        key = id(recourse.indptr), id(recourse.indices)
         if key not in seen:
-            seen[key] = _joined(matrices)
-            joined.append(seen[key][:first])
-        labels.append(seen[key])
-    # a first-stage column belongs with every other that bears the same label anywhere
-    column = np.tile(np.arange(first), len(joined))
-    offsets = np.cumsum([0, *(int(own.max(initial=0)) + 1 for own in joined)])
-    label = np.concatenate([own + offset for own, offset in zip(joined, offsets, strict=False)])
-    group = _connected(column, label, first, int(offsets[-1]))[:first]
-    found: dict[int, Ints] = {}
-    for own in labels:
-        if id(own) not in found:
-            group_of = np.full(int(own.max(initial=0)) + 1, -1, dtype=np.int64)
-            group_of[own[:first]] = group
-            found[id(own)] = group_of[own[first:]]
-    return group, [found[id(own)] for own in labels]
+            label = _connected(recourse.indices, _rows(recourse), recourse.shape[1], recourse.shape[0])
+            seen[key] = label[: recourse.shape[1]], label[recourse.shape[1] :]
+        columns.append(technology.indices)
+        labels.append(seen[key][1][_rows(technology)] + known)
+        blocks.append((key, known))
+        known += sum(recourse.shape)
+    label = _connected(np.concatenate(columns), np.concatenate(labels), size, known)
+    group_of = np.full(int(label.max()) + 1, -1, dtype=np.int64)
+    held, group = np.unique(label[:size], return_inverse=True)
+    group_of[held] = np.arange(len(held))
+    found: dict[bytes, Ints] = {}
+    own = []
+    for key, start in blocks:
+        groups = group_of[label[size + start + seen[key][0]]]
+        own.append(found.setdefault(groups.tobytes(), groups))
+    return group, own
 
 
-def _joined(matrices: Sequence[sparse.csr_matrix]) -> Ints:
-    """Connected component of every column of matrices side by side, by common rows."""
-    rows, columns, width = [], [], 0
-    for matrix in matrices:
-        rows.append(np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)))
-        columns.append(matrix.indices + width)
-        width += matrix.shape[1]
-    return _connected(np.concatenate(columns), np.concatenate(rows), width, matrices[0].shape[0])[:width]
+def _rows(matrix: sparse.csr_matrix) -> Ints:
+    """The row of every entry."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
 
 
 def _connected(one: Ints, other: Ints, ones: int, others: int) -> Ints:
@@ -157,9 +141,8 @@ def _rows_of(matrix: sparse.csr_matrix, columns: Ints, with_empty: bool) -> Ints
     """Rows in which any of the columns has an entry; and rows without any entry."""
     wanted = np.zeros(matrix.shape[1], dtype=bool)
     wanted[columns] = True
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     found = np.zeros(matrix.shape[0], dtype=bool)
-    found[row[wanted[matrix.indices]]] = True
+    found[_rows(matrix)[wanted[matrix.indices]]] = True
     if with_empty:
         found |= np.diff(matrix.indptr) == 0
     return np.flatnonzero(found)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,20 +29,16 @@ from optimiser.solve.compile import (
     same_but_for_futures,
     vector_from,
 )
-from optimiser.solve.components import components_of, solve_apart
+from optimiser.solve.components import Component, components_of, solve_apart
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.highs import Basis, Program, Warm, check_version
+from optimiser.solve.highs import Point, check_version
 from optimiser.solve.kept import Kept, TakenUp, keep, take_up
-from optimiser.solve.lshaped import solve_lshaped
-from optimiser.solve.twostage import Cuts, Round, Scenario, Settings, TwoStageProblem, TwoStageSolution
+from optimiser.solve.lshaped import recourse_at, solve_lshaped
+from optimiser.solve.twostage import Cuts, Round, Settings, TwoStageProblem, TwoStageSolution
 
 Floats = NDArray[np.float64]
 Bounds = dict[tuple[str, object], tuple[float, float]]
-#: Where the last solve of every future ended, [future].
-Bases = tuple[Basis | None, ...]
 
-#: Futures placed one after the other from each other's bases. Fixed, so that the same bytes come out on any machine.
-CHUNK = 25
 WORKERS = 2
 #: Child-weeks that no future can have.
 AMPLE = 1e6
@@ -77,8 +73,7 @@ class Engine:
         self._kept: tuple[Cuts | None, ...] | None = None
         self._best: Floats | None = None
         self._start: Floats | None = None
-        self._nearby: Bases | None = None
-        self._ended: Bases | None = None
+        self._components: tuple[Component, ...] | None = None
 
     def search(
         self,
@@ -101,7 +96,7 @@ class Engine:
             ``auto``, ``extensive`` or ``lshaped``.
         """
         began = time.perf_counter()
-        parts = components_of(self._within(bounds or {}))
+        parts = components_of(self._within(bounds)) if bounds else self._parts()
         point = self._start if start is None else vector_from(self.first, self.problem, start)
         if method == "auto":
             method = "extensive" if len(self.problem.scenarios) <= FEW_FUTURES else "lshaped"
@@ -124,9 +119,13 @@ class Engine:
         if found.x is None:
             return found
         decisions = with_managers_needed(self.problem, decisions_from(self.first, self.problem, found.x))
+        placed = self._placed(decisions, found.x)
+        if not bounds and len(parts) == 1 and learned[0] is not None:
+            # the next search starts best from where the plan itself ended
+            self._kept = (replace(learned[0], bases=tuple(point.basis for point in placed)),)
         return Found(
             decisions,
-            self._placed(decisions, found.x),
+            self._placements(placed),
             found.bound,
             found.status,
             time.perf_counter() - began,
@@ -153,7 +152,7 @@ class Engine:
                 return replace(found, decisions=decisions, status="placed")
             for name in BUDGETS:
                 x[list(self.first.columns[name].values())] = 1.0 if name == "any_unregistered" else AMPLE
-        placements = self._placed(decisions, x)
+        placements = self._placements(self._placed(decisions, x))
         return Found(decisions, placements, -np.inf, "placed", time.perf_counter() - began, "placement")
 
     def under(self, problem: Problem) -> Engine:
@@ -164,8 +163,7 @@ class Engine:
         """
         other = Engine.__new__(Engine)
         other.problem, other.template, other.executor = problem, self.template, self.executor
-        other._kept, other._best, other._start = self._kept, None, None
-        other._nearby = other._ended = self._ended
+        other._kept, other._best, other._start, other._components = self._kept, None, None, None
         other.first = compile_first_stage(problem)
         other.two_stage = replace(self.two_stage, first=other.first.stage, cvar_limit=problem.cvar_limit)
         return other
@@ -174,16 +172,22 @@ class Engine:
         """What the last search within all limits learned, for another run; None where it learned nothing to keep."""
         if self._kept is None or self._best is None or all(cuts is None for cuts in self._kept):
             return None
-        parts = components_of(self.two_stage)
-        return keep(self.first, self.template, self.two_stage.scenarios, parts, self._kept, self._best)
+        return keep(self.first, self.template, self.two_stage.scenarios, self._parts(), self._kept, self._best)
 
     def take_up(self, kept: Kept) -> TakenUp:
         """Start the next search from what another run has kept, as far as it still holds."""
-        parts = components_of(self.two_stage)
-        self._kept, self._start, taken = take_up(kept, self.first, self.template, self.two_stage.scenarios, parts)
+        self._kept, self._start, taken = take_up(
+            kept, self.first, self.template, self.two_stage.scenarios, self._parts()
+        )
         return taken
 
     # inner workings
+
+    def _parts(self) -> tuple[Component, ...]:
+        """The parts of the problem within its own limits."""
+        if self._components is None:
+            self._components = components_of(self.two_stage)
+        return self._components
 
     def _within(self, bounds: Bounds) -> TwoStageProblem:
         if not bounds:
@@ -196,60 +200,18 @@ class Engine:
                 lower[column], upper[column] = least, most
         return replace(self.two_stage, first=replace(first, lower=lower, upper=upper))
 
-    def _placed(self, decisions: Decisions, x: Floats) -> tuple[Placements, ...]:
-        """Placements of every future, each solved by itself under exactly these whole-number decisions."""
+    def _placed(self, decisions: Decisions, x: Floats) -> tuple[Point, ...]:
+        """Placement problem of every future, solved by itself under exactly these whole-number decisions."""
         whole, given = vector_from(self.first, self.problem, decisions), x.copy()
         for name in DECISIONS:
             columns = list(self.first.columns[name].values())
             given[columns] = whole[columns]
-        placed, self._ended = _placed(self.problem, self.template, self.two_stage.scenarios, given, self._nearby)
-        return placed
+        # a search keeps bases by part: they serve the whole where it is of one piece
+        cuts = self._kept[0] if self._kept is not None and len(self._kept) == 1 else None
+        return recourse_at(self.two_stage.scenarios, given, bases=() if cuts is None else cuts.bases)
 
-
-def _placed(
-    problem: Problem,
-    template: Template,
-    scenarios: Sequence[Scenario],
-    x: Floats,
-    nearby: Bases | None = None,
-) -> tuple[tuple[Placements, ...], Bases]:
-    """Placements of every future at first-stage values [column], and where each solve ended.
-
-    With ``nearby`` each begins where its own solve under like decisions ended, which takes a quarter of the time; else
-    where the one before it ended.
-    """
-
-    def place(chunk: range) -> list[tuple[Placements, Basis | None]]:
-        warm = Warm()
-        solved: list[tuple[Placements, Basis | None]] = []
-        for number in chunk:
-            basis = nearby[number] if nearby is not None else solved[-1][1] if solved else None
-            point = warm.solve(_given(scenarios[number], x), basis)
-            if point.status != "optimal":
-                name = problem.scenarios[number].name
-                raise SolverError(f"{name}: no placement of children found under the decisions ({point.status})")
-            solved.append((template.placements(problem, point.x), point.basis))
-        return solved
-
-    chunks = [range(start, min(start + CHUNK, len(scenarios))) for start in range(0, len(scenarios), CHUNK)]
-    with ThreadPoolExecutor(WORKERS) as pool:
-        found = [each for solved in pool.map(place, chunks) for each in solved]
-    return tuple(placements for placements, _ in found), tuple(basis for _, basis in found)
-
-
-def _given(scenario: Scenario, x: Floats) -> Program:
-    """The placement problem of one future at first-stage values [column]."""
-    stage, taken = scenario.recourse, scenario.technology @ x
-    return Program(
-        cost=stage.cost,
-        offset=0.0,
-        matrix=stage.matrix,
-        row_lower=stage.row_lower - taken,
-        row_upper=stage.row_upper - taken,
-        lower=stage.lower,
-        upper=stage.upper,
-        integer=stage.integer,
-    )
+    def _placements(self, found: Iterable[Point]) -> tuple[Placements, ...]:
+        return tuple(self.template.placements(self.problem, point.x) for point in found)
 
 
 def _extensive(
@@ -291,7 +253,8 @@ class Placing:
             template = compile_template(problem, compile_first_stage(problem), like)
             self._templates = [template, *(known for known in self._templates if known is not like)]
         scenarios = [template.write(problem, number) for number in range(len(problem.scenarios))]
-        return _placed(problem, template, scenarios, vector_from(template.first, problem, decisions))[0]
+        found = recourse_at(scenarios, vector_from(template.first, problem, decisions))
+        return tuple(template.placements(problem, point.x) for point in found)
 
 
 @contextmanager

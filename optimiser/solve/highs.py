@@ -101,6 +101,7 @@ def solve(
     check_version()
     began = time.perf_counter()
     highs = _load(program, gap=gap, time_limit=time_limit, presolve=True)
+    highs.setOptionValue("mip_allow_restart", heuristics)
     for name in () if heuristics else ("rins", "rens", "root_reduced_cost"):
         highs.setOptionValue(f"mip_heuristic_run_{name}", False)
     if np.isfinite(cutoff):

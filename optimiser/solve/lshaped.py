@@ -43,6 +43,8 @@ from optimiser.solve.twostage import (
 #: Scenarios solved one after the other in one thread, each from the basis of the one before it. A constant: what is
 #: found does not depend on the number of threads.
 CHUNK = 8
+#: The same where nothing but the best recourse is asked for, without bases to start from.
+CHAIN = 25
 #: Share of the master's point in the point at which cuts are made; the rest is the best point so far.
 OUTWARD = 0.3
 #: Wrong signs of reduced costs up to this much, relative to costs, are rounding errors and paid for in the cut.
@@ -755,7 +757,7 @@ class Search:
     def recall(self, start: Floats | None) -> Relaxed | None:
         """The linear relaxation by the cuts there are; None where they, or bounds of columns, leave it unbounded.
 
-        The best point remembered, by the cuts, says what a plan should cost at most.
+        The best point remembered, by the cuts, is evaluated: nothing that costs more is looked for.
         """
         first = self.first
         if start is not None:
@@ -772,9 +774,9 @@ class Search:
             return None
         x, bound = found.x[: self.columns], found.objective * self.unit
         self.raise_bound(bound)
-        costs = [self.modelled(point) for point in self.remembered if self.allowed(point)]
-        if costs:
-            self.expected = min(costs) + 0.5 * self.settings.gap * abs(min(costs))
+        known = [point for point in self.remembered if self.allowed(point)]
+        if known:
+            self.evaluate(min(known, key=self.modelled))
         return Relaxed(x, x, np.inf, bound)
 
     def rescaled(self, cost: float) -> bool:
@@ -887,7 +889,7 @@ class Search:
     def improve(self, relaxed: Relaxed) -> None:
         """Find whole-number points and prove the best of them."""
         model = Clustered(self, self.clusters(CLUSTERS, [relaxed.x, relaxed.centre]))
-        for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x]), *self.remembered):
+        for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x])):
             model.cut_at(point)
         model.close()
         polished, settled = np.inf, set()
@@ -909,17 +911,24 @@ class Search:
             if point.tobytes() in settled:
                 # no cut can tell more: what is left between the bounds is a rounding error
                 break
-            if not self.explore(model, point, relaxed.centre):
+            if not self.explore(model, point, relaxed.centre, found.x):
                 settled.add(point.tobytes())
 
-    def explore(self, model: Clustered, point: Floats, centre: Floats) -> bool:
-        """Add cuts that say what a point costs, or that it hardly betters the incumbent; whether any was new."""
+    def explore(self, model: Clustered, point: Floats, centre: Floats, solution: Floats) -> bool:
+        """Add cuts that say what a point costs, or that it hardly betters the incumbent; whether any was new.
+
+        ``solution`` is the master's, of which the point is part.
+        """
         worth = self.cutoff(WORTH)
-        added = model.cut_at(point)
-        if added and self.modelled(point) >= worth:
-            return True
-        if not self.remembered:
-            # points of another search have said already what lies around
+        if self.remembered:
+            # cuts of another search say already what lies around, and may know a better point yet
+            added = model.cut_at(point, solution)
+            if added:
+                return True
+        else:
+            added = model.cut_at(point)
+            if added and self.modelled(point) >= worth:
+                return True
             inward = point + INWARD * (centre - point)
             self.evaluate(inward)
             added |= model.cut_at(inward)
@@ -927,7 +936,7 @@ class Search:
             self.evaluate(point)
         elif self.modelled(point) < worth:
             self.evaluate(point, worth)
-        return model.cut_at(point) or added
+        return model.cut_at(point, solution) or added
 
     def cutoff(self, share: float) -> float:
         """Cost below which a point improves on the incumbent by more than a share of the gap."""
@@ -955,7 +964,7 @@ class Search:
             found = model.solve(self.cutoff(WORTH), near=self.x)
             if found.status == "stopped":
                 raise Stopped
-            if found.x is None or not self.explore(model, self.whole(found.x[: self.columns]), centre):
+            if found.x is None or not self.explore(model, self.whole(found.x[: self.columns]), centre, found.x):
                 return
 
 
@@ -1294,8 +1303,18 @@ def _run(search: Search, start: Floats | None, cuts: Cuts | None) -> str:
     return "optimal" if search.done else "stopped"
 
 
-def recourse_at(problem: TwoStageProblem, x: Floats, executor: Executor | None = None) -> tuple[Floats, ...]:
-    """Best recourse of every scenario at a feasible first-stage point: one array per scenario, [recourse column].
+def recourse_at(
+    scenarios: Sequence[Scenario],
+    x: Floats,
+    *,
+    bases: Sequence[Basis | None] = (),
+    executor: Executor | None = None,
+) -> tuple[Point, ...]:
+    """Best recourse of every scenario at a feasible first-stage point, and where its solve ended: one per scenario.
+
+    Parameters
+    ----------
+    bases : [scenario], from which to start; the scenario before it serves where there is none
 
     Raises
     ------
@@ -1303,15 +1322,22 @@ def recourse_at(problem: TwoStageProblem, x: Floats, executor: Executor | None =
         If a scenario has none.
     """
     with ThreadPoolExecutor(2) if executor is None else nullcontext(executor) as pool:
-        chunks = [problem.scenarios[i : i + CHUNK] for i in range(0, len(problem.scenarios), CHUNK)]
-        found = [point for part in pool.map(_points, chunks, [x] * len(chunks)) for point in part]
+        places = range(0, len(scenarios), CHAIN)
+        chunks = [scenarios[place : place + CHAIN] for place in places]
+        starts = [bases[place : place + CHAIN] for place in places]
+        found = [point for part in pool.map(_points, chunks, [x] * len(chunks), starts) for point in part]
     for number, point in enumerate(found):
         if point.status != "optimal":
-            raise SolverError(f"scenario {number} has no best recourse at this first-stage point")
-    return tuple(point.x for point in found)
+            raise SolverError(f"scenario {number} has no best recourse at this first-stage point ({point.status})")
+    return tuple(found)
 
 
-def _points(chunk: Sequence[Scenario], x: Floats) -> list[Point]:
+def _points(chunk: Sequence[Scenario], x: Floats, bases: Sequence[Basis | None]) -> list[Point]:
     """Best recourse of some scenarios."""
-    warm = Warm()
-    return [warm.solve(Recourse(scenario).program(x)) for scenario in chunk]
+    warm, last = Warm(), None
+    points = []
+    for number, scenario in enumerate(chunk):
+        basis = bases[number] if bases else None
+        points.append(warm.solve(Recourse(scenario).program(x), last if basis is None else basis))
+        last = points[-1].basis
+    return points

@@ -104,7 +104,8 @@ def show(plan: Plan) -> None:
     from optimiser.report import terminal
 
     document = plan_document(plan, [], [], None, Asked())
-    document |= {"timings": {"total_seconds": 0.0}, "out_of_sample": None}
+    document |= {"timings": {"total_seconds": 0.0}, "stresses": [], "stresses_left_out": []}
+    document |= dict.fromkeys(("out_of_sample", "simulated", "taken_up", "reduction"))
     terminal.show_plan(document, Console(file=io.StringIO(), width=terminal.WIDTH))
 
 

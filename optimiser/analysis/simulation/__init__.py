@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from optimiser.analysis.simulation.placing import Policy
     from optimiser.analysis.simulation.policy import Searched
     from optimiser.analysis.simulation.results import Outcome
+    from optimiser.demand.reduction import Reduction
     from optimiser.instance.schema import Instance
 
 __all__ = ["Simulated", "simulate"]
@@ -58,6 +59,7 @@ def simulate(
     paired: int = PAIRED,
     workers: int = 1,
     told: Callable[[str], None] | None = None,
+    reduction: Reduction | None = None,
 ) -> dict[str, Simulated]:
     """Simulate sets of decisions side by side on the same futures, which their problem has not seen.
 
@@ -81,6 +83,8 @@ def simulate(
         Processes. The same bytes come out at any number.
     told
         Whom to tell how far it is.
+    reduction
+        The sample that the problem's futures stand for, where they are not themselves what the seed draws.
 
     Raises
     ------
@@ -96,7 +100,7 @@ def simulate(
     own = instance.settings.seed if seed is None else seed
     ground = ground_of(instance, problem)
     told("drawing futures that the plan has not seen")
-    everything = unseen(instance, problem, futures + futures % 2 + search, seed=seed)
+    everything = unseen(instance, problem, futures + futures % 2 + search, seed=seed, reduction=reduction)
     judged = everything.first(futures)
     plain = policies.unprotected(problem)
     searched: dict[str, Searched] = {}

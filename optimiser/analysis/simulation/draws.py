@@ -11,7 +11,7 @@ which leaves child-weeks as they are (a mean stay of *m* months is a chance of 1
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from hashlib import blake2b
 from types import SimpleNamespace
@@ -24,6 +24,7 @@ from models.decisions import Decisions
 from models.problem import Award, Extension, Node, Problem
 from optimiser.assemble import assemble
 from optimiser.assemble import tree as tree
+from optimiser.demand.reduction import Reduction, with_fresh
 from optimiser.demand.scenarios import (
     UNREGISTERED,
     ScenarioSet,
@@ -32,6 +33,7 @@ from optimiser.demand.scenarios import (
     mean_shares,
     source_names,
     stays_by_source,
+    taken,
 )
 from optimiser.finance import Calendar
 from optimiser.instance.schema import Instance
@@ -152,7 +154,15 @@ def _award_month(instance: Instance, calendar: Calendar, award: Award) -> int:
 # futures
 
 
-def unseen(instance: Instance, plan: Problem, count: int, *, skip: int = 0, seed: int | None = None) -> Unseen:
+def unseen(
+    instance: Instance,
+    plan: Problem,
+    count: int,
+    *,
+    skip: int = 0,
+    seed: int | None = None,
+    reduction: Reduction | None = None,
+) -> Unseen:
     """Futures of an instance beyond those that a plan was made on.
 
     Parameters
@@ -165,6 +175,8 @@ def unseen(instance: Instance, plan: Problem, count: int, *, skip: int = 0, seed
         Futures after the plan's that are left for something else.
     seed
         The seed of the plan's futures; the instance's own where left out.
+    reduction
+        The sample that the plan's futures stand for: all of it is passed over.
 
     Raises
     ------
@@ -179,25 +191,16 @@ def unseen(instance: Instance, plan: Problem, count: int, *, skip: int = 0, seed
         paths = tuple(plan.scenarios[future].path for future in inside)
         none = np.zeros((count, len(instance.cohorts), len(plan.sources)))
         return Unseen(np.arange(skip, skip + count), futures, paths, none, np.zeros((count, len(instance.steps))))
-    first = seen + skip + (seen + skip) % 2  # whole pairs of mirrored futures
-    everything = make_scenarios(instance, first + count, seed)
+    drawn = seen if reduction is None else reduction.drawn
+    first = drawn + skip + (drawn + skip) % 2  # whole pairs of mirrored futures
+    everything = with_fresh(instance, seen, first - drawn + count, seed, reduction)
     nodes, paths = tree(instance, calendar_of(instance), everything, seen)
     if nodes != plan.nodes or paths[:seen] != tuple(scenario.path for scenario in plan.scenarios):
         raise ValueError("this seed does not draw the futures that the plan was made on")
     inside = np.arange(first, first + count)
     leave, step = mean_shares(instance, first + count, seed)
-    return Unseen(inside, taken(everything, inside), paths[first:], leave[inside], step[inside])
-
-
-def taken(futures: ScenarioSet, which: Ints) -> ScenarioSet:
-    """Some of the futures, each as likely as the next."""
-    arrays = {
-        field.name: getattr(futures, field.name)[which]
-        for field in fields(ScenarioSet)
-        if field.name not in ("names", "probability")
-    }
-    names = tuple(futures.names[number] for number in which)
-    return ScenarioSet(names=names, probability=np.full(len(which), 1 / max(len(which), 1)), **arrays)
+    after = inside - drawn + seen
+    return Unseen(inside, taken(everything, after), paths[after[0] :], leave[inside], step[inside])
 
 
 def generator(seed: int, what: str, number: int) -> np.random.Generator:

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from models.decisions import Decisions
 from models.problem import Problem
-from optimiser.analysis.simulation.draws import BLOCK, Ground, Unseen, block_of, decisions_by_month, taken
+from optimiser.analysis.simulation.draws import BLOCK, Ground, Unseen, block_of, decisions_by_month
 from optimiser.analysis.simulation.results import Outcome
 from optimiser.assemble import assemble
-from optimiser.demand.scenarios import standard_error
+from optimiser.demand.scenarios import standard_error, taken
 from optimiser.solve.engine import Placing
 from optimiser.verify import Verified, verify
 

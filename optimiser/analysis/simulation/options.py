@@ -7,7 +7,7 @@ from typing import Any
 
 from models.decisions import Decisions
 from optimiser.analysis.appraisal import DO_NOTHING, OPTIMISED, appraise_options, best_plan
-from optimiser.analysis.planning import Asked, Told, prepare, refuse_if_stopped
+from optimiser.analysis.planning import Asked, Told, prepare, reduction_of, refuse_if_stopped
 from optimiser.analysis.simulation import FUTURES, Simulated, simulate
 from optimiser.analysis.simulation.summary import simulation_document, titles_by_option
 from optimiser.errors import Fault, InstanceError
@@ -50,12 +50,15 @@ def make_simulation(
     _refuse(instance, names)
     with stopped_by_hand() as stop, executor(asked.cluster, WORKERS) as pool:
         told.step("drawing futures and building the model")
-        instance, engine = prepare(instance, asked, pool)
+        reduction = reduction_of(instance, asked)
+        instance, engine = prepare(instance, asked, pool, reduction)
         refuse_if_stopped(stop)
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
         chosen = _options(instance, engine, settings, asked, names, decided, told)
         refuse_if_stopped(stop)
-        found = simulate(instance, engine.problem, chosen, futures=futures, seed=asked.seed, told=told.step)
+        found = simulate(
+            instance, engine.problem, chosen, futures=futures, seed=asked.seed, told=told.step, reduction=reduction
+        )
     document = simulation_document(found, titles_by_option(instance))
     return found, document | {"timings": {"total_seconds": time.perf_counter() - began}}
 

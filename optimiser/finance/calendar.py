@@ -1,12 +1,15 @@
-"""Months, financial years, deflating and discounting."""
+"""Months, financial years, deflating, discounting and indexation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+from optimiser.finance.rates import rates
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -115,6 +118,22 @@ def deflator(calendar: Calendar, inflation_per_year: float) -> Floats:
 def discount_factor(calendar: Calendar, rate: float) -> Floats:
     """Present pounds for one real pound: the first financial year is year 0, as in HM Treasury's Green Book, [period].
 
-    The Green Book's rate falls from 3.5% to 3.0% after 30 years; horizons here are far shorter.
+    The Green Book's own rate falls as it does: 3.5% to year 30, 3.0% to year 75, 2.5% after (``rates.csv``). Any other
+    rate is kept throughout, since nobody has published how it would fall.
     """
-    return np.asarray((1 + rate) ** -calendar.year.astype(float), dtype=float)
+    year = calendar.year.astype(float)
+    steps = [row for row in rates() if (row.rate, row.about) == ("discount", "standard")]
+    if rate != steps[0].value:
+        return np.asarray((1 + rate) ** -year, dtype=float)
+    factor = np.ones(len(year))
+    for step, following in pairwise([*steps, None]):
+        assert step is not None and step.from_year is not None
+        before = max(step.from_year - 1, 0)  # years that the rates before this one have discounted already
+        until = np.inf if following is None or step.to_year is None else step.to_year
+        factor = factor * (1 + step.value) ** -np.clip(year - before, 0.0, until - before)
+    return np.asarray(factor, dtype=float)
+
+
+def anniversary_index(months: Ints, rate: float) -> Floats:
+    """Price of a contract relative to its first, by months since first delivery: it rises on each anniversary, [month]."""
+    return np.asarray((1 + rate) ** (np.maximum(months, 0) // 12), dtype=float)

@@ -1,0 +1,282 @@
+"""Every figure of every table of a run traced: its terms come to it to the penny, and its inputs stand in the register."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import optimiser
+from optimiser.analysis.appraisal import DO_NOTHING, OPTIMISED, Appraised
+from optimiser.analysis.planning import Asked, make_plan, plan_document
+from optimiser.analysis.trail import KEYS, Figure, Run, Terms, figures_of, find, traced
+from optimiser.errors import InstanceError
+from optimiser.instance.finding import bundled, find_instance
+from optimiser.instance.schema import Home, Instance
+from optimiser.plan import Plan
+from optimiser.report import files
+from optimiser.verify import Item
+from tests.test_budget import borrowing, both
+from tests.test_plan import bound_by_limits
+
+NAMES = [folder.name for folder in bundled()]
+PENNY = 0.005
+
+
+def document_of(plan: Plan, nothing: Plan, futures: int) -> dict[str, Any]:
+    """The document of a plan whose decisions are given, without what only a search could say."""
+    compared = [Appraised(DO_NOTHING, "Do nothing", False, nothing, ())]
+    return plan_document(plan, compared, [], None, Asked(scenarios=futures))
+
+
+@lru_cache
+def run_of(name: str) -> tuple[Terms, list[Figure]]:
+    plan, nothing = both(name)
+    document = document_of(plan, nothing, 4)
+    return Terms(plan, nothing, document), figures_of(document, plan.terms_table())
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run on disk, searched under another envelope, with limits that bind and capital that is borrowed."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        quick(patch)
+        plan, document = make_plan(
+            optimiser.load("kent-in-house-2025"), Asked(scenarios=2, gap=0.01, capital=2_000_000.0)
+        )
+    files.write_plan(plan, document, out, find_instance("kent-in-house-2025"))
+    return out
+
+
+def quick(patch: pytest.MonkeyPatch) -> None:
+    """Leave out what takes longest and is traced nowhere: which assumptions matter, fresh futures and simulation."""
+    patch.setattr("optimiser.analysis.planning.swings", lambda *_: [])
+    patch.setattr("optimiser.analysis.planning.out_of_sample", lambda *_: None)
+    patch.setattr("optimiser.analysis.planning.foresight_of", lambda *_: None)
+
+
+# to the penny
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_terms_of_every_figure_of_every_table_come_to_it_to_the_penny(name: str) -> None:
+    terms, figures = run_of(name)
+    assert len({figure.name for figure in figures}) == len(figures)
+    assert {figure.table for figure in figures} >= {"summary", "years", "mtfp", "costs", "quarters", "voids"}
+    for figure in figures:
+        row = traced(terms, figure)
+        assert row["combined"] == pytest.approx(figure.value, abs=PENNY), figure.name
+        assert row["agrees"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_input_of_every_term_is_covered_by_the_register(name: str) -> None:
+    terms, figures = run_of(name)
+    known = terms.plan.instance.figure_values()
+    results = {row.result for row in terms.plan.instance.published}
+    seen = set()
+    for figure in figures:
+        if figure.table in ("years", "financing", "capital"):
+            row = traced(terms, figure)
+            if row["terms"]:
+                assert row["sources"], figure.name
+            seen |= {source["figure"] for source in row["sources"]}
+            for source in row["sources"]:
+                assert source["figure"] in known or source["figure"] in results
+                if source["evidence"] == "published":
+                    assert source["document"]
+                    assert source["place"]
+    assert any("gbp" in key for key in seen)
+
+
+def test_a_run_on_disk_is_traced_whole_limits_and_borrowing_included(small: Path) -> None:
+    run = Run(small)
+    terms = run._terms()
+    tables = {figure.table for figure in run.figures}
+    assert tables >= set(KEYS) - {"beyond_horizon"}
+    assert any(figure.table == "limits" and figure.value > 0 for figure in run.figures)
+    for figure in run.figures:
+        row = traced(terms, figure)
+        assert row["combined"] == pytest.approx(figure.value, abs=PENNY), figure.name
+
+
+def test_worths_and_limits_of_a_search_are_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch)
+    plan, document = make_plan(bound_by_limits(), Asked(scenarios=4, gap=1e-6))
+    assert document["limits"]
+    terms = Terms(plan, plan.beside[DO_NOTHING], document)
+    for figure in figures_of(document, plan.terms_table()):
+        assert traced(terms, figure)["combined"] == pytest.approx(figure.value, abs=PENNY), figure.name
+
+
+def test_the_tail_and_a_weight_on_it_are_traced() -> None:
+    plan, nothing = both("kent-in-house-2025")
+    weighted = replace(plan.problem, risk_weight=0.4, cvar_level=0.7)
+    from optimiser.verify import verify
+
+    plan = replace(plan, problem=weighted, verified=verify(weighted, plan.decisions, plan.solution.placements))
+    document = document_of(plan, nothing, 4)
+    terms = Terms(plan, nothing, document)
+    for figure in figures_of(document, []):
+        if figure.table == "summary":
+            assert traced(terms, figure)["combined"] == pytest.approx(figure.value, abs=PENNY), figure.name
+
+
+def test_a_slip_in_the_ledger_would_be_seen() -> None:
+    terms, figures = run_of("kent-in-house-2025")
+    (figure,) = find("years.2026/27.spot", figures, "run")
+    assert traced(terms, figure)["agrees"]
+    assert not traced(terms, replace(figure, value=figure.value + 0.02))["agrees"]
+
+
+# what finance would type
+
+
+def names(asked: str, name: str = "kent-in-house-2025") -> list[str]:
+    return [figure.name for figure in find(asked, run_of(name)[1], "the run")]
+
+
+def test_a_figure_is_found_by_its_name_with_and_without_endings_and_by_words() -> None:
+    whole = ["years.2026/27.in_house_gbp"]
+    for asked in (
+        "years.2026/27.in_house_gbp",
+        "years.2026/27.in_house",
+        "years 2026/27 in_house",
+        "YEARS.2026/27.In_House",
+    ):
+        assert names(asked) == whole
+    assert names("mtfp.2026/27.cashable") == ["mtfp.2026/27.cashable_saving_gbp"]
+    assert names("mtfp.2026/27.base") == ["mtfp.2026/27.base_budget_gbp"]
+    assert names("expected_cost") == ["summary.expected_cost_gbp"]
+    assert names("quarters.2025-04.spot") == ["quarters.2025-04.spot_expected"]
+
+
+def test_a_row_without_a_column_means_its_main_column() -> None:
+    assert names("years.2026/27") == ["years.2026/27.nominal_gbp"]
+    assert names("mtfp 2027/28") == ["mtfp.2027/28.nominal_gbp"]
+    paths = names("capital.2025/26")
+    assert paths == [
+        f"capital.in-house.{path}.2025/26.begun_gbp" for path in dict.fromkeys(p.split(".")[2] for p in paths)
+    ]
+    assert len(paths) == 2
+
+
+def test_an_unknown_figure_gets_the_nearest_names() -> None:
+    with pytest.raises(InstanceError) as error:
+        names("years.2026/27.inhouse")
+    assert "is no figure of this run" in str(error.value)
+    assert "years.2026/27.in_house_gbp" in str(error.value)
+    with pytest.raises(InstanceError) as error:
+        names("2026/27.in_house")
+    assert "could be 3 figures" in str(error.value) or "could be" in str(error.value)
+
+
+# terms and sources
+
+
+def test_the_running_cost_of_homes_leads_to_the_papers_figure() -> None:
+    terms, figures = run_of("kent-in-house-2025")
+    (figure,) = find("years.2027/28.in_house", figures, "run")
+    row = traced(terms, figure)
+    assert any(term["words"].startswith("running open homes: Two-bed home") for term in row["terms"])
+    (source,) = (each for each in row["sources"] if each["figure"] == "homes.two-bed.fixed_gbp_per_year")
+    assert source["evidence"] == "calibrated"
+    assert source["derived_from"] == "in-house-five-years"
+    # and from there to the paper
+    (paper,) = (each for each in row["sources"] if each["figure"] == "in-house-five-years")
+    assert (paper["value"], paper["evidence"]) == (9_980_000, "published")
+    assert paper["place"] == "Financial Implications: first paragraph"
+
+
+def test_spot_purchase_is_child_weeks_at_a_price() -> None:
+    terms, figures = run_of("kent-in-house-2025")
+    (figure,) = find("years.2027/28.spot", figures, "run")
+    plan = terms.plan
+    inside = plan.problem.period_year == 2
+    source = plan.problem.sources.index("private")
+    weeks = plan.probability @ plan.placed[:, :, source].sum(axis=1)[:, inside] @ plan.problem.weeks[inside]
+    (term,) = (each for each in traced(terms, figure)["terms"] if "private" in each["inputs"][0])
+    assert f", {weeks:,.1f} child-weeks at £{term['amount'] / weeks:,.0f}" in term["words"]
+    assert 10_000 < term["amount"] / weeks < 14_000
+
+
+def test_capital_is_so_many_homes_at_a_planning_price() -> None:
+    terms, figures = run_of("kent-in-house-2025")
+    (figure, *_) = find("capital.2025/26", figures, "run")
+    row = traced(terms, figure)
+    assert [term["amount"] for term in row["terms"]] == [1_900_000, 950_000, 950_000]
+    evidence = {source["figure"]: source["evidence"] for source in row["sources"]}
+    assert evidence == {
+        "homes.two-bed.capital_gbp": "derived",
+        "capital.in-house.total.limit_gbp": "published",
+        "figures.units.value": "published",
+    }
+
+
+def test_a_bias_of_the_green_book_is_a_source_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch)
+    home = Home(
+        **{
+            **bound_by_limits().homes[0].model_dump(exclude={"optimism_bias", "duration_bias", "building_works"}),
+            "building_works": "standard-building",
+        }
+    )
+    instance: Instance = bound_by_limits().model_copy(update={"homes": (home,)})
+    plan, document = make_plan(borrowing(instance), Asked(scenarios=2, gap=1e-6))
+    assert plan.problem.planning_capital[0, 0] == pytest.approx(1.24 * home.capital_gbp - home.grant_gbp)
+    terms = Terms(plan, plan.beside[DO_NOTHING], document)
+    begun = [figure for figure in figures_of(document, []) if figure.table == "capital" and figure.value]
+    row = traced(terms, next(figure for figure in begun if figure.column == "begun_gbp"))
+    (source,) = (each for each in row["sources"] if each["figure"].startswith("rates."))
+    assert source["value"] == 0.24
+    assert "optimism bias" in source["document"]
+
+
+def test_every_kind_of_entry_of_the_ledger_names_its_inputs() -> None:
+    from optimiser.analysis.trail.sources import inputs_of
+
+    entries: set[tuple[str, str, str, str]] = set()
+    for name in NAMES:
+        terms, _ = run_of(name)
+        for plan in (terms.plan, terms.nothing):
+            assert plan is not None
+            items, amounts = terms._ledger(plan)
+            entries |= {(item.term, item.kind, item.name, item.basis) for item in items}
+            assert np.isfinite(amounts).all()
+    for entry in entries:
+        assert inputs_of(Item(*entry))
+
+
+# runs on disk
+
+
+def test_a_run_that_keeps_no_placements_says_what_to_do(small: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(small, copy)
+    (copy / files.PLACEMENTS).unlink()
+    with pytest.raises(InstanceError, match=r"holds no placements that can be read\. Plan again with --out"):
+        Run(copy).trace("expected_cost")
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InstanceError, match=r"holds no run\. Name a folder that optimiser plan --out has written"):
+        Run(tmp_path)
+    with pytest.raises(InstanceError, match="holds no run"):
+        Run(find_instance("kent-in-house-2025"))
+
+
+def test_placements_are_read_back_as_they_were_written(small: Path) -> None:
+    plans = files.read_placements(small)
+    assert {OPTIMISED, DO_NOTHING} <= set(plans)
+    document = json.loads((small / files.DOCUMENT).read_text(encoding="utf-8"))
+    terms = Run(small)._terms()
+    assert terms.plan.verified.expected_cost == document["expected_cost_gbp"]
+    assert terms.plan.verified.objective == document["objective_gbp"]
+    assert terms.plan.decided == document["decided"]
