@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from optimiser.instance.schema import Instance
 
-__all__ = ["appraise", "load", "plan", "split"]
+__all__ = ["appraise", "frontier", "load", "plan", "sensitivity", "split"]
 
 
 def load(name_or_path: str) -> Instance:
@@ -58,3 +58,19 @@ def split(instance: Instance, **asked: Any) -> dict[str, Any]:
     from optimiser.analysis.splits import split as make_split
 
     return make_split(instance, Asked(**asked))
+
+
+def frontier(instance: Instance, **asked: Any) -> dict[str, Any]:
+    """Every plan between no capital and enough, each from the envelope that it needs: the document. Parameters as ``plan``."""
+    from optimiser.analysis import frontier as limits
+    from optimiser.analysis.planning import Asked
+
+    return limits.frontier(instance, Asked(**asked))[1]
+
+
+def sensitivity(instance: Instance, **asked: Any) -> dict[str, Any]:
+    """Which inputs matter, and what would change the decision: the document. Parameters as ``plan``."""
+    from optimiser.analysis import switching
+    from optimiser.analysis.planning import Asked
+
+    return switching.sensitivity(instance, Asked(**asked))

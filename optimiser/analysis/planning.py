@@ -36,6 +36,7 @@ from optimiser.analysis.budget import (
 )
 from optimiser.analysis.limits import Worth, limits_of, worths
 from optimiser.analysis.sensitivity import Swing, swings
+from optimiser.analysis.slippage import Slippage, difference, figures_in, figures_of, with_capital, with_slippage
 from optimiser.analysis.stress import Ordinary, under_stresses
 from optimiser.assemble import assemble
 from optimiser.demand.reduction import Reduction, reduce_futures, with_fresh
@@ -45,12 +46,12 @@ from optimiser.errors import Fault, InstanceError, NoPlanError
 from optimiser.instance.checks import check_chance
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for
-from optimiser.instance.schema import Capital, Instance
+from optimiser.instance.schema import Instance
 from optimiser.plan import Plan, Row, break_even, decisions_table, timeline_table, titles_of
 from optimiser.solve.engine import WORKERS, Engine, Placing, stopped_by_hand
 from optimiser.solve.executor import executor
 from optimiser.solve.highs import relative_gap
-from optimiser.solve.kept import Kept
+from optimiser.solve.kept import Kept, TakenUp
 from optimiser.solve.twostage import Round, Settings
 from optimiser.verify import idle_while_unregistered, verify
 
@@ -72,7 +73,9 @@ class Asked:
     risk_weight: float | None = None
     method: str = "auto"
     cluster: str | None = None  # address of a Dask scheduler
+    slippage: Slippage = field(default_factory=Slippage)  # what has slipped against the instance
     start: Kept | None = None  # what an earlier run has kept
+    before: Row | None = None  # the document of that run, to compare with
     keep: bool = False  # keep what the search learns
     reduce_from: int | None = None  # futures drawn, for which those planned on are made to stand
     stresses: tuple[str, ...] = ()  # names of stresses that plans are tested under
@@ -86,15 +89,11 @@ class Told:
     search: Callable[[Round], None] | None = None
 
 
-def with_capital(instance: Instance, capital: float) -> Instance:
-    """The instance with another capital envelope in total."""
-    names = list(dict.fromkeys(row.envelope for row in instance.capital)) or ["capital"]
-    rows = [row for row in instance.capital if not (row.envelope == names[0] and row.year == "total")]
-    old = next((row for row in instance.capital if row.envelope == names[0]), None)
-    authority = None if old is None else old.authority
-    carry = True if old is None else old.carry_forward
-    total = Capital(envelope=names[0], year="total", limit_gbp=capital, authority=authority, carry_forward=carry)
-    return instance.model_copy(update={"capital": (total, *rows)})
+def as_asked(instance: Instance, capital: float | None, slippage: Slippage) -> Instance:
+    """The instance with another envelope, and with what has slipped."""
+    if capital is not None:
+        instance = with_capital(instance, capital)
+    return with_slippage(instance, slippage) if slippage.any else instance
 
 
 def reduction_of(instance: Instance, asked: Asked) -> Reduction | None:
@@ -132,8 +131,7 @@ def posed(instance: Instance, asked: Asked, reduction: Reduction | None = None) 
     InstanceError
         Where a probability limit asks for more futures than are drawn, or ``reduction_of`` raises it.
     """
-    if asked.capital is not None:
-        instance = with_capital(instance, asked.capital)
+    instance = as_asked(instance, asked.capital, asked.slippage)
     reduction = reduction or reduction_of(instance, asked)
     futures = make_scenarios(instance, asked.scenarios, asked.seed) if reduction is None else reduction.futures
     count = len(futures.names)
@@ -192,18 +190,27 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
     stresses, left_out = stresses_asked(instance, asked.stresses)
     with stopped_by_hand() as stop, executor(asked.cluster, WORKERS) as pool:
         told.step("drawing futures and building the model")
-        reduction = reduction_of(instance, asked)
+        unchanged = instance
+        reduction = reduction_of(as_asked(instance, asked.capital, asked.slippage), asked)
         instance, engine = prepare(instance, asked, pool, reduction)
         refuse_if_stopped(stop)
         at = timed("build", began)
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
         taken_up = None if asked.start is None else engine.take_up(asked.start)
+        before = None if asked.before is None else figures_in(asked.before)
+        if before is None and asked.slippage.any:
+            before, taken_up = _before(unchanged, engine, asked, settings, told)
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search, asked.method)
         learned = engine.keep() if asked.keep or stresses else None
         if asked.keep:
             plan = replace(plan, kept=learned)
         at = timed("search", at)
+        changed: Row | None = None
+        if before is not None and not stop.is_set():
+            told.step("pricing the plan from before as it now stands")
+            changed = difference(engine, plan, before, _changes(asked), plan_seed(plan, asked))
+            at = timed("change", at)
         # ended by a gap, not by a clock, so that the same bytes come out again
         extra = replace(settings, gap=2 * asked.gap)
         compared: list[Appraised] = []
@@ -242,10 +249,39 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
         "taken_up": None if taken_up is None else asdict(taken_up),
         "stresses": stressed,
         "stresses_left_out": left_out_rows(instance, left_out, stresses, stressed),
+        "changed": changed,
     }
     timings["total_seconds"] = time.perf_counter() - began
     document["timings"] = timings
     return plan, document
+
+
+def _before(
+    instance: Instance, engine: Engine, asked: Asked, settings: Settings, told: Told
+) -> tuple[Row, TakenUp | None]:
+    """The plan before anything slipped, whose search teaches the one after it, and how much of it still holds."""
+    told.step("searching for the best plan before the change")
+    own, other = prepare(instance, replace(asked, slippage=Slippage()), engine.executor)
+    plan = best_plan(own, other, settings, told.search, asked.method)
+    kept = other.keep()
+    return figures_of(plan), None if kept is None else engine.take_up(kept)
+
+
+def _changes(asked: Asked) -> list[str]:
+    """What is asked for against the run before it, in words."""
+    words = list(asked.slippage.words)
+    if asked.before is not None:
+        old = Slippage.of(asked.before["asked"].get("slippage"))
+        words = [each for each in words if each not in old.words]
+        words += [f"no longer: {each}" for each in old.words if each not in asked.slippage.words]
+        if asked.capital != asked.before["asked"]["capital"] and asked.capital is not None:
+            words.append(f"£{asked.capital:,.0f} of capital in total")
+    return words
+
+
+def plan_seed(plan: Plan, asked: Asked) -> int:
+    """Seed of the futures that a plan was made on."""
+    return plan.instance.settings.seed if asked.seed is None else asked.seed
 
 
 def out_of_sample(plan: Plan, asked: Asked, reduction: Reduction | None = None) -> Row | None:
@@ -440,6 +476,7 @@ def _asked_row(plan: Plan, asked: Asked) -> Row:
         "gap": asked.gap,
         "capital": asked.capital,
         "risk_weight": asked.risk_weight,
+        "slippage": asked.slippage.row,
         "reduce_from": asked.reduce_from,
     }
 
@@ -502,7 +539,7 @@ def _run_rows(plan: Plan, asked: Asked) -> Row:
         "bound_gbp": solution.bound if np.isfinite(solution.bound) else None,
         "gap": gap if np.isfinite(gap) else None,
         "futures": len(plan.problem.scenarios),
-        "seed": plan.instance.settings.seed if asked.seed is None else asked.seed,
+        "seed": plan_seed(plan, asked),
         "method": {"lshaped": "L-shaped decomposition", "extensive": "extensive form"}.get(
             solution.method, solution.method
         ),

@@ -1,16 +1,18 @@
 """Which assumed inputs matter most to what a plan costs.
 
 The plan is held; one assumed figure at a time is moved to the ends of its range, and children are placed again on a few
-common futures. That ranks inputs; how far one must move before the *decision* changes is another question.
+common futures. That ranks inputs; how far one must move before the *decision* changes is asked in ``switching``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from models.decisions import Decisions
 from models.problem import Problem
 from optimiser.assemble import assemble
 from optimiser.demand.reduction import Reduction
@@ -39,6 +41,7 @@ class Swing:
     cost_at_high: float
     child_weeks_at_low: float
     child_weeks_at_high: float
+    broken: tuple[str, ...] = ()  # limits that the plan no longer keeps at one of the ends
 
     @property
     def width(self) -> float:
@@ -81,21 +84,31 @@ def swings(
     """
     if progress is not None:
         progress("which assumptions matter most")
-    likely = _screened(instance, _Held(instance, _on_one_path(plan), plan, average_scenario))
-    count = min(FUTURES, len(plan.problem.scenarios))
+    likely = _screened(instance, Held(instance, _on_one_path(plan), plan.decisions, average_scenario))
+    return ranked(instance, likely, held_on(instance, plan, plan.decisions, FUTURES, seed, reduction))
+
+
+def held_on(
+    instance: Instance,
+    plan: Plan,
+    decisions: Decisions,
+    count: int,
+    seed: int | None,
+    reduction: Reduction | None = None,
+) -> Held:
+    """Decisions held on the first of the plan's futures, wherever in a larger sample they stood."""
+    count = min(count, len(plan.problem.scenarios))
 
     def draw(changed: Instance) -> ScenarioSet:
         if reduction is None:
             return make_scenarios(changed, count, seed)
-        # the first of the plan's own, wherever in the sample they stood
         own = reduction.kept[:count]
         return taken(make_scenarios(changed, int(own.max()) + 1, seed), own)
 
-    held = _Held(instance, plan.problem, plan, draw)
-    return _ranked(instance, likely, held)
+    return Held(instance, plan.problem, decisions, draw)
 
 
-def _screened(instance: Instance, held: _Held) -> list[str]:
+def _screened(instance: Instance, held: Held) -> list[str]:
     """Figures that move the cost of the average future most, each moved to the end of its range that is further off."""
     values = instance.figure_values()
     base = held.cost(instance)
@@ -116,26 +129,41 @@ def _on_one_path(plan: Plan) -> Problem:
     return replace(plan.problem, scenarios=(replace(likeliest, probability=1.0),))
 
 
-def _ranked(instance: Instance, keys: list[str], held: _Held) -> list[Swing]:
+def ranked(
+    instance: Instance,
+    keys: Sequence[str],
+    held: Held,
+    stop: threading.Event | None = None,
+    told: Callable[[str], None] | None = None,
+) -> list[Swing]:
+    """Figures by how far they move the cost of what is held, widest first; those that cannot be priced are left out."""
     values = instance.figure_values()
     found: list[Swing] = []
-    for key in keys:
+    for place, key in enumerate(keys):
+        if stop is not None and stop.is_set():
+            break
+        if told is not None:
+            told(f"one input at a time: {place + 1} of {len(keys)}")
         low, high = range_of(evidence_for(instance, key), values[key])
         at_low, at_high = (held.cost(with_figure(instance, key, end)) for end in (low, high))
         if at_low is not None and at_high is not None:
-            found.append(Swing(key, low, high, at_low[0], at_high[0], at_low[1], at_high[1]))
+            broken = tuple(dict.fromkeys((*at_low[2], *at_high[2])))
+            found.append(Swing(key, low, high, at_low[0], at_high[0], at_low[1], at_high[1], broken))
     return sorted(found, key=lambda swing: (-swing.width, swing.figure))
 
 
-def assumed_figures(instance: Instance) -> list[str]:
-    """Keys of the figures that the model uses and the register marks as assumptions or calibrated with a range."""
+def assumed_figures(instance: Instance, *, shaping: bool = False) -> list[str]:
+    """Keys of the figures that the model uses and the register marks as assumptions or calibrated with a range.
+
+    Those on which the shape of the decisions depends only where asked for (``shaping``).
+    """
     kept = []
     for key, value in instance.figure_values().items():
         table = key.partition(".")[0]
         if table in ("figures", "budget", "published", "decisions", "options", "stresses") or isinstance(value, tuple):
             continue
         evidence = evidence_for(instance, key)
-        if evidence.low and evidence.high and not _shapes_the_plan(key):
+        if evidence.low and evidence.high and (shaping or not _shapes_the_plan(key)):
             kept.append(key)
     return kept
 
@@ -190,21 +218,26 @@ CAPACITY_ARRAYS = (
 )
 
 
-class _Held:
-    """A plan held on a few futures, to be priced under neighbouring instances."""
+class Held:
+    """Decisions held on a few futures, to be priced under neighbouring instances."""
 
-    def __init__(self, instance: Instance, like: Problem, plan: Plan, draw: Callable[[Instance], ScenarioSet]) -> None:
-        self._like, self._draw, self._decisions = like, draw, plan.decisions
+    def __init__(
+        self, instance: Instance, like: Problem, decisions: Decisions, draw: Callable[[Instance], ScenarioSet]
+    ) -> None:
+        self._like, self._draw, self._decisions = like, draw, decisions
         self._problem = self._neighbour(instance)
         self._placing = Placing()
-        self._placements = self._placing.place(self._problem, plan.decisions)
+        self._placements = self._placing.place(self._problem, decisions)
 
     def _neighbour(self, instance: Instance) -> Problem:
         problem = assemble(instance, self._draw(instance), like=self._like)
         return replace(problem, local_limits=(), unregistered_limits=(), cvar_limit=None)
 
-    def cost(self, instance: Instance) -> tuple[float, float] | None:
-        """Expected cost, present real £, and child-weeks without a registered place; None where it cannot be priced."""
+    def cost(self, instance: Instance) -> tuple[float, float, tuple[str, ...]] | None:
+        """Expected cost, present real £, child-weeks without a registered place, and limits no longer kept.
+
+        None where the decisions cannot be priced.
+        """
         decisions = self._decisions
         try:
             problem = self._neighbour(instance)
@@ -214,8 +247,10 @@ class _Held:
         except (ValueError, OptimiserError):
             return None
         checked = verify(problem, decisions, placements)
+        broken = tuple(dict.fromkeys(violation.rule for violation in checked.violations))
         probability = np.array([scenario.probability for scenario in problem.scenarios])
-        return checked.expected_cost, float(probability @ checked.unregistered_child_weeks.sum(axis=(1, 2)))
+        weeks = float(probability @ checked.unregistered_child_weeks.sum(axis=(1, 2)))
+        return checked.expected_cost, weeks, broken
 
 
 def _same_places(one: Problem, other: Problem) -> bool:

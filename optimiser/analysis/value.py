@@ -31,7 +31,8 @@ from scipy import stats
 from models.decisions import Decisions, with_managers_needed
 from models.problem import Problem
 from optimiser.analysis.appraisal import decisions_of, freedom_of
-from optimiser.analysis.planning import Asked, Told, instance_row, rounding, versions, with_capital
+from optimiser.analysis.planning import Asked, Told, instance_row, rounding, versions
+from optimiser.analysis.slippage import with_capital
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import ScenarioSet, average_scenario, make_scenarios, standard_error
 from optimiser.errors import InfeasibleError, NoPlanError

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from optimiser.cli import demanding, instances, planning, reporting, simulating, splitting, tracing, valuing
+from optimiser.cli import (
+    demanding,
+    frontier,
+    instances,
+    planning,
+    reporting,
+    simulating,
+    splitting,
+    tracing,
+    valuing,
+)
 from optimiser.errors import OptimiserError
 
 app = typer.Typer(
@@ -35,6 +45,8 @@ def options(
 for command in (
     planning.plan,
     planning.appraise,
+    frontier.frontier,
+    frontier.sensitivity,
     simulating.simulate,
     valuing.value,
     valuing.alternatives,

@@ -6,26 +6,32 @@ from dataclasses import replace
 
 from optimiser.cli.shared import (
     CapitalOption,
+    CapitalYear,
+    CarryForward,
     Cluster,
     From,
     Gap,
+    GrantRefused,
     InstanceArgument,
     Json,
     Method,
     Out,
     ReduceFrom,
+    RegistrationDelay,
     RiskWeight,
     Scenarios,
     Seed,
     Stress,
     TimeLimit,
     asked_of,
+    document_of,
     folder_of,
     kept_in,
     load,
     no_plan_if_stopped,
     say_written,
     show,
+    slippage_of,
     telling,
 )
 
@@ -42,6 +48,10 @@ def plan(
     method: Method = "auto",
     cluster: Cluster = None,
     start: From = None,
+    registration_delay: RegistrationDelay = 0,
+    capital_year: CapitalYear = None,
+    carry_forward: CarryForward = None,
+    grant_refused: GrantRefused = False,
     stress: Stress = None,
     out: Out = None,
     as_json: Json = False,
@@ -56,8 +66,10 @@ def plan(
             from optimiser.report.files import refuse_unless_writable
 
             refuse_unless_writable(out)
-        kept = None if start is None else kept_in(start)
-        asked = replace(asked, cluster=cluster, keep=out is not None, start=kept, stresses=tuple(stress or ()))
+        if start is not None:
+            asked = replace(asked, start=kept_in(start), before=document_of(start))
+        slipped = slippage_of(registration_delay, capital_year, carry_forward, grant_refused)
+        asked = replace(asked, cluster=cluster, keep=out is not None, slippage=slipped, stresses=tuple(stress or ()))
         with telling() as told:
             made, document = make_plan(found, asked, told)
     if out is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from optimiser.errors import NoPlanError
 
 if TYPE_CHECKING:
     from optimiser.analysis.planning import Asked, Told
+    from optimiser.analysis.slippage import Slippage
     from optimiser.instance.schema import Instance
     from optimiser.solve.kept import Kept
 
@@ -60,6 +62,19 @@ From = Annotated[
 Cluster = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Solve on a Dask cluster, as tcp://10.0.0.1:8786.")
 ]
+RegistrationDelay = Annotated[
+    int, typer.Option("--registration-delay", min=0, metavar="+MONTHS", help="Every registration takes so much longer.")
+]
+CapitalYear = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--capital-year", metavar="YEAR=£", help="Capital that a year releases, as 2026/27=500k; may be given again."
+    ),
+]
+CarryForward = Annotated[
+    bool | None, typer.Option("--carry-forward/--no-carry-forward", help="Whether unused capital may be used later.")
+]
+GrantRefused = Annotated[bool, typer.Option("--grant-refused", help="Homes are bought without their grants.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
@@ -81,14 +96,14 @@ def asked_of(
     return Asked(scenarios, seed, gap, time_limit, capital, risk_weight, method, reduce_from=reduce_from)
 
 
-def share_of(words: str) -> float:
+def share_of(words: str, option: str = "--within") -> float:
     """``1%`` or ``0.01``."""
     try:
         share = float(words.removesuffix("%")) / (100 if words.endswith("%") else 1)
     except ValueError:
         share = -1.0
     if not 0 <= share < 1:
-        raise typer.BadParameter("a share as 1% or 0.01", param_hint="--within")
+        raise typer.BadParameter("a share as 1% or 0.01", param_hint=option)
     return share
 
 
@@ -97,6 +112,37 @@ def kept_in(folder: Path) -> Kept:
     from optimiser.report.files import read_kept
 
     return read_kept(folder)
+
+
+def document_of(folder: Path) -> dict[str, Any]:
+    """Document of an earlier run."""
+    from optimiser.report.files import read_run
+
+    return read_run(folder)[1]
+
+
+def amount_of(words: str) -> float | None:
+    """``3.8m``, ``£500k`` or ``1,900,000`` in pounds; None where it is no amount."""
+    match = re.fullmatch(r"£?(\d[\d,]*(?:\.\d+)?)\s*([km]?)", words.strip().lower(), flags=re.ASCII)
+    if match is None:
+        return None
+    return float(match[1].replace(",", "")) * {"": 1.0, "k": 1e3, "m": 1e6}[match[2]]
+
+
+def slippage_of(
+    registration_delay: int, capital_year: list[str] | None, carry_forward: bool | None, grant_refused: bool
+) -> Slippage:
+    """What the options say has slipped."""
+    from optimiser.analysis.slippage import Slippage
+
+    years = []
+    for words in capital_year or ():
+        year, _, amount = words.partition("=")
+        pounds = amount_of(amount)
+        if pounds is None:
+            raise typer.BadParameter(f"{words}: a year and its capital, as 2026/27=500k", param_hint="--capital-year")
+        years.append((year.strip(), pounds))
+    return Slippage(registration_delay, tuple(years), carry_forward, grant_refused)
 
 
 def load(name_or_path: str) -> Instance:

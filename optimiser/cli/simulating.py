@@ -49,6 +49,7 @@ def simulate(
     """Live through plans child by child and bed by bed, on futures that nobody knew when they were made."""
     with no_plan_if_stopped():
         from optimiser.analysis.simulation.options import make_simulation
+        from optimiser.analysis.slippage import Slippage
         from optimiser.report.files import is_run, read_run, refuse_unless_writable, write_simulation
 
         if out is not None:
@@ -56,7 +57,7 @@ def simulate(
         asked, decided = asked_of(scenarios, seed, gap, None, capital, None, "auto"), None
         if is_run(Path(instance)):
             found, run = read_run(Path(instance))
-            asked = replace(asked, **run["asked"])
+            asked = replace(asked, **{**run["asked"], "slippage": Slippage.of(run["asked"].get("slippage"))})
             decided = run["decided"]
         else:
             found = load(instance)

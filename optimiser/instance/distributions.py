@@ -158,6 +158,11 @@ class Distribution:
             return replace(self, values=tuple(reversed(values)), probabilities=tuple(reversed(self.probabilities)))
         return replace(self, values=values)
 
+    def shifted(self, by: float) -> Distribution:
+        """The same spread, every value greater by so much."""
+        moved = tuple(value + by for value in self.values)
+        return replace(self, values=(moved[0], self.values[1]) if self.kind == "normal" else moved)
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(

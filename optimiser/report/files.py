@@ -30,11 +30,20 @@ Row = dict[str, Any]
 DOCUMENT = "plan.json"
 APPRAISAL = "appraisal.json"
 SIMULATION = "simulation.json"
+FRONTIER = "frontier.json"
+SENSITIVITY = "sensitivity.json"
 SPLIT = "split.json"
 #: Groups of councils planned so far, from which a stopped split goes on.
 GROUPS = "groups.json"
 #: Documents that ``--out`` writes, by the command that does.
-DOCUMENTS = {"plan": DOCUMENT, "appraise": APPRAISAL, "simulate": SIMULATION, "split": SPLIT}
+DOCUMENTS = {
+    "plan": DOCUMENT,
+    "appraise": APPRAISAL,
+    "simulate": SIMULATION,
+    "split": SPLIT,
+    "frontier": FRONTIER,
+    "sensitivity": SENSITIVITY,
+}
 KEPT = "kept.npz"
 DEMAND = "demand.json"
 #: Folder in an instance's with the tables and charts of the model of demand that it was given.
@@ -202,18 +211,20 @@ def read_run(folder: Path) -> tuple[Instance, Row]:
     InstanceError
         If the document cannot be read, or the instance beside it is not the one that was planned.
     """
-    from optimiser.analysis.planning import fingerprint, with_capital
+    from optimiser.analysis.planning import as_asked, fingerprint
+    from optimiser.analysis.slippage import Slippage
     from optimiser.instance.reading import read_instance
 
     file = folder / DOCUMENT
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
         planned, capital, _ = document["instance"]["fingerprint"], document["asked"]["capital"], document["decided"]
+        slipped = Slippage.of(document["asked"].get("slippage"))
     except (OSError, ValueError, KeyError, TypeError):
         fix = "Plan again with --out."
         raise InstanceError([Fault(str(file), None, "", "", "is no plan that can be read", fix)], "the run") from None
     instance = read_instance(folder / INSTANCE)
-    if fingerprint(instance if capital is None else with_capital(instance, capital)) != planned:
+    if fingerprint(as_asked(instance, capital, slipped)) != planned:
         fix = "Plan again with --out, or put back the files that the run was made on."
         fault = Fault(str(folder / INSTANCE), None, "", "", "has changed since the plan was made", fix)
         raise InstanceError([fault], "the run")
@@ -381,6 +392,64 @@ def write_split(document: Row, folder: Path) -> None:
             (fresh / GROUPS).write_bytes(kept)
         (fresh / SPLIT).write_text(_json(document), encoding="utf-8")
         write_chart(savings_by_rule(document), fresh, "savings_by_rule")
+
+
+def write_frontier(document: Row, folder: Path) -> None:
+    """Write a frontier's document, tables and chart to a folder, as ``write_plan`` does."""
+    from optimiser.report.charts import frontier_chart, write_chart
+
+    with _replacing(folder) as fresh:
+        nested = ("next_million", "capital_by_year", "break_even", "years", "decisions")
+        points = document["points"]
+        rows = [
+            {name: value for name, value in row.items() if name not in nested}
+            | {f"next_million_{name}": value for name, value in (row["next_million"] or NOTHING_NEXT).items()}
+            for row in points
+        ]
+        write_table(rows, fresh / "frontier.csv")
+        for name in nested[1:]:
+            keys = ("year", "capital_limit_gbp")
+            write_table(
+                [{f"frontier_{key}": row[key] for key in keys} | each for row in points for each in row[name]],
+                fresh / f"{name}.csv",
+            )
+        write_chart(frontier_chart(document), fresh, "frontier")
+        (fresh / FRONTIER).write_text(_json(document), encoding="utf-8")
+
+
+def write_sensitivity(document: Row, folder: Path) -> None:
+    """Write a sensitivity's document, tables and chart to a folder, as ``write_plan`` does."""
+    from optimiser.report.charts import tornado_chart, write_chart
+
+    with _replacing(folder) as fresh:
+        rows = [row | {"limits_broken": "; ".join(row["limits_broken"])} for row in document["tornado"]]
+        write_table(rows, fresh / "tornado.csv")
+        keys = ("end", "stands", "changes")
+        write_table(
+            [
+                {"figure": row["figure"], "value": row["value"], "of": of, "towards": towards}
+                | {key: row[of][towards].get(key) for key in keys}
+                for row in document["switching"]
+                for of in ("decision", "saving")
+                for towards in row[of]
+            ],
+            fresh / "switching.csv",
+        )
+        write_table(
+            [
+                {"figure": row["figure"], "value": row["value"], "towards": towards} | row[towards]
+                for row in document["saving_gone"]
+                for towards in ("low", "high")
+            ],
+            fresh / "saving_gone.csv",
+        )
+        if document["tornado"]:
+            write_chart(tornado_chart(document), fresh, "tornado")
+        (fresh / SENSITIVITY).write_text(_json(document), encoding="utf-8")
+
+
+#: Of a point beyond which nothing was looked at.
+NOTHING_NEXT: Row = dict.fromkeys(("least_gbp", "most_gbp", "found_gbp", "pounds_gbp", "child_weeks_avoided"))
 
 
 def _flat(row: Row) -> Row:

@@ -119,6 +119,8 @@ def _decision(document: Row) -> Group:
     lines += [f"• {line}" for line in decision_lines(document)]
     if document["against_paper"] is not None:
         lines.append(f"  {against_paper_words(document['against_paper'], document)}")
+    if document.get("changed") is not None:
+        lines += [f"  {line}" for line in changed_lines(document["changed"], document)]
     return Group(*lines)
 
 
@@ -178,9 +180,63 @@ def against_paper_words(paper: Row, document: Row) -> str:
     return f"Against the paper's option ({theirs}), this plan {money} and {fewer} (expected, present real £).{kept}"
 
 
-def counted(amount: int, thing: str) -> str:
-    """``1 bed``, ``2 beds``."""
-    return f"{amount} {thing}" if amount == 1 else f"{amount} {thing}s"
+def changed_lines(changed: Row, document: Row) -> list[str]:
+    """What has changed since the run before, what that costs, and what planning anew recovers."""
+    step, before, held = document["rounding_gbp"], changed["before"], changed["held"]
+    what = "; ".join(changed["words"]) or "nothing that the command names"
+    cost, weeks = before["expected_cost_gbp"], before["unregistered_child_weeks"]
+    lines = [
+        f"Changed: {what}. Before, the plan cost {pounds(cost, step)} with {number(weeks)} child-weeks unregistered."
+    ]
+    if not changed["same_futures"]:
+        lines.append("That was on other futures, so that some of the difference is chance.")
+    if held["broken"]:
+        lines.append(
+            f"The plan from before can no longer be carried out: {held['broken'][0]}{_and_more(held['broken'])}."
+        )
+    else:
+        lines.append(
+            f"Carried out all the same, it would now cost {pounds(held['expected_cost_gbp'], step)} with "
+            f"{number(held['unregistered_child_weeks'])} child-weeks: {_more_or_less(changed['slippage_costs_gbp'], step)}."
+        )
+    now = changed["replanned"]
+    if changed["same_plan"]:
+        lines.append("Planning anew changes no decision.")
+        return lines
+    recovered = changed["replanning_recovers_gbp"]
+    worth = (
+        ""
+        if recovered is None
+        else f", which recovers {pounds(max(recovered, 0.0), min(step, 1_000.0))} with the deterrent"
+    )
+    lines.append(
+        f"Planned anew, as above, it costs {pounds(now['expected_cost_gbp'], step)} with "
+        f"{number(now['unregistered_child_weeks'])} child-weeks{worth}. No longer decided: "
+        f"{_only_in(before, now, document['titles'])}. New: {_only_in(now, before, document['titles'])}."
+    )
+    return lines
+
+
+def _more_or_less(amount: float, step: float) -> str:
+    return f"{pounds(abs(amount), step)} {'more' if amount >= 0 else 'less'}"
+
+
+def _only_in(one: Row, other: Row, titles: dict[str, str]) -> str:
+    """Decisions of one plan that are not those of another, in short."""
+    keys = ("action", "item", "month", "number", "branch", "beds", "call_off")
+    known = {tuple(row[key] for key in keys) for row in other["decisions"]}
+    rows = [row for row in one["decisions"] if row["action"] != "recruit" and tuple(row[k] for k in keys) not in known]
+    parts = []
+    for row in rows:
+        beds = "" if row["beds"] is None else f" ({counted(row['beds'], 'bed')})"
+        what = f"{row['action']} {row['number']} × {titles.get(row['item'], row['item'])}{beds}"
+        parts.append(f"{what} by {month(row['month'])}{_on_branch(row)}")
+    return "; ".join(parts) or "nothing"
+
+
+def counted(amount: int, thing: str, things: str | None = None) -> str:
+    """``1 bed``, ``2 beds``; ``things`` where the plural is another word."""
+    return f"{amount} {thing}" if amount == 1 else f"{amount} {things or thing + 's'}"
 
 
 def decision_words(row: Row, titles: dict[str, str]) -> str:

@@ -610,10 +610,14 @@ class Search:
         return solve_extensive(_without_costs(self.problem), self.settings).status != "infeasible"
 
     def kept(self) -> Cuts:
-        """Dual vectors of every cut that says most at some point asked for; the others would change nothing there."""
+        """Dual vectors of every cut that says most at some point asked for; the others would change nothing there.
+
+        Points remembered from another search count too: what it learned is not lost to the search after this one.
+        """
         pool = self.pool
+        points = [*self.remembered, *pool.asked]
         used: set[tuple[int, int]] = set()
-        for x in pool.asked if pool.layers else ():
+        for x in points if pool.layers else ():
             costs, layer = pool.at(x)
             held = np.array([known.dual is not None for known in pool.layers], dtype=bool)
             told = np.flatnonzero(np.isfinite(costs) & held[layer])
@@ -624,7 +628,7 @@ class Search:
             np.array([False] * len(order) + [True] * len(pool.ray_dual), dtype=bool),
             Duals(chain((pool.dual(n, s) for n, s in order), (dual for _, dual in pool.ray_dual))),
             tuple(self.bases),
-            tuple(pool.asked[-REMEMBERED:]),
+            tuple(points[-REMEMBERED:]),
         )
 
     def reuse(self, cuts: Cuts) -> None:

@@ -1,0 +1,136 @@
+"""The commands frontier and sensitivity."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from optimiser.cli.shared import (
+    CapitalOption,
+    Cluster,
+    From,
+    Gap,
+    InstanceArgument,
+    Json,
+    Out,
+    RiskWeight,
+    Scenarios,
+    Seed,
+    TimeLimit,
+    amount_of,
+    asked_of,
+    kept_in,
+    load,
+    no_plan_if_stopped,
+    say_written,
+    share_of,
+    show,
+    telling,
+)
+
+if TYPE_CHECKING:
+    from optimiser.analysis.frontier import Grid
+
+
+def frontier(
+    instance: InstanceArgument,
+    capital: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW:HIGH:STEP", help="Envelopes to look at, as 0:3.8m:100k; every breakpoint if left out."
+        ),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every plan between no capital and enough, each from the envelope it needs.")
+    ] = False,
+    by: Annotated[
+        str, typer.Option(help="total, or year: what one financial year releases, one year after the other.")
+    ] = "total",
+    scenarios: Scenarios = None,
+    seed: Seed = None,
+    gap: Gap = 0.001,
+    time_limit: TimeLimit = None,
+    risk_weight: RiskWeight = None,
+    cluster: Cluster = None,
+    start: From = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Say what each further pound of capital buys, where plans change, and in which year it is repaid."""
+    if by not in ("total", "year"):
+        raise typer.BadParameter("total or year", param_hint="--by")
+    if capital is not None and every:
+        raise typer.BadParameter("either a grid or --all", param_hint="--capital")
+    grid = None if capital is None else grid_of(capital)
+    with no_plan_if_stopped():
+        from optimiser.analysis import frontier as limits
+
+        asked = asked_of(scenarios, seed, gap, time_limit, None, risk_weight, "auto")
+        found = load(instance)
+        if out is not None:
+            from optimiser.report.files import refuse_unless_writable
+
+            refuse_unless_writable(out)
+        kept = None if start is None else kept_in(start)
+        asked = replace(asked, cluster=cluster, start=kept)
+        with telling() as told:
+            _, document = limits.frontier(found, asked, told, grid, by)
+    if out is not None:
+        from optimiser.report.files import write_frontier
+
+        write_frontier(document, out)
+    show(document, as_json, "show_frontier", "frontier")
+    say_written(out, as_json)
+
+
+def sensitivity(
+    instance: InstanceArgument,
+    inputs: Annotated[int, typer.Option(min=0, help="Inputs whose switching values are sought, the widest first.")] = 5,
+    tolerance: Annotated[
+        str, typer.Option(metavar="SHARE", help="How closely, as a share of the way to the end of an input's range.")
+    ] = "10%",
+    scenarios: Annotated[
+        int | None, typer.Option(min=1, help="Futures, the same for everything; 10 if left out.")
+    ] = None,
+    seed: Seed = None,
+    gap: Gap = 0.001,
+    capital: CapitalOption = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Say which assumed inputs matter, and how far each must move before the decision changes or the saving is gone."""
+    share = share_of(tolerance, "--tolerance")
+    if share <= 0:
+        raise typer.BadParameter("a share above 0, as 10%", param_hint="--tolerance")
+    with no_plan_if_stopped():
+        from optimiser.analysis import switching
+
+        asked = asked_of(scenarios, seed, gap, None, capital, None, "auto")
+        found = load(instance)
+        if out is not None:
+            from optimiser.report.files import refuse_unless_writable
+
+            refuse_unless_writable(out)
+        with telling() as told:
+            document = switching.sensitivity(found, asked, told, sought=inputs, tolerance=share)
+    if out is not None:
+        from optimiser.report.files import write_sensitivity
+
+        write_sensitivity(document, out)
+    show(document, as_json, "show_sensitivity", "sensitivity")
+    say_written(out, as_json)
+
+
+def grid_of(words: str) -> Grid:
+    """``0:3.8m:100k`` as a grid of envelopes."""
+    from optimiser.analysis.frontier import Grid
+
+    amounts = [amount_of(part) for part in words.split(":")]
+    if len(amounts) != 3 or None in amounts:
+        raise typer.BadParameter("LOW:HIGH:STEP in pounds, as 0:3800000:100000 or 0:3.8m:100k", param_hint="--capital")
+    low, high, step = (amount or 0.0 for amount in amounts)
+    if high < low or step <= 0:
+        raise typer.BadParameter("HIGH at least LOW, and STEP above 0", param_hint="--capital")
+    return Grid(low, high, step)
