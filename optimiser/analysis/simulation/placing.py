@@ -96,6 +96,7 @@ class _Life:
         self.pool_of = np.full(self.count, -1)
         for pool, members in enumerate(policy.pools):
             self.pool_of[np.isin(places.source, members)] = pool
+        self.in_pool = (self.pool_of[:, None] == np.arange(len(policy.pools))).astype(float)  # [place, pool]
         self.protects = bool(policy.protected.any())
         self.sells = problem.sold_maximum[places.source]  # [place, month]
         self.home_places = np.flatnonzero(places.unit >= 0)
@@ -298,13 +299,46 @@ class _Life:
         self._send_away(np.flatnonzero(homeless))
         who = np.flatnonzero(self.place == WAITING)
         turn = self._drawn(who, Draw.TURN) - homeless[who]  # who has no registered home comes first
-        for next_in_turn in _by_turn(who // self.most, turn, who):
-            self._place(next_in_turn)
+        who = who[np.lexsort((turn, who // self.most))]
+        while len(who):
+            future = who // self.most
+            choice = self._choose(future, self.cohort[who], self.came_from[who])
+            settled = self._settled(future, choice)
+            self._place(who[settled], choice[settled])
+            who = who[~settled]
 
-    def _place(self, who: Ints) -> None:
-        """Place one child in each of some futures."""
+    def _settled(self, future: Ints, choice: Ints) -> Bools:
+        """Whose choice among the children in turn stands as if they had been placed one after the other, [child].
+
+        All choices were made on the same beds. A choice stands while nobody before it in the future has taken the last bed
+        there, or made it dearer; whoever comes after one that does not stand chooses again. Beds only become fewer and
+        dearer, so that what was not chosen before would not be chosen after.
+        """
+        registered = choice != self.unregistered
+        place = future * self.count + choice
+        living = self.occupied[future, choice] + _earlier(place, registered) + 1
+        price, before = self._price_at(future, choice, living), self.next_price[future, choice]
+        full = living + self.held[future, choice] >= self.beds[future, choice]
+        last = registered & (full | (price > before) | self.places.mixes[choice])
+        changed = _earlier(place, last) > 0
+        changed |= _earlier(future, registered & (price < before)) > 0
+        sells = registered & (self.sells[choice, self.month] > 0)
+        if sells.any():
+            changed |= sells & (_earlier(future * self.sources + self.places.source[choice], sells) > 0)
+        if self.protects:
+            pool = self.pool_of[choice]
+            pooled = future * len(self.policy.pools) + pool
+            inside = pool >= 0
+            free = self._free_in_pools(future)[np.arange(len(pool)), pool] - _earlier(pooled, inside) - 1
+            # a home where nobody matches who has come has no free bed left at all
+            reached = inside & ((self.policy.protected[:, pool] == free).any(axis=0) | self.places.mixes[choice])
+            changed |= inside & (_earlier(pooled, reached) > 0)
+        settled: Bools = (_earlier(future, changed) == 0) & ~changed
+        return settled
+
+    def _place(self, who: Ints, choice: Ints) -> None:
+        """Place children where they have been found a bed."""
         future = who // self.most
-        choice = self._choose(future, self.cohort[who], self.came_from[who])
         came_from = self.came_from[who]
         still_without = (came_from == self.unregistered) & (choice == self.unregistered)
         self.moves[who] += (came_from != ELSEWHERE) & ~still_without  # the first place is no move
@@ -330,17 +364,15 @@ class _Life:
         if sells.any():
             cost = cost + self._sales_lost(future, sells)
         if self.protects:
-            free = self._free_in_pools(future)
-            for pool in range(len(self.policy.pools)):
-                few = free[:, pool] <= self.policy.protected[cohort, pool]
-                cost[:, self.pool_of == pool] += PROTECTED * few[:, None]
+            few = self._free_in_pools(future) <= self.policy.protected[cohort]
+            cost += PROTECTED * (few @ self.in_pool.T)
         return cost
 
     def _free_in_pools(self, future: Ints) -> Ints:
         """Beds of each pool that can be filled today, [child, pool]."""
-        usable = np.where(self.room[future], (self.beds - self.occupied - self.held)[future], 0)
-        pools = [usable[:, self.pool_of == pool].sum(axis=1) for pool in range(len(self.policy.pools))]
-        return np.array(pools).reshape(len(pools), len(future)).T
+        usable = np.where(self.room, self.beds - self.occupied - self.held, 0)
+        free: Ints = (usable @ self.in_pool).astype(np.int64)
+        return free[future]
 
     def _sales_lost(self, future: Ints, sells: Floats) -> Floats:
         """£ a week of idle beds that could not be sold any more if one more were filled, [scenario, place]."""
@@ -353,11 +385,11 @@ class _Life:
         return lost
 
     def _change(self, future: Ints, place: Ints, by: int) -> None:
-        """One child more or less in one place in each of some futures.
+        """Children more or less in places; only one in a home where who lives there decides who may join.
 
         A bed that a planned move leaves is matched ahead of it, and not held.
         """
-        self.occupied[future, place] += by
+        np.add.at(self.occupied, (future, place), by)
         mixed = self.places.mixes[place]
         if mixed.any():
             self._draw_mix(future[mixed], place[mixed])
@@ -428,6 +460,18 @@ class _Life:
             if self.sells[place, month] > 0:
                 left = self.problem.sold_maximum[source_of_place, month] - self.sold[:, source_of_place, month]
                 self.sold[:, source_of_place, month] += np.minimum(usable[:, place], left.astype(np.int64))
+
+
+def _earlier(group: Ints, counted: Bools) -> Ints:
+    """How many counted come earlier in the same group, [position]."""
+    order = np.argsort(group, kind="stable")
+    number = counted[order].astype(np.int64)
+    before = np.cumsum(number) - number
+    ordered = group[order]
+    first = np.searchsorted(ordered, ordered, side="left")
+    found = np.empty_like(before)
+    found[order] = before - before[first]
+    return found
 
 
 def _by_turn(future: Ints, turn: Floats, who: Ints) -> list[Ints]:
