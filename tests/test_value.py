@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from scipy import stats
 
 import optimiser
 from models.decisions import Decisions
 from optimiser.analysis.planning import Asked
-from optimiser.analysis.value import rule_of_thumb, value
+from optimiser.analysis.value import _interval, rule_of_thumb, value
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
 from optimiser.instance.reading import read_instance
@@ -191,8 +192,24 @@ def test_a_few_analyses_hold_the_truth(tiny: Instance) -> None:
 @pytest.mark.hours
 def test_intervals_hold_the_truth_in_93_of_100_of_200_analyses(tiny: Instance) -> None:
     every = [covered(tiny, seed) for seed in range(1, 201)]
-    for name in every[0]:
-        assert np.mean([each[name] for each in every]) >= 0.93, name
+    shares = {name: float(np.mean([each[name] for each in every])) for name in every[0]}
+    print(shares)
+    assert min(shares.values()) >= 0.93, shares
+
+
+def test_an_interval_holds_a_skewed_mean_where_students_does_not() -> None:
+    """Costs of which one in ten is high: the mean of 24 pairs, two thousand times."""
+    generator = np.random.default_rng(5)
+    amounts = generator.exponential(1.0, (2_000, 48)) * (generator.random((2_000, 48)) < 0.3)
+    held = np.array([low <= 0.3 <= high for low, high in (_interval(each) for each in amounts)])
+    pairs = amounts.reshape(2_000, 24, 2).mean(axis=2)
+    reach = stats.t.ppf(0.975, 23) * pairs.std(axis=1, ddof=1) / np.sqrt(24)
+    students = abs(pairs.mean(axis=1) - 0.3) <= reach
+    assert held.mean() >= 0.93
+    assert students.mean() < held.mean()
+    # without skew it is Student's own
+    even = np.repeat(np.array([-3.0, -1.0, 1.0, 3.0]), 2)
+    assert _interval(even) == pytest.approx((-(end := stats.t.ppf(0.975, 3) * np.std(even[::2], ddof=1) / 2), end))
 
 
 def test_seeing_all_costs_no_more_than_planning_and_planning_no_more_than_averages(tiny: Instance) -> None:

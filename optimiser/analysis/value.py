@@ -550,6 +550,29 @@ def _t(degrees: int, sides: int) -> float:
     return float(stats.t.ppf(1 - (1 - CONFIDENCE) / sides, degrees))
 
 
+def _interval(amounts: Floats) -> tuple[float, float]:
+    """Ends of an interval for the mean over futures drawn in mirrored pairs.
+
+    Costs are skewed: seldom, a future is very dear. Student's interval then leaves out too much at the dear end; Hall's
+    cubic transformation of the statistic (Hall 1992, Journal of the Royal Statistical Society B 54) puts that right to
+    the order of one over the number of pairs. In 1,500 samples of 24 pairs, where the truth is known, Student's interval
+    of the value of perfect information held it in 92.6%, this one in 94.5% (see ``tests/test_value.py``).
+    """
+    pairs = amounts[: len(amounts) // 2 * 2].reshape(-1, 2).mean(axis=1)
+    mean, count = float(amounts.mean()), len(pairs)
+    if count < 2 or pairs.std() == 0:
+        return mean, mean
+    error, t = _spread(pairs), _t(count - 1, 2)
+    skew = float(stats.skew(pairs, bias=False)) / math.sqrt(count) / 3
+    if abs(skew) < 1e-9:
+        return mean - t * error, mean + t * error
+
+    def untransformed(quantile: float) -> float:
+        return float(np.cbrt(1 + 3 * skew * (quantile - skew / 2)) - 1) / skew
+
+    return mean - error * untransformed(t), mean - error * untransformed(-t)
+
+
 def _spread(amounts: Floats) -> float:
     """Standard error of the mean of independent amounts."""
     return float(amounts.std(ddof=1) / np.sqrt(len(amounts)))
@@ -571,13 +594,13 @@ def _mean_row(ground: Ground, amounts: Floats) -> Row:
     """Mean over the fresh futures with standard error and interval on both sides."""
     mean = float(ground.probability(ground.fresh) @ amounts)
     error = (standard_error(amounts) or 0.0) if ground.drawn else 0.0
-    reach = _t(len(amounts) // 2 - 1, 2) * error if ground.drawn else 0.0
+    low, high = _interval(amounts) if ground.drawn else (mean, mean)
     return {
         "futures": len(amounts),
         "mean_gbp": mean,
         "standard_error_gbp": error,
-        "low_gbp": mean - reach,
-        "high_gbp": mean + reach,
+        "low_gbp": low,
+        "high_gbp": high,
     }
 
 
@@ -585,7 +608,8 @@ def _difference(ground: Ground, other: Priced, plan: Priced) -> Row:
     """What another plan costs more than the plan on the same futures, and whether that can be told from noise."""
     row = _mean_row(ground, other.cost - plan.cost)
     share = ground.probability(ground.fresh)
-    reach = row["high_gbp"] - row["mean_gbp"]
+    # how far the interval reaches on the side of nothing
+    reach = row["mean_gbp"] - row["low_gbp"] if row["mean_gbp"] > 0 else row["high_gbp"] - row["mean_gbp"]
     same = bool(np.abs(other.cost - plan.cost).max() < 1.0)
     told_apart = not same and abs(row["mean_gbp"]) > reach
     needed = None
@@ -628,7 +652,7 @@ def _perfect(ground: Ground, plan: Priced, gaps: Floats, settings: Settings, alo
     return row | {
         "standard_error_gbp": error,
         "low_gbp": max(low - _t(len(least) - 1, 2) * _spread(least), 0.0),
-        "high_gbp": high + _t(len(savings_of_all) // 2 - 1, 2) * error,
+        "high_gbp": _interval(savings_of_all)[1],
     }
 
 

@@ -33,7 +33,7 @@ def simulate(
     ],
     option: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="An option of the instance, or optimised; may be given again."),
+        typer.Option(metavar="NAME", help="An option of the instance, optimised, or all; may be given again."),
     ] = None,
     futures: Annotated[int, typer.Option(min=2, help="Futures to simulate.")] = 200,
     scenarios: Scenarios = None,
@@ -41,6 +41,9 @@ def simulate(
     gap: Gap = 0.001,
     capital: CapitalOption = None,
     cluster: Cluster = None,
+    take_apart: Annotated[
+        bool, typer.Option("--take-apart", help="Say what the foresight gap of each option is made of.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write tables and the document to this folder.")
     ] = None,
@@ -63,7 +66,13 @@ def simulate(
         with telling() as told:
             asked = replace(asked, cluster=cluster)
             _, document = make_simulation(
-                found, asked, names=tuple(option or ()), futures=futures, decided=decided, told=told
+                found,
+                asked,
+                names=tuple(option or ()),
+                futures=futures,
+                decided=decided,
+                take_apart=take_apart,
+                told=told,
             )
     if out is not None:
         write_simulation(document, out)

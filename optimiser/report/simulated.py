@@ -25,6 +25,7 @@ def show_simulation(document: Row, console: Console) -> None:
     )
     console.print()
     _side_by_side(document, console, step)
+    _taken_apart(document, console, step)
     for row in document["options"]:
         console.print()
         console.print(Text(row["title"], style="bold"), highlight=False)
@@ -54,6 +55,34 @@ def _side_by_side(document: Row, console: Console, step: float) -> None:
         Text("Simulated cost (present real £; child-weeks without a registered place: mean, P90)", style="bold")
     )
     console.print(table_of(heads, rows), highlight=False)
+
+
+def _taken_apart(document: Row, console: Console, step: float) -> None:
+    """What the foresight gap of each option is made of, where that was asked for."""
+    gaps = [(row["title"], row["foresight"]) for row in document["options"]]
+    step = min(step, 1_000.0)
+    rows = [
+        [title, f"{with_error(gap['gap_gbp'], step)}, {share(gap['gap_share'], 1)}"]
+        + [with_error(gap["taken_apart"][part], step) for part in APART]
+        for title, gap in gaps
+        if gap is not None and gap["taken_apart"] is not None
+    ]
+    if not rows:
+        return
+    console.print()
+    console.print(
+        Text("What the foresight gap is made of (present real £ ± error; the three add up)", style="bold"),
+        highlight=False,
+    )
+    console.print(table_of(["Option", "Foresight gap", *APART.values()], rows), highlight=False)
+
+
+#: Parts of the foresight gap, and their heads.
+APART = {
+    "matching_gbp": "Children who do not match",
+    "whole_children_gbp": "Whole children in whole beds",
+    "not_knowing_ahead_gbp": "Nobody knows ahead",
+}
 
 
 def option_lines(row: Row, document: Row, step: float) -> list[str]:

@@ -18,13 +18,27 @@ from numpy.typing import NDArray
 from models.decisions import Decisions
 from models.problem import Problem
 from optimiser.analysis.simulation.draws import BLOCK, Ground, Unseen, block_of, decisions_by_month, taken
+from optimiser.analysis.simulation.placing import Policy
 from optimiser.analysis.simulation.results import Outcome
+from optimiser.analysis.simulation.run import lived_by
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import standard_error
 from optimiser.solve.engine import Placing
 from optimiser.verify import Verified, verify
 
 Floats = NDArray[np.float64]
+
+#: Parts that each child and each bed is divided into where whole numbers are to play no part.
+PARTS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Apart:
+    """What the gap is made of, present real £, each [scenario]; the three add up to the gap of each future."""
+
+    matching_gbp: Floats  # the gap, less what it is where every child matches every other
+    whole_gbp: Floats  # that, less what it is where children and beds are divided as well
+    unknown_gbp: Floats  # what is left: nobody knows who will come and who will leave
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +50,8 @@ class Foresight:
     in_periods_gbp: Floats  # the optimiser by its own periods, on the same arrivals, prices and dates
     simulated_child_weeks: Floats  # without a registered home
     optimised_child_weeks: Floats
+
+    apart: Apart | None = None
 
     @property
     def gap_gbp(self) -> float:
@@ -97,6 +113,39 @@ def foresight(
         )
         for name in decisions
     }
+
+
+def taken_apart(
+    ground: Ground,
+    futures: Unseen,
+    gaps: Mapping[str, Foresight],
+    options: Mapping[str, tuple[Decisions, Policy]],
+    seed: int,
+) -> dict[str, Foresight]:
+    """The same gaps, taken apart: by simulation and optimiser without matching, and by simulation of divided children.
+
+    Where everybody matches, both the simulation and the optimiser fill every bed; what is left of the gap is due to whole
+    children and to not knowing ahead. Where each child and each bed is divided into ``PARTS`` as well, hardly anything is
+    due to whole children.
+    """
+    found: dict[str, list[tuple[Floats, Floats]]] = {name: [] for name in gaps}
+    count = len(next(iter(gaps.values())).simulated_gbp)
+    placing = Placing()
+    for start in range(0, count, BLOCK):
+        block = block_of(ground, futures.first(count).block(start), seed)
+        everybody = {name: np.ones_like(getattr(block.problem, name)) for name in ("home_occupancy", "lot_occupancy")}
+        block = replace(block, problem=replace(block.problem, **everybody))
+        problem = _alone(block.problem, count - start)
+        whole, divided = lived_by(ground, block, options), lived_by(ground, block, options, PARTS)
+        for name, (decisions, _) in options.items():
+            seen = _placed(placing, problem, decisions_by_month(ground, problem, decisions)).scenario_pounds
+            found[name].append((whole[name].cost_gbp - seen, divided[name].cost_gbp - seen))
+    apart = {}
+    for name, gap in gaps.items():
+        matched, left = (np.concatenate(parts) for parts in zip(*found[name], strict=True))
+        total = gap.simulated_gbp - gap.optimised_gbp
+        apart[name] = replace(gap, apart=Apart(total - matched, matched - left, left))
+    return apart
 
 
 def _in_periods(ground: Ground, some: Unseen) -> Problem:

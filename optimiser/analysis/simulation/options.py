@@ -19,6 +19,9 @@ from optimiser.solve.twostage import Settings
 
 Row = dict[str, Any]
 
+#: Names every option at once.
+ALL = "all"
+
 
 def make_simulation(
     instance: Instance,
@@ -27,6 +30,7 @@ def make_simulation(
     names: tuple[str, ...] = (),
     futures: int = FUTURES,
     decided: dict[str, float] | None = None,
+    take_apart: bool = False,
     told: Told | None = None,
 ) -> tuple[dict[str, Simulated], Row]:
     """Simulate options of an instance on the same unseen futures, and the document.
@@ -36,9 +40,11 @@ def make_simulation(
     asked
         As for the plan; its seed must be that of the run where there is one.
     names
-        Options; the optimised plan, doing nothing and the paper's own where none is named.
+        Options, or ``all``; the optimised plan, doing nothing and the paper's own where none is named.
     decided
         What a run decided, by name; the plan is sought where left out.
+    take_apart
+        Whether to say what the foresight gap of each option is made of.
 
     Raises
     ------
@@ -55,7 +61,15 @@ def make_simulation(
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
         chosen = _options(instance, engine, settings, asked, names, decided, told)
         refuse_if_stopped(stop)
-        found = simulate(instance, engine.problem, chosen, futures=futures, seed=asked.seed, told=told.step)
+        found = simulate(
+            instance,
+            engine.problem,
+            chosen,
+            futures=futures,
+            seed=asked.seed,
+            take_apart=take_apart,
+            told=told.step,
+        )
     document = simulation_document(found, titles_by_option(instance))
     return found, document | {"timings": {"total_seconds": time.perf_counter() - began}}
 
@@ -69,6 +83,8 @@ def _options(
     decided: dict[str, float] | None,
     told: Told,
 ) -> dict[str, Decisions]:
+    if ALL in names:
+        names = (OPTIMISED, *(row.option for row in instance.options))
     wanted = names or (OPTIMISED, *(row.option for row in instance.options if row.paper or row.option == DO_NOTHING))
     chosen: dict[str, Decisions] = {}
     if OPTIMISED in wanted:
@@ -85,7 +101,7 @@ def _options(
 
 
 def _refuse(instance: Instance, names: tuple[str, ...]) -> None:
-    known = (OPTIMISED, *(row.option for row in instance.options))
+    known = (ALL, OPTIMISED, *(row.option for row in instance.options))
     fix = f"Name one of: {', '.join(known)}."
     faults = [
         Fault("the command", None, "--option", name, "is no option of the instance", fix)

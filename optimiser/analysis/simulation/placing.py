@@ -13,7 +13,7 @@ otherwise have no registered home.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,19 +49,26 @@ class Policy:
 class Lived:
     """Where the children of a block lived under given decisions."""
 
-    placed: Ints  # children, [scenario, cohort, source, month]
-    beds: Ints  # whole beds, matched or not, [scenario, source, month]; UNLIMITED where no limit is known
-    planned_moves: Ints  # [scenario, cohort, source, month]
-    moves_at_closure: Ints  # [scenario, cohort, source, month]
-    breakdowns: Ints  # placements that broke down, [scenario, month]
-    sold: Ints  # idle beds sold, [scenario, source, month]
-    moves: Ints  # moves of each child, [scenario, child]
+    placed: Floats  # children, [scenario, cohort, source, month]
+    beds: Floats  # whole beds, matched or not, [scenario, source, month]; UNLIMITED where no limit is known
+    planned_moves: Floats  # [scenario, cohort, source, month]
+    moves_at_closure: Floats  # [scenario, cohort, source, month]
+    breakdowns: Floats  # placements that broke down, [scenario, month]
+    sold: Floats  # idle beds sold, [scenario, source, month]
+    moves: Ints  # moves of each child, or part of one, [scenario, child]
     unregistered: Bools  # whether the child was ever without a registered home, [scenario, child]
 
 
-def live(block: Block, places: Places, draws: Draws, policy: Policy) -> Lived:
-    """Let the children of a block live through the horizon."""
-    life = _Life(block, places, draws, policy)
+def live(block: Block, places: Places, draws: Draws, policy: Policy, parts: int = 1) -> Lived:
+    """Let the children of a block live through the horizon.
+
+    Parameters
+    ----------
+    parts
+        How many parts each child and each bed is divided into; the parts of a child share what befalls it and are placed one by
+        one. Whole children in whole beds: 1. Only where matching is no matter.
+    """
+    life = _Life(block, places, draws, policy, parts)
     for month in range(life.months):
         life.one_month(month)
     return life.lived()
@@ -70,22 +77,24 @@ def live(block: Block, places: Places, draws: Draws, policy: Policy) -> Lived:
 class _Life:
     """A block of futures on its way through the months. Children are one long axis, future by future."""
 
-    def __init__(self, block: Block, places: Places, draws: Draws, policy: Policy) -> None:
-        self.block, self.places, self.draws, self.policy = block, places, draws, policy
+    def __init__(self, block: Block, places: Places, draws: Draws, policy: Policy, parts: int) -> None:
+        self.block, self.draws, self.parts = block, draws, parts
+        self.places = places = replace(places, beds=places.beds * parts, top=places.top * parts)
+        self.policy = policy = replace(policy, protected=policy.protected * parts)
         problem = self.problem = block.problem
-        self.futures, self.most = block.children.cohort.shape
+        self.futures, self.most = len(block.numbers), block.children.cohort.shape[1] * parts
         self.months, self.cohorts, self.sources = len(problem.periods), len(problem.cohorts), len(problem.sources)
         self.count = len(places.source)  # places
         self.unregistered = self.count - 1
-        self.key = block.children.key.ravel()
-        self.cohort = block.children.cohort.ravel().copy()
-        self.arrival = block.children.arrival.ravel()
+        self.key = np.repeat(block.children.key.ravel(), parts)
+        self.cohort = np.repeat(block.children.cohort.ravel(), parts)
+        self.arrival = np.repeat(block.children.arrival.ravel(), parts)
         self.place = np.full(self.cohort.shape, ELSEWHERE)
         self.came_from = np.full(self.cohort.shape, ELSEWHERE)
         self.moves = np.zeros(self.cohort.shape, dtype=np.int64)
         self.ever_unregistered = np.zeros(self.cohort.shape, dtype=bool)
         at_start = np.flatnonzero(self.arrival < 0)
-        where = block.children.source.ravel()[at_start]
+        where = np.repeat(block.children.source.ravel(), parts)[at_start]
         self.place[at_start] = where + self.count - self.sources  # no child is in a home that has not begun
         self.closed = np.zeros((self.futures, self.count), dtype=bool)
         self.occupied = self._counted()
@@ -98,7 +107,8 @@ class _Life:
             self.pool_of[np.isin(places.source, members)] = pool
         self.in_pool = (self.pool_of[:, None] == np.arange(len(policy.pools))).astype(float)  # [place, pool]
         self.protects = bool(policy.protected.any())
-        self.sells = problem.sold_maximum[places.source]  # [place, month]
+        self.most_sold = problem.sold_maximum * parts  # [source, month]
+        self.sells = self.most_sold[places.source]  # [place, month]
         self.home_places = np.flatnonzero(places.unit >= 0)
         self.mixes = np.flatnonzero(places.mixes)
         self.holds = np.flatnonzero(places.holds)
@@ -115,12 +125,12 @@ class _Life:
         """What has been counted."""
         shape = self.futures, self.most
         return Lived(
-            placed=self.placed,
-            beds=self.beds_seen,
-            planned_moves=self.planned,
-            moves_at_closure=self.closures,
-            breakdowns=self.broken,
-            sold=self.sold,
+            placed=self.placed / self.parts,
+            beds=self.beds_seen / self.parts,
+            planned_moves=self.planned / self.parts,
+            moves_at_closure=self.closures / self.parts,
+            breakdowns=self.broken / self.parts,
+            sold=self.sold / self.parts,
             moves=self.moves.reshape(shape),
             unregistered=self.ever_unregistered.reshape(shape),
         )
@@ -380,7 +390,7 @@ class _Life:
         lost = np.zeros(usable.shape)
         for source in np.unique(self.places.source[sells > 0]):
             inside = self.places.source == source
-            short = usable[:, inside].sum(axis=1) <= self.problem.sold_maximum[source, self.month]
+            short = usable[:, inside].sum(axis=1) <= self.most_sold[source, self.month]
             lost[:, inside] = short[:, None] * self.problem.sold_price[source, self.month]
         return lost
 
@@ -458,7 +468,7 @@ class _Life:
         for place, source_of_place in enumerate(self.places.source):
             self.beds_seen[:, source_of_place, month] += self.beds[:, place]
             if self.sells[place, month] > 0:
-                left = self.problem.sold_maximum[source_of_place, month] - self.sold[:, source_of_place, month]
+                left = self.most_sold[source_of_place, month] - self.sold[:, source_of_place, month]
                 self.sold[:, source_of_place, month] += np.minimum(usable[:, place], left.astype(np.int64))
 
 

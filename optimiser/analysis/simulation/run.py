@@ -33,12 +33,14 @@ def run(task: Task[Name]) -> dict[Name, Outcome]:
     return lived_by(task.ground, block, task.options)
 
 
-def lived_by(ground: Ground, block: Block, options: Mapping[Name, tuple[Decisions, Policy]]) -> dict[Name, Outcome]:
-    """Outcomes of a block that is drawn already, by option."""
+def lived_by(
+    ground: Ground, block: Block, options: Mapping[Name, tuple[Decisions, Policy]], parts: int = 1
+) -> dict[Name, Outcome]:
+    """Outcomes of a block that is drawn already, by option; ``parts`` as for ``live``."""
     decided = {name: decisions for name, (decisions, _) in options.items()}
     found = {}
     for name, (places, draws) in beds_of(ground, block, decided).items():
-        found[name] = outcome_of(block, places, live(block, places, draws, options[name][1]))
+        found[name] = outcome_of(block, places, live(block, places, draws, options[name][1], parts))
     return found
 
 

@@ -277,6 +277,13 @@ def foresight_row(found: Simulated) -> Row | None:
         "optimiser_gbp": float(gap.optimised_gbp.mean()),
         "gap_gbp": {"mean": gap.gap_gbp, "standard_error": gap.gap_error_gbp},
         "gap_share": gap.gap_share,
+        "taken_apart": None
+        if gap.apart is None
+        else {
+            "matching_gbp": mean_row(gap.apart.matching_gbp),
+            "whole_children_gbp": mean_row(gap.apart.whole_gbp),
+            "not_knowing_ahead_gbp": mean_row(gap.apart.unknown_gbp),
+        },
         "unregistered_child_weeks_gap": mean_row(weeks),
         "optimiser_in_periods_gbp": float(gap.in_periods_gbp.mean()),
         "periods_gbp": {"mean": gap.periods_gbp, "standard_error": gap.periods_error_gbp},
