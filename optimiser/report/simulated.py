@@ -26,6 +26,7 @@ def show_simulation(document: Row, console: Console) -> None:
     console.print()
     _side_by_side(document, console, step)
     _taken_apart(document, console, step)
+    _calibration(document, console, step)
     for row in document["options"]:
         console.print()
         console.print(Text(row["title"], style="bold"), highlight=False)
@@ -83,6 +84,39 @@ APART = {
     "whole_children_gbp": "Whole children in whole beds",
     "not_knowing_ahead_gbp": "Nobody knows ahead",
 }
+
+
+def _calibration(document: Row, console: Console, step: float) -> None:
+    """Matching occupancy before and after, and how much nearer the optimiser comes to the simulation by it."""
+    found = document.get("calibration")
+    if found is None:
+        return
+    console.print()
+    console.print(
+        Text(
+            "Matching occupancy at which the optimiser fills as many bed-weeks as the simulation "
+            f"({found['futures']} futures)",
+            style="bold",
+        ),
+        highlight=False,
+    )
+    rows = [
+        [
+            document["titles"].get(row["source"], row["source"]),
+            share(row["before"], 1),
+            f"kept: {row['why_not']}" if row["figure"] is None else share(row["figure"], 1),
+            "–" if row["standard_error"] is None else share(row["standard_error"], 1),
+        ]
+        for row in found["sources"]
+    ]
+    console.print(table_of(["Beds", "As it was", "Calibrated", "Standard error"], rows), highlight=False)
+    titles = {row["option"]: row["title"] for row in document["options"]}
+    for row in found["gaps"]:
+        console.print(
+            f"• {titles[row['option']]}: simulated cost less the optimiser's {with_error(row['before_gbp'], step)} before, "
+            f"{with_error(row['after_gbp'], step)} with these figures.",
+            highlight=False,
+        )
 
 
 def option_lines(row: Row, document: Row, step: float) -> list[str]:

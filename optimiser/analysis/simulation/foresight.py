@@ -95,8 +95,8 @@ def foresight(
     placing = Placing()
     for start in range(0, count, BLOCK):
         some = futures.block(start)
-        problem = _alone(block_of(ground, some, seed).problem, count - start)
-        periods = _alone(_in_periods(ground, some), count - start)
+        problem = alone(block_of(ground, some, seed).problem, count - start)
+        periods = alone(_in_periods(ground, some), count - start)
         for name, chosen in decisions.items():
             monthly = decisions_by_month(ground, problem, chosen)
             by_month[name].append(_placed(placing, problem, monthly))
@@ -133,9 +133,10 @@ def taken_apart(
     placing = Placing()
     for start in range(0, count, BLOCK):
         block = block_of(ground, futures.first(count).block(start), seed)
-        everybody = {name: np.ones_like(getattr(block.problem, name)) for name in ("home_occupancy", "lot_occupancy")}
-        block = replace(block, problem=replace(block.problem, **everybody))
-        problem = _alone(block.problem, count - start)
+        homes, lots = np.ones_like(block.home_in_demand), np.ones_like(block.lot_in_demand)
+        everybody = replace(block.problem, home_occupancy=homes, lot_occupancy=lots)
+        block = replace(block, problem=everybody, home_in_demand=homes, lot_in_demand=lots)
+        problem = alone(block.problem, count - start)
         whole, divided = lived_by(ground, block, options), lived_by(ground, block, options, PARTS)
         for name, (decisions, _) in options.items():
             seen = _placed(placing, problem, decisions_by_month(ground, problem, decisions)).scenario_pounds
@@ -166,7 +167,7 @@ def _periods(ground: Ground) -> str:
     return " ".join(f"1x{length}" for length in ground.calendar.length)
 
 
-def _alone(problem: Problem, most: int) -> Problem:
+def alone(problem: Problem, most: int) -> Problem:
     """The first futures of a problem without limits across futures."""
     some = problem.scenarios[:most]
     kept = tuple(replace(scenario, probability=1 / len(some)) for scenario in some)

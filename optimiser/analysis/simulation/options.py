@@ -9,7 +9,8 @@ from models.decisions import Decisions
 from optimiser.analysis.appraisal import DO_NOTHING, OPTIMISED, appraise_options, best_plan
 from optimiser.analysis.planning import Asked, Told, prepare, refuse_if_stopped
 from optimiser.analysis.simulation import FUTURES, Simulated, simulate
-from optimiser.analysis.simulation.summary import simulation_document, titles_by_option
+from optimiser.analysis.simulation.calibration import calibrate
+from optimiser.analysis.simulation.summary import calibration_row, simulation_document, titles_by_option
 from optimiser.errors import Fault, InstanceError
 from optimiser.instance.schema import Instance
 from optimiser.solve.compile import decisions_from
@@ -31,6 +32,7 @@ def make_simulation(
     futures: int = FUTURES,
     decided: dict[str, float] | None = None,
     take_apart: bool = False,
+    calibrates: bool = False,
     told: Told | None = None,
 ) -> tuple[dict[str, Simulated], Row]:
     """Simulate options of an instance on the same unseen futures, and the document.
@@ -45,6 +47,8 @@ def make_simulation(
         What a run decided, by name; the plan is sought where left out.
     take_apart
         Whether to say what the foresight gap of each option is made of.
+    calibrates
+        Whether to calibrate matching occupancy on these options.
 
     Raises
     ------
@@ -70,7 +74,11 @@ def make_simulation(
             take_apart=take_apart,
             told=told.step,
         )
-    document = simulation_document(found, titles_by_option(instance))
+        calibrated = calibrate(found, seed=asked.seed, told=told.step) if calibrates else None
+    document = simulation_document(found, titles_by_option(instance)) | {
+        "seed": instance.settings.seed if asked.seed is None else asked.seed,
+        "calibration": None if calibrated is None else calibration_row(calibrated),
+    }
     return found, document | {"timings": {"total_seconds": time.perf_counter() - began}}
 
 
