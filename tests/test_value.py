@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -13,10 +14,11 @@ from scipy import stats
 
 import optimiser
 from models.decisions import Decisions
-from optimiser.analysis.planning import Asked
+from optimiser.analysis.planning import Asked, Told
 from optimiser.analysis.value import _interval, rule_of_thumb, value
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
+from optimiser.errors import NoPlanError
 from optimiser.instance.reading import read_instance
 from optimiser.instance.schema import Instance
 from optimiser.report.valued import show_value
@@ -250,6 +252,34 @@ def shown_of(document: dict) -> str:
     console = Console(width=110, record=True, file=StringIO())
     show_value(document, console)
     return " ".join(console.export_text().split())
+
+
+def pressed_at(words: str) -> Told:
+    """Whoever is told of a step presses Ctrl-C at the one that begins so."""
+    return Told(step=lambda step: signal.raise_signal(signal.SIGINT) if step.startswith(words) else None)
+
+
+def test_ctrl_c_keeps_what_has_been_found_and_says_what_is_missing(tiny: Instance) -> None:
+    asked, small = Asked(scenarios=8, gap=1e-6), {"replications": 4, "futures": 6, "alone": 4, "dates": 2}
+    whole = value(tiny, asked, **small)
+    assert not whole["stopped"] and whole["missing"] == []
+    early = value(tiny, asked, pressed_at("planning on averages"), **small)
+    assert early["stopped"] and early["stochastic_solution"] == []
+    assert early["optimality_gap"] is early["perfect_information"] is early["perfect_information_about_dates"] is None
+    assert early["out_of_sample"] == whole["out_of_sample"]
+    late = value(tiny, asked, pressed_at("planning again on other futures: 4"), **small)
+    # three replications of four are a gap, by the same figures
+    assert late["optimality_gap"]["by_replication_gbp"] == whole["optimality_gap"]["by_replication_gbp"][:3]
+    assert late["stochastic_solution"] == whole["stochastic_solution"]
+    assert late["missing"][0] == "1 of 4 replications"
+    shown = shown_of(late)
+    assert "Stopped by hand: this is what had been found by then. Not reached: 1 of 4 replications" in shown
+    assert "Another plan can cost at most" in shown
+    assert "Another plan can cost at most" not in shown_of(early)
+    # and Ctrl-C means what it meant before
+    assert signal.getsignal(signal.SIGINT) is not None
+    with pytest.raises(NoPlanError):
+        value(tiny, asked, pressed_at("searching for the best plan"), **small)
 
 
 def test_too_few_replications_are_refused(tiny: Instance) -> None:

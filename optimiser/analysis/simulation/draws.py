@@ -408,6 +408,15 @@ def _realised(ground: Ground, children: Children, leave: Floats, step: Floats) -
     return leaving, stepping
 
 
+def realised_chances(problem: Problem) -> tuple[Floats, Floats]:
+    """Shares as the optimiser has them: who left [scenario, cohort, source, month], who stepped [scenario, step, source, month]."""
+    step = np.array([scenario.step for scenario in problem.scenarios])
+    leave = 1 - np.array([scenario.stay for scenario in problem.scenarios])
+    for number, (origin, _) in enumerate(problem.steps):
+        leave[:, origin] -= step[:, number]
+    return np.maximum(leave, 0.0), step
+
+
 # decisions by month
 
 

@@ -37,7 +37,7 @@ class Apart:
     """What the gap is made of, present real £, each [scenario]; the three add up to the gap of each future."""
 
     matching_gbp: Floats  # the gap, less what it is where every child matches every other
-    whole_gbp: Floats  # that, less what it is where children and beds are divided as well
+    whole_gbp: Floats  # that, less what it is where children are counted in parts, as the optimiser counts them
     unknown_gbp: Floats  # what is left: nobody knows who will come and who will leave
 
 
@@ -125,8 +125,8 @@ def taken_apart(
     """The same gaps, taken apart: by simulation and optimiser without matching, and by simulation of divided children.
 
     Where everybody matches, both the simulation and the optimiser fill every bed; what is left of the gap is due to whole
-    children and to not knowing ahead. Where each child and each bed is divided into ``PARTS`` as well, hardly anything is
-    due to whole children.
+    children and to not knowing ahead. Where each child and each bed is divided into ``PARTS`` as well, and children leave
+    every place by the same share, hardly anything is due to whole children: one who leaves this home and not that.
     """
     found: dict[str, list[tuple[Floats, Floats]]] = {name: [] for name in gaps}
     count = len(next(iter(gaps.values())).simulated_gbp)

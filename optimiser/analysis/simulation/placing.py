@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimiser.analysis.simulation.beds import UNLIMITED, Draws, Places
-from optimiser.analysis.simulation.draws import Block, Draw, fate, uniform
+from optimiser.analysis.simulation.draws import Block, Draw, fate, realised_chances, uniform
 from optimiser.demand.scenarios import departures
 
 Floats = NDArray[np.float64]
@@ -32,6 +32,8 @@ ELSEWHERE, WAITING = -1, -2
 PROTECTED = 1e7
 #: £ a week that parts beds of the same price: the first listed is taken.
 TIE = 1e-6
+#: Multiples of irrational numbers fall evenly between whole numbers: a set of draws for each thing that befalls children.
+EVENLY = {Draw.LEAVES: 5**0.5 / 2, Draw.BREAKS_DOWN: 2**0.5, Draw.MOVES: 3**0.5, Draw.TURN: 7**0.5}
 #: £ a week below which a planned move saves nothing worth moving a child for.
 WORTH_MOVING = 1.0
 
@@ -65,8 +67,9 @@ def live(block: Block, places: Places, draws: Draws, policy: Policy, parts: int 
     Parameters
     ----------
     parts
-        How many parts each child and each bed is divided into; the parts of a child share what befalls it and are placed one by
-        one. Whole children in whole beds: 1. Only where matching is no matter.
+        How many parts each child and each bed is divided into. Whole children in whole beds: 1. Parts are counted as the
+        optimiser counts children: who leaves, steps across or breaks down does so by the future's realised shares, spread
+        evenly over all places. Only where matching is no matter.
     """
     life = _Life(block, places, draws, policy, parts)
     for month in range(life.months):
@@ -96,6 +99,7 @@ class _Life:
         at_start = np.flatnonzero(self.arrival < 0)
         where = np.repeat(block.children.source.ravel(), parts)[at_start]
         self.place[at_start] = where + self.count - self.sources  # no child is in a home that has not begun
+        self.leave, self.step = (block.leave, block.step) if parts == 1 else realised_chances(problem)
         self.closed = np.zeros((self.futures, self.count), dtype=bool)
         self.occupied = self._counted()
         self.held = np.zeros((self.futures, self.count), dtype=np.int64)
@@ -163,6 +167,15 @@ class _Life:
     def _drawn(self, who: Ints, what: Draw) -> Floats:
         return uniform(self.key[who], self.month, what)
 
+    def _befalls(self, who: Ints, what: Draw) -> Floats:
+        """Draws for what befalls children: each child's own, or spread evenly over the parts that live in a place."""
+        if self.parts == 1:
+            return self._drawn(who, what)
+        order = np.lexsort((self.place[who], self.cohort[who], who // self.most))
+        spread = np.empty(len(who))
+        spread[order] = np.arange(len(who)) * EVENLY[what] + (self.month * len(Draw) + what) * EVENLY[Draw.TURN]
+        return spread % 1.0
+
     def _fates(self) -> Bools:
         """Children leave, step across, break down, or may no longer live where they do; who of the rest may move by plan."""
         month, problem = self.month, self.problem
@@ -170,10 +183,10 @@ class _Life:
         future, place, cohort = here // self.most, self.place[here], self.cohort[here]
         source = self.places.source[place]
         gone, step, stay = fate(
-            self._drawn(here, Draw.LEAVES),
+            self._befalls(here, Draw.LEAVES),
             cohort,
-            self.block.leave[future, cohort, source, month],
-            self.block.step[future, :, source, month].T,
+            self.leave[future, cohort, source, month],
+            self.step[future, :, source, month].T,
             problem.steps,
         )
         for number, (_, destination) in enumerate(problem.steps):
@@ -181,9 +194,9 @@ class _Life:
         staying = ~gone & (step < 0) & (place != self.unregistered)
         breakdown = problem.breakdown[cohort, source, month]
         with np.errstate(divide="ignore", invalid="ignore"):
-            broke = staying & (self._drawn(here, Draw.BREAKS_DOWN) < breakdown / stay)
+            broke = staying & (self._befalls(here, Draw.BREAKS_DOWN) < breakdown / stay)
             kept = stay - breakdown
-            moves = staying & ~broke & (self._drawn(here, Draw.MOVES) < self.movable[cohort, month] / kept)
+            moves = staying & ~broke & (self._befalls(here, Draw.MOVES) < self.movable[cohort, month] / kept)
         ended = ~gone & ~broke & ~self.allowed[self.cohort[here], place]
         closure = ended & staying & ~moves
         self._note(self.closures, future[closure], cohort[closure], source[closure])
