@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -58,11 +57,6 @@ def relative_gap(objective: float, bound: float) -> float:
     return max(objective - bound, 0.0) / max(abs(objective), 1e-9)
 
 
-@cache
-def _installed() -> str:
-    return version("highspy")
-
-
 def check_version() -> str:
     """Version of HiGHS in use.
 
@@ -71,7 +65,7 @@ def check_version() -> str:
     SolverError
         If it is a version known to return wrong answers.
     """
-    found = _installed()
+    found = version("highspy")
     if found in EXCLUDED_VERSIONS:
         raise SolverError(
             f"highspy {found} is installed, and {EXCLUDED_VERSIONS[found]}: no plan is made with it. "
