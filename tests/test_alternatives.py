@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import defaultdict
 from io import StringIO
 from pathlib import Path
@@ -22,7 +23,8 @@ from optimiser.analysis.alternatives import (
     marks_of,
     most_different,
 )
-from optimiser.analysis.planning import Asked
+from optimiser.analysis.planning import Asked, Told
+from optimiser.errors import NoPlanError
 from optimiser.report.valued import complete_words, show_alternatives
 from optimiser.solve.compile import vector_from
 from optimiser.solve.engine import Engine
@@ -153,3 +155,25 @@ def test_a_list_cut_short_says_what_may_be_missing(tmp_path: Path) -> None:
     told = alternatives(tabled(tmp_path), Asked(gap=1e-9), within=0.12, most=1)
     assert not told["complete"] and told["open_bound_gbp"] == pytest.approx(46_500)
     assert "The list is not complete" in complete_words(told)
+
+
+def test_ctrl_c_keeps_the_alternatives_found_and_says_that_there_may_be_more(tmp_path: Path) -> None:
+    instance = tabled(tmp_path)
+    whole = alternatives(instance, Asked(gap=1e-7), within=0.2)
+    assert whole["complete"] and not whole["stopped"] and len(whole["alternatives"]) > 2
+
+    def press(step: str) -> None:
+        if step.startswith("2 plans"):
+            signal.raise_signal(signal.SIGINT)
+
+    found = alternatives(instance, Asked(gap=1e-7), Told(step=press), within=0.2)
+    assert found["stopped"] and not found["complete"]
+    assert found["open_bound_gbp"] <= found["limit_gbp"]
+    kept = [tuple(row["signature"]) for row in found["alternatives"]]
+    assert 2 <= len(kept) < len(whole["alternatives"])
+    assert set(kept) <= {tuple(row["signature"]) for row in whole["alternatives"]}
+    assert found["alternatives"][0]["objective_gbp"] == whole["alternatives"][0]["objective_gbp"]
+    assert "The list is not complete: the search was stopped by hand" in complete_words(found)
+    # before there is a plan there is nothing to keep
+    with pytest.raises(NoPlanError):
+        alternatives(instance, Asked(gap=1e-7), Told(step=lambda step: signal.raise_signal(signal.SIGINT)), within=0.2)

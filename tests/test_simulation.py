@@ -313,6 +313,36 @@ def test_where_homes_have_ample_beds_the_optimiser_and_the_simulation_cost_the_s
     assert found.outcome.children[:, :, 0].sum() == found.outcome.children.sum()
 
 
+def test_what_a_gap_is_made_of_adds_up_and_is_nothing_where_foresight_is_worth_nothing() -> None:
+    found = lived(rich(), futures=20, paired=20, take_apart=True)
+    gap = found.foresight
+    assert gap is not None and gap.apart is not None
+    parts = gap.apart.matching_gbp + gap.apart.whole_gbp + gap.apart.unknown_gbp
+    assert parts == pytest.approx(gap.simulated_gbp - gap.optimised_gbp, abs=1e-6)
+    assert gap.apart.matching_gbp == pytest.approx(0, abs=1e-6)
+    # the parts of children leave, step across and break down as the optimiser's do
+    assert within(gap.apart.unknown_gbp, 0.0)
+    assert abs(gap.apart.unknown_gbp.mean()) < 0.01 * gap.optimised_gbp.mean()
+
+
+def test_a_gap_where_hardly_any_two_children_match_is_put_down_to_matching() -> None:
+    instance = tiny(
+        {"periods": "40x1"},
+        cohorts=[COHORT | {"arrivals_per_month": 0.4}],
+        homes=[OPEN | {"matching_occupancy": 1.0, "matching_in_demand": 0.55}],
+        placements=[{"cohort": "children", "source": source} for source in ("two-bed", "market")],
+    )
+    found = lived(instance, begun(problem_of(instance), 2), futures=40, paired=40, take_apart=True)
+    gap = found.foresight
+    assert gap is not None and gap.apart is not None
+    matching, whole, unknown = (
+        float(part.mean()) for part in (gap.apart.matching_gbp, gap.apart.whole_gbp, gap.apart.unknown_gbp)
+    )
+    assert matching > 0.5 * gap.gap_gbp > 0
+    # without whole numbers and matching, one home at one price is filled as well by who knows nothing ahead
+    assert abs(unknown) < matching and whole > 0
+
+
 @pytest.mark.parametrize("periods", ["24x1", "6x1 6x3"])
 def test_the_optimisers_own_futures_have_the_simulations_expected_cost_and_census(periods: str) -> None:
     """On futures drawn apart, with longer periods too: no part of a gap comes from when things are counted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -9,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from scipy import stats
 
 import optimiser
 from models.decisions import Decisions
-from optimiser.analysis.planning import Asked
-from optimiser.analysis.value import rule_of_thumb, value
+from optimiser.analysis.planning import Asked, Told
+from optimiser.analysis.value import _interval, rule_of_thumb, value
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
+from optimiser.errors import NoPlanError
 from optimiser.instance.reading import read_instance
 from optimiser.instance.schema import Instance
 from optimiser.report.valued import show_value
@@ -191,8 +194,24 @@ def test_a_few_analyses_hold_the_truth(tiny: Instance) -> None:
 @pytest.mark.hours
 def test_intervals_hold_the_truth_in_93_of_100_of_200_analyses(tiny: Instance) -> None:
     every = [covered(tiny, seed) for seed in range(1, 201)]
-    for name in every[0]:
-        assert np.mean([each[name] for each in every]) >= 0.93, name
+    shares = {name: float(np.mean([each[name] for each in every])) for name in every[0]}
+    print(shares)
+    assert min(shares.values()) >= 0.93, shares
+
+
+def test_an_interval_holds_a_skewed_mean_where_students_does_not() -> None:
+    """Costs of which one in ten is high: the mean of 24 pairs, two thousand times."""
+    generator = np.random.default_rng(5)
+    amounts = generator.exponential(1.0, (2_000, 48)) * (generator.random((2_000, 48)) < 0.3)
+    held = np.array([low <= 0.3 <= high for low, high in (_interval(each) for each in amounts)])
+    pairs = amounts.reshape(2_000, 24, 2).mean(axis=2)
+    reach = stats.t.ppf(0.975, 23) * pairs.std(axis=1, ddof=1) / np.sqrt(24)
+    students = abs(pairs.mean(axis=1) - 0.3) <= reach
+    assert held.mean() >= 0.93
+    assert students.mean() < held.mean()
+    # without skew it is Student's own
+    even = np.repeat(np.array([-3.0, -1.0, 1.0, 3.0]), 2)
+    assert _interval(even) == pytest.approx((-(end := stats.t.ppf(0.975, 3) * np.std(even[::2], ddof=1) / 2), end))
 
 
 def test_seeing_all_costs_no_more_than_planning_and_planning_no_more_than_averages(tiny: Instance) -> None:
@@ -233,6 +252,34 @@ def shown_of(document: dict) -> str:
     console = Console(width=110, record=True, file=StringIO())
     show_value(document, console)
     return " ".join(console.export_text().split())
+
+
+def pressed_at(words: str) -> Told:
+    """Whoever is told of a step presses Ctrl-C at the one that begins so."""
+    return Told(step=lambda step: signal.raise_signal(signal.SIGINT) if step.startswith(words) else None)
+
+
+def test_ctrl_c_keeps_what_has_been_found_and_says_what_is_missing(tiny: Instance) -> None:
+    asked, small = Asked(scenarios=8, gap=1e-6), {"replications": 4, "futures": 6, "alone": 4, "dates": 2}
+    whole = value(tiny, asked, **small)
+    assert not whole["stopped"] and whole["missing"] == []
+    early = value(tiny, asked, pressed_at("planning on averages"), **small)
+    assert early["stopped"] and early["stochastic_solution"] == []
+    assert early["optimality_gap"] is early["perfect_information"] is early["perfect_information_about_dates"] is None
+    assert early["out_of_sample"] == whole["out_of_sample"]
+    late = value(tiny, asked, pressed_at("planning again on other futures: 4"), **small)
+    # three replications of four are a gap, by the same figures
+    assert late["optimality_gap"]["by_replication_gbp"] == whole["optimality_gap"]["by_replication_gbp"][:3]
+    assert late["stochastic_solution"] == whole["stochastic_solution"]
+    assert late["missing"][0] == "1 of 4 replications"
+    shown = shown_of(late)
+    assert "Stopped by hand: this is what had been found by then. Not reached: 1 of 4 replications" in shown
+    assert "Another plan can cost at most" in shown
+    assert "Another plan can cost at most" not in shown_of(early)
+    # and Ctrl-C means what it meant before
+    assert signal.getsignal(signal.SIGINT) is not None
+    with pytest.raises(NoPlanError):
+        value(tiny, asked, pressed_at("searching for the best plan"), **small)
 
 
 def test_too_few_replications_are_refused(tiny: Instance) -> None:

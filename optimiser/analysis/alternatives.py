@@ -26,13 +26,22 @@ from scipy import sparse
 from models.decisions import Decisions, with_managers_needed
 from models.problem import Problem
 from optimiser.analysis.appraisal import capital_of
-from optimiser.analysis.planning import Asked, Told, instance_row, prepare, rounding, tail_mean_of, versions
+from optimiser.analysis.planning import (
+    Asked,
+    Told,
+    instance_row,
+    prepare,
+    refuse_if_stopped,
+    rounding,
+    tail_mean_of,
+    versions,
+)
 from optimiser.errors import InfeasibleError, NoPlanError, SolverError
 from optimiser.instance.schema import Instance
 from optimiser.plan import Plan, Row, decisions_table, titles_of
 from optimiser.solve.compile import FirstStage, decisions_from
 from optimiser.solve.components import Component, components_of
-from optimiser.solve.engine import FEW_FUTURES, Engine
+from optimiser.solve.engine import FEW_FUTURES, Engine, stopped_by_hand
 from optimiser.solve.extensive import solve_extensive
 from optimiser.solve.lshaped import solve_lshaped
 from optimiser.solve.twostage import Cuts, Round, Settings, TwoStageSolution
@@ -90,6 +99,7 @@ class Listed:
     complete: bool
     boxes: int
     open_bound: float | None  # least bound of what was not looked through; None where complete
+    stopped: bool = False  # by hand
 
 
 def marks_of(problem: Problem, first: FirstStage, branches: bool = False) -> tuple[Mark, ...]:
@@ -176,6 +186,11 @@ class Boxes:
         """The box of all signatures."""
         return tuple((0, mark.most) for mark in self.marks)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody has asked to stop."""
+        return self.settings.stop is not None and self.settings.stop.is_set()
+
     def signature(self, x: Floats) -> tuple[int, ...]:
         """Signature of first-stage values [column]."""
         return tuple(round(float(amount)) for amount in self.sums @ x)
@@ -190,16 +205,15 @@ class Boxes:
         bounds = [least if part is None else part.bound for least, part in zip(self.least, found, strict=True)]
         for number, part in enumerate(self.parts):
             solved = found[number]
-            if solved is None or (solved.status == "stopped" and sum(bounds) <= above):
+            if (solved is None or (solved.status == "stopped" and sum(bounds) <= above)) and not self.stopped:
                 rest = sum(bounds[:number]) + sum(bounds[number + 1 :])
                 solved = self._search(number, part, box, above - rest)
                 bounds[number] = solved.bound
-            if solved.x is None and solved.status == "infeasible":
+            if solved is not None and solved.x is None and solved.status == "infeasible":
                 return None, np.inf, np.inf
-            if sum(bounds) > above:
+            if sum(bounds) > above or solved is None or solved.x is None:
                 return None, np.inf, sum(bounds)
             found[number] = solved
-            assert solved.x is not None
             x[part.columns] = solved.x
         return x, sum(part.objective for part in found if part is not None), sum(bounds)
 
@@ -223,7 +237,7 @@ class Boxes:
 
             def listen(found: Round) -> None:
                 # by the bound alone, never by a clock: the same comes out on any machine
-                if found.bound > above or (self.settings.stop is not None and self.settings.stop.is_set()):
+                if found.bound > above or self.stopped:
                     enough.set()
 
             solved = solve_lshaped(problem, asked, cuts=self.kept[number], progress=listen)
@@ -293,6 +307,8 @@ def enumerate_alternatives(
         for smaller in _around(box, signature):
             number += 1
             heapq.heappush(waiting, (bound, number, smaller))
+        if boxes.stopped:
+            break
     order = sorted(found, key=lambda each: (each.objective, each.signature))
     return Listed(
         marks,
@@ -300,6 +316,7 @@ def enumerate_alternatives(
         limit,
         best_bound,
         complete=not waiting,
+        stopped=boxes.stopped,
         boxes=searched,
         open_bound=waiting[0][0] if waiting else None,
     )
@@ -365,11 +382,13 @@ def alternatives(
     """
     told = told or Told()
     began = time.perf_counter()
-    told.step("drawing futures and building the model")
-    instance, engine = prepare(instance, asked)
-    settings = Settings(gap=asked.gap, time_limit=asked.time_limit)
-    told.step("searching for the best plan")
-    listed = enumerate_alternatives(engine, settings, within=within, branches=branches, most=most, told=told.step)
+    with stopped_by_hand() as stop:
+        told.step("drawing futures and building the model")
+        instance, engine = prepare(instance, asked)
+        refuse_if_stopped(stop)
+        settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
+        told.step("searching for the best plan")
+        listed = enumerate_alternatives(engine, settings, within=within, branches=branches, most=most, told=told.step)
     told.step("checking every plan")
     plans = [_checked(instance, engine, each) for each in listed.alternatives]
     rank = {position: place for place, position in enumerate(most_different(listed), start=1)}
@@ -393,6 +412,7 @@ def alternatives(
         "cvar_level": engine.problem.cvar_level,
         "rounding_gbp": rounding(best.verified.expected_cost),
         "complete": listed.complete,
+        "stopped": listed.stopped,
         "open_bound_gbp": listed.open_bound,
         "boxes_searched": listed.boxes,
         "marks": [

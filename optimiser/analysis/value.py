@@ -20,9 +20,11 @@ them. With ``gap`` the true gap of the plan and ``z`` the least expected cost:
 from __future__ import annotations
 
 import math
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +33,7 @@ from scipy import stats
 from models.decisions import Decisions, with_managers_needed
 from models.problem import Problem
 from optimiser.analysis.appraisal import decisions_of, freedom_of
-from optimiser.analysis.planning import Asked, Told, instance_row, rounding, versions
+from optimiser.analysis.planning import Asked, Told, instance_row, refuse_if_stopped, rounding, versions
 from optimiser.analysis.slippage import with_capital
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import ScenarioSet, average_scenario, make_scenarios, standard_error
@@ -40,7 +42,7 @@ from optimiser.instance.schema import Instance
 from optimiser.plan import Plan, Row, break_even, decisions_table, titles_of
 from optimiser.solve.compile import vector_from
 from optimiser.solve.components import components_of, solve_apart
-from optimiser.solve.engine import FEW_FUTURES, Engine, Found
+from optimiser.solve.engine import FEW_FUTURES, Engine, Found, stopped_by_hand
 from optimiser.solve.extensive import solve_extensive
 from optimiser.solve.lshaped import recourse_at, solve_lshaped
 from optimiser.solve.twostage import Cuts, Settings, TwoStageProblem, TwoStageSolution
@@ -48,6 +50,7 @@ from optimiser.verify import verify
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Value = TypeVar("Value")
 
 #: Replications, most futures in each, futures that are planned alone, and dates drawn: two minutes on two cores.
 REPLICATIONS, MOST_FUTURES, ALONE, DATES = 8, 30, 48, 12
@@ -163,43 +166,82 @@ def value(
     began = time.perf_counter()
     if asked.capital is not None:
         instance = with_capital(instance, asked.capital)
-    settings = Settings(gap=asked.gap, time_limit=asked.time_limit)
+    with stopped_by_hand() as stop:
+        found = _valued(instance, asked, told, stop, replications, futures, alone, dates)
+    return found | {"versions": versions(), "timings": {"total_seconds": time.perf_counter() - began}}
+
+
+def _valued(
+    instance: Instance,
+    asked: Asked,
+    told: Told,
+    stop: threading.Event,
+    replications: int,
+    futures: int | None,
+    alone: int,
+    dates: int,
+) -> Row:
+    """The document, as far as it is reached: what was stopped by hand is None, and counted as missing."""
+    settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
+    missing: list[str] = []
+
+    def reached(words: str, stage: Callable[[], Value]) -> Value | None:
+        """What a stage finds; None where it was stopped before or within it."""
+        try:
+            found = None if stop.is_set() else stage()
+        except NoPlanError:
+            if not stop.is_set():
+                raise
+        if not stop.is_set():
+            return found
+        missing.append(words)
+        return None
+
     told.step("searching for the best plan")
     drawn = make_scenarios(instance, asked.scenarios, asked.seed)
     limited = assemble(instance, drawn, risk_weight=0.0)
     engine = Engine(_unlimited(limited))
+    refuse_if_stopped(stop)
     own = _searched(engine, settings, told)
+    checked = verify(engine.problem, own.decisions, own.placements)
     told.step("drawing futures that no plan has seen")
     count = futures or min(len(drawn.names), MOST_FUTURES)
     ground = ground_of(instance, asked, engine.problem, replications, count + count % 2, dates)
-    told.step("planning on averages, by rule of thumb and without reviews")
-    averages, average_rows = _on_averages(instance, drawn, engine, settings)
-    plans = {"plan": own.decisions, "averages": averages}
-    plans |= _papers_options(instance, engine, settings)
-    plans["rule-of-thumb"], rule = rule_of_thumb(instance, engine, average_rows)
-    without: Found | None = None
-    if instance.reviews:
-        without, plans["no-reviews"] = _without_reviews(instance, asked, drawn, engine, settings)
-    told.step("pricing every plan on the same fresh futures")
-    priced = {name: _priced(ground, name, decisions) for name, decisions in plans.items()}
+    priced = {"plan": _priced(ground, "plan", own.decisions)}
     x = vector_from(ground.engine.first, ground.engine.problem, own.decisions)
+    told.step("planning on averages and by rule of thumb")
+    thumb: str | None = None
+    averages = reached("planning on averages", lambda: _on_averages(instance, drawn, engine, settings))
+    others = {} if averages is None else {"averages": averages[0]}
+    others |= reached("the paper's options", lambda: _papers_options(instance, engine, settings)) or {}
+    if averages is not None and not stop.is_set():
+        others["rule-of-thumb"], thumb = rule_of_thumb(instance, engine, averages[1])
+    elif averages is not None:
+        missing.append("the rule of thumb")
+    told.step("pricing every plan on the same fresh futures")
+    priced |= {name: _priced(ground, name, decisions) for name, decisions in others.items()}
+    reviews: Row | None = None
+    if instance.reviews:
+        told.step("planning without reviews")
+        reviews = reached(
+            "the value of the review points",
+            lambda: _reviews(instance, asked, drawn, engine, ground, own, checked.objective, priced["plan"], settings),
+        )
     gaps = _gaps(ground, priced["plan"], x, settings, told)
-    perfect = _perfect(ground, priced["plan"], gaps, settings, alone, told)
-    told.step("planning for the dates of each of some futures")
-    about_dates = _about_dates(ground, x, gaps, settings) if ground.dates else None
-    checked = verify(engine.problem, own.decisions, own.placements)
-    reviews = None
-    if without is not None:
-        first = verify(_rootless(instance, asked, drawn, engine.problem), without.decisions, without.placements)
-        reviews = _difference(ground, priced["no-reviews"], priced["plan"]) | {
-            "on_own_futures_at_least_gbp": max(without.bound - checked.objective, 0.0),
-            "on_own_futures_at_most_gbp": max(first.objective - own.bound, 0.0),
-        }
+    if len(gaps) < len(ground.blocks):
+        missing.append(f"{len(ground.blocks) - len(gaps)} of {len(ground.blocks)} replications")
+    perfect = reached(
+        "the value of perfect information", lambda: _perfect(ground, priced["plan"], gaps, settings, alone, told)
+    )
+    about_dates: Row | None = None
+    if ground.dates:
+        told.step("planning for the dates of each of some futures")
+        about_dates = reached("the value of knowing dates", lambda: _about_dates(ground, x, gaps, settings))
     against = [
         _difference(ground, other, priced["plan"])
         | {"plan": name, "decisions": decisions_table(engine.problem, other.decisions)}
         for name, other in priced.items()
-        if name not in ("plan", "no-reviews")
+        if name != "plan"
     ]
     return {
         "document": "value/1",
@@ -212,6 +254,8 @@ def value(
         "drawn": ground.drawn,
         "confidence": CONFIDENCE,
         "left_out": _left_out(limited, instance, asked),
+        "stopped": stop.is_set(),
+        "missing": missing,
         "rounding_gbp": rounding(checked.expected_cost),
         "objective_gbp": checked.objective,
         "bound_gbp": own.bound,
@@ -221,14 +265,12 @@ def value(
             "expected_cost_gbp": float(ground.probability(ground.fresh) @ priced["plan"].pounds),
             "expected_cost_error_gbp": standard_error(priced["plan"].pounds) if ground.drawn else 0.0,
         },
-        "optimality_gap": _gap_row(ground, gaps),
+        "optimality_gap": None if len(gaps) < min(2, len(ground.blocks)) else _gap_row(ground, gaps),
         "perfect_information": perfect,
         "perfect_information_about_dates": about_dates,
         "stochastic_solution": against,
-        "rule_of_thumb": rule,
+        "rule_of_thumb": thumb,
         "reviews": reviews,
-        "versions": versions(),
-        "timings": {"total_seconds": time.perf_counter() - began},
     }
 
 
@@ -514,6 +556,26 @@ def _without_reviews(
     return found, carried(problem, found.decisions, engine.problem)
 
 
+def _reviews(
+    instance: Instance,
+    asked: Asked,
+    drawn: ScenarioSet,
+    engine: Engine,
+    ground: Ground,
+    own: Found,
+    objective: float,
+    plan: Priced,
+    settings: Settings,
+) -> Row:
+    """What the review points are worth: on fresh futures, and as bounds on the plan's own."""
+    without, decisions = _without_reviews(instance, asked, drawn, engine, settings)
+    first = verify(_rootless(instance, asked, drawn, engine.problem), without.decisions, without.placements)
+    return _difference(ground, _priced(ground, "no-reviews", decisions), plan) | {
+        "on_own_futures_at_least_gbp": max(without.bound - objective, 0.0),
+        "on_own_futures_at_most_gbp": max(first.objective - own.bound, 0.0),
+    }
+
+
 def _priced(ground: Ground, name: str, decisions: Decisions) -> Priced:
     """A plan on the futures of the replications, recomputed without the solver."""
     fresh, engine = ground.fresh, ground.engine
@@ -536,11 +598,13 @@ def _priced(ground: Ground, name: str, decisions: Decisions) -> Priced:
 
 
 def _gaps(ground: Ground, plan: Priced, x: Floats, settings: Settings, told: Told) -> Floats:
-    """Cost of the plan less the least possible, by its bound, in each replication, £, [replication]."""
+    """Cost of the plan less the least possible, by its bound, in each replication that was reached, £, [replication]."""
     found, at = [], 0
     for number, block in enumerate(ground.blocks):
         told.step(f"planning again on other futures: {number + 1} of {len(ground.blocks)}")
         best = ground.best(block, settings, x)
+        if settings.stop is not None and settings.stop.is_set():
+            break
         mean = ground.probability(block) @ plan.cost[at : at + len(block)]
         found.append(max(float(mean) - best.bound, 0.0))
         at += len(block)
@@ -550,6 +614,29 @@ def _gaps(ground: Ground, plan: Priced, x: Floats, settings: Settings, told: Tol
 def _t(degrees: int, sides: int) -> float:
     """Quantile of Student's t for an interval on one or both sides."""
     return float(stats.t.ppf(1 - (1 - CONFIDENCE) / sides, degrees))
+
+
+def _interval(amounts: Floats) -> tuple[float, float]:
+    """Ends of an interval for the mean over futures drawn in mirrored pairs.
+
+    Costs are skewed: seldom, a future is very dear. Student's interval then leaves out too much at the dear end; Hall's
+    cubic transformation of the statistic (Hall 1992, Journal of the Royal Statistical Society B 54) puts that right to
+    the order of one over the number of pairs. In 1,500 samples of 24 pairs, where the truth is known, Student's interval
+    of the value of perfect information held it in 92.6%, this one in 94.5% (see ``tests/test_value.py``).
+    """
+    pairs = amounts[: len(amounts) // 2 * 2].reshape(-1, 2).mean(axis=1)
+    mean, count = float(amounts.mean()), len(pairs)
+    if count < 2 or pairs.std() == 0:
+        return mean, mean
+    error, t = _spread(pairs), _t(count - 1, 2)
+    skew = float(stats.skew(pairs, bias=False)) / math.sqrt(count) / 3
+    if abs(skew) < 1e-9:
+        return mean - t * error, mean + t * error
+
+    def untransformed(quantile: float) -> float:
+        return float(np.cbrt(1 + 3 * skew * (quantile - skew / 2)) - 1) / skew
+
+    return mean - error * untransformed(t), mean - error * untransformed(-t)
 
 
 def _spread(amounts: Floats) -> float:
@@ -573,13 +660,13 @@ def _mean_row(ground: Ground, amounts: Floats) -> Row:
     """Mean over the fresh futures with standard error and interval on both sides."""
     mean = float(ground.probability(ground.fresh) @ amounts)
     error = (standard_error(amounts) or 0.0) if ground.drawn else 0.0
-    reach = _t(len(amounts) // 2 - 1, 2) * error if ground.drawn else 0.0
+    low, high = _interval(amounts) if ground.drawn else (mean, mean)
     return {
         "futures": len(amounts),
         "mean_gbp": mean,
         "standard_error_gbp": error,
-        "low_gbp": mean - reach,
-        "high_gbp": mean + reach,
+        "low_gbp": low,
+        "high_gbp": high,
     }
 
 
@@ -587,7 +674,8 @@ def _difference(ground: Ground, other: Priced, plan: Priced) -> Row:
     """What another plan costs more than the plan on the same futures, and whether that can be told from noise."""
     row = _mean_row(ground, other.cost - plan.cost)
     share = ground.probability(ground.fresh)
-    reach = row["high_gbp"] - row["mean_gbp"]
+    # how far the interval reaches on the side of nothing
+    reach = row["mean_gbp"] - row["low_gbp"] if row["mean_gbp"] > 0 else row["high_gbp"] - row["mean_gbp"]
     same = bool(np.abs(other.cost - plan.cost).max() < 1.0)
     told_apart = not same and abs(row["mean_gbp"]) > reach
     needed = None
@@ -630,7 +718,7 @@ def _perfect(ground: Ground, plan: Priced, gaps: Floats, settings: Settings, alo
     return row | {
         "standard_error_gbp": error,
         "low_gbp": max(low - _t(len(least) - 1, 2) * _spread(least), 0.0),
-        "high_gbp": high + _t(len(savings_of_all) // 2 - 1, 2) * error,
+        "high_gbp": _interval(savings_of_all)[1],
     }
 
 

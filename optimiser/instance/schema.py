@@ -288,6 +288,11 @@ class Home(Row):
     matching_occupancy: Annotated[float, Field(gt=0, le=1), Figure()] = Field(
         description="Most of its beds that matching lets be filled, on average, above 0 and at most 1."
     )
+    matching_in_demand: Annotated[float, Field(gt=0, le=1), Figure()] | None = Field(
+        default=None,
+        description="Share of its beds filled while somebody always waits: who matches in simulations; "
+        "blank for matching_occupancy.",
+    )
     fixed_gbp_per_year: Pounds = Field(description="Running cost of one open home whether full or not, £ a year.")
     variable_gbp_per_week: Pounds = Field(default=0.0, description="Running cost of each child, £ a week.")
     waiting_gbp_per_month: Pounds = Field(default=0.0, description="Cost while waiting for registration, £ a month.")
@@ -367,6 +372,11 @@ class Lot(Row):
     )
     matching_occupancy: Annotated[float, Field(gt=0, le=1), Figure()] = Field(
         default=1.0, description="Most of its beds that matching lets be filled, on average, above 0 and at most 1."
+    )
+    matching_in_demand: Annotated[float, Field(gt=0, le=1), Figure()] | None = Field(
+        default=None,
+        description="Share of its beds filled while somebody always waits: who matches in simulations; "
+        "blank for matching_occupancy.",
     )
     setup_gbp: Pounds = Field(default=0.0, description="Procurement and set-up on award, £.")
     building: Name | None = Field(

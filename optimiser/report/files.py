@@ -452,6 +452,68 @@ def write_sensitivity(document: Row, folder: Path) -> None:
 NOTHING_NEXT: Row = dict.fromkeys(("least_gbp", "most_gbp", "found_gbp", "pounds_gbp", "child_weeks_avoided"))
 
 
+def refuse_own_folder(folder: Path, source: Path) -> None:
+    """A calibrated instance never takes the place of the one that was read.
+
+    Raises
+    ------
+    InstanceError
+        If both are the same folder, or one is within the other.
+    """
+    ours, theirs = folder.resolve(), source.resolve()
+    if ours == theirs or theirs in ours.parents or ours in theirs.parents:
+        fix = "Name a new folder elsewhere."
+        raise InstanceError([Fault(str(folder), None, "--out", "", "is the instance that is read", fix)], "the command")
+
+
+def write_calibrated(document: Row, folder: Path, source: Path, command: str) -> None:
+    """Write the instance of ``source`` to a folder with its matching occupancy as calibrated, and the evidence for it.
+
+    Only figures that the simulation could tell are replaced. The former figure stays as ``matching_in_demand``, with
+    the evidence that it had; the new one is ``calibrated`` from it.
+
+    Parameters
+    ----------
+    document
+        Of a simulation that calibrated.
+    command
+        What was run, for the register.
+    """
+    from optimiser.instance.reading import read_instance
+    from optimiser.instance.rewriting import evidence_cells, rewrite_figures
+
+    read_instance(source)
+    found = document["calibration"]
+    figures: dict[tuple[str, str], dict[str, str]] = {}
+    evidence: dict[str, dict[str, str]] = {}
+    names = ", ".join(row["option"] for row in found["gaps"])
+    for row in found["sources"]:
+        if row["figure"] is None:
+            continue
+        key = f"{row['table']}.{row['source']}"
+        occupancy, error = row["figure"], row["standard_error"]
+        cells = {"matching_occupancy": f"{occupancy:g}", "matching_in_demand": f"{row['in_demand']:g}"}
+        figures[row["table"], row["source"]] = cells
+        old = evidence_cells(source, f"{key}.matching_occupancy")
+        if old["evidence"] != "calibrated":
+            evidence[f"{key}.matching_in_demand"] = {name: cell for name, cell in old.items() if name != "figures"}
+        evidence[f"{key}.matching_occupancy"] = {
+            "evidence": "calibrated",
+            "document": command,
+            "place": f"{document['futures']} futures simulated, {found['futures']} of them compared, seed {document['seed']}",
+            "low": f"{max(occupancy - 2 * error, min(occupancy, 0.01)):.4f}",
+            "high": f"{min(occupancy + 2 * error, 1.0):.4f}",
+            "derived_from": f"{key}.matching_in_demand",
+            "note": f"Fills as many bed-weeks as the simulation of {names} (standard error {error:.2g}); "
+            f"{row['before']:g} before.",
+        }
+    with _replacing(folder) as fresh:
+        shutil.copytree(source, fresh, dirs_exist_ok=True)
+        rewrite_figures(fresh, figures, evidence)
+        (fresh / SIMULATION).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        read_instance(fresh)
+
+
 def _flat(row: Row) -> Row:
     """A row with a mean and its standard error in two columns."""
     found: Row = {}

@@ -25,6 +25,8 @@ def show_simulation(document: Row, console: Console) -> None:
     )
     console.print()
     _side_by_side(document, console, step)
+    _taken_apart(document, console, step)
+    _calibration(document, console, step)
     for row in document["options"]:
         console.print()
         console.print(Text(row["title"], style="bold"), highlight=False)
@@ -54,6 +56,67 @@ def _side_by_side(document: Row, console: Console, step: float) -> None:
         Text("Simulated cost (present real £; child-weeks without a registered place: mean, P90)", style="bold")
     )
     console.print(table_of(heads, rows), highlight=False)
+
+
+def _taken_apart(document: Row, console: Console, step: float) -> None:
+    """What the foresight gap of each option is made of, where that was asked for."""
+    gaps = [(row["title"], row["foresight"]) for row in document["options"]]
+    step = min(step, 1_000.0)
+    rows = [
+        [title, f"{with_error(gap['gap_gbp'], step)}, {share(gap['gap_share'], 1)}"]
+        + [with_error(gap["taken_apart"][part], step) for part in APART]
+        for title, gap in gaps
+        if gap is not None and gap["taken_apart"] is not None
+    ]
+    if not rows:
+        return
+    console.print()
+    console.print(
+        Text("What the foresight gap is made of (present real £ ± error; the three add up)", style="bold"),
+        highlight=False,
+    )
+    console.print(table_of(["Option", "Foresight gap", *APART.values()], rows), highlight=False)
+
+
+#: Parts of the foresight gap, and their heads.
+APART = {
+    "matching_gbp": "Children who do not match",
+    "whole_children_gbp": "Whole children in whole beds",
+    "not_knowing_ahead_gbp": "Nobody knows ahead",
+}
+
+
+def _calibration(document: Row, console: Console, step: float) -> None:
+    """Matching occupancy before and after, and how much nearer the optimiser comes to the simulation by it."""
+    found = document.get("calibration")
+    if found is None:
+        return
+    console.print()
+    console.print(
+        Text(
+            "Matching occupancy at which the optimiser fills as many bed-weeks as the simulation "
+            f"({found['futures']} futures)",
+            style="bold",
+        ),
+        highlight=False,
+    )
+    rows = [
+        [
+            document["titles"].get(row["source"], row["source"]),
+            share(row["before"], 1),
+            f"kept: {row['why_not']}" if row["figure"] is None else share(row["figure"], 1),
+            "–" if row["standard_error"] is None else share(row["standard_error"], 1),
+        ]
+        for row in found["sources"]
+    ]
+    console.print(table_of(["Beds", "As it was", "Calibrated", "Standard error"], rows), highlight=False)
+    titles = {row["option"]: row["title"] for row in document["options"]}
+    for row in found["gaps"]:
+        console.print(
+            f"• {titles[row['option']]}: simulated cost less the optimiser's {with_error(row['before_gbp'], step)} before, "
+            f"{with_error(row['after_gbp'], step)} with these figures.",
+            highlight=False,
+        )
 
 
 def option_lines(row: Row, document: Row, step: float) -> list[str]:

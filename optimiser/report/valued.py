@@ -23,6 +23,12 @@ def show_value(document: Row, console: Console) -> None:
     """Print what information, planning under uncertainty and reviews are worth."""
     console.print(Text(document["instance"]["title"], style="bold"), highlight=False)
     console.print(_ground_words(document), highlight=False)
+    if document["stopped"]:
+        missing = "; ".join(document["missing"]) or "nothing"
+        console.print(
+            Text(f"Stopped by hand: this is what had been found by then. Not reached: {missing}.", style="bold"),
+            highlight=False,
+        )
     for line in value_lines(document):
         console.print(f"• {line}", highlight=False)
 
@@ -51,18 +57,20 @@ def value_lines(document: Row) -> list[str]:
         f"(standard error {pounds(cost['expected_cost_error_gbp'], step)})."
     ]
     gap = document["optimality_gap"]
-    fine = _finer(step, gap["high_gbp"])
-    lines.append(
-        f"Another plan can cost at most {pounds(gap['high_gbp'], fine)} less "
-        f"({share(gap['high_gbp'] / max(abs(cost['mean_gbp']), 1.0), 2)}); estimated {pounds(gap['gap_gbp'], fine)}, which "
-        "the few futures of each replication and the solver's own gap make too high rather than too low."
-    )
+    if gap is not None:
+        fine = _finer(step, gap["high_gbp"])
+        lines.append(
+            f"Another plan can cost at most {pounds(gap['high_gbp'], fine)} less "
+            f"({share(gap['high_gbp'] / max(abs(cost['mean_gbp']), 1.0), 2)}); estimated {pounds(gap['gap_gbp'], fine)}, "
+            "which the few futures of each replication and the solver's own gap make too high rather than too low."
+        )
     lines += _information_lines(document, step)
     for row in document["stochastic_solution"]:
         lines.append(_against_words(document, row, step))
         if row["plan"] == "rule-of-thumb":
             lines.append(f"The rule of thumb: {document['rule_of_thumb']}")
-    lines.append(_review_words(document["reviews"], step))
+    if document["reviews"] is not None or not document["stopped"]:
+        lines.append(_review_words(document["reviews"], step))
     return lines
 
 
@@ -178,8 +186,9 @@ def complete_words(document: Row) -> str:
         return (
             words + f". There is no other: {document['boxes_searched']} parts of all plans were searched or ruled out."
         )
+    ended = "was stopped by hand" if document["stopped"] else "ended at its cap"
     return (
-        words + ". The list is not complete: the search ended at its cap, and plans from "
+        words + f". The list is not complete: the search {ended}, and plans from "
         f"{pounds(document['open_bound_gbp'], document['rounding_gbp'])} may be missing."
     )
 

@@ -57,6 +57,7 @@ def simulate(
     seed: int | None = None,
     search: int = SEARCHED,
     paired: int = PAIRED,
+    take_apart: bool = False,
     workers: int = 1,
     told: Callable[[str], None] | None = None,
     reduction: Reduction | None = None,
@@ -79,6 +80,8 @@ def simulate(
         Further futures on which protection levels are searched; 0 protects nothing.
     paired
         How many of the simulated futures the optimiser places as well, for the foresight gap; 0 for none.
+    take_apart
+        Whether to say what the foresight gap is made of.
     workers
         Processes. The same bytes come out at any number.
     told
@@ -93,7 +96,7 @@ def simulate(
     """
     from optimiser.analysis.simulation import policy as policies
     from optimiser.analysis.simulation.draws import BLOCK, block_of, ground_of, unseen
-    from optimiser.analysis.simulation.foresight import foresight
+    from optimiser.analysis.simulation.foresight import foresight, taken_apart
     from optimiser.analysis.simulation.run import simulated
 
     told = told or _nobody
@@ -122,12 +125,16 @@ def simulate(
     if paired:
         told("placing the same children with foresight")
         gaps = foresight(ground, judged, outcomes, options, own, paired)
+    policy = {name: searched[name].policy if name in searched else plain for name in options}
+    if gaps and take_apart:
+        told("taking the foresight gap apart")
+        gaps = taken_apart(ground, judged, gaps, {name: (options[name], policy[name]) for name in options}, own)
     return {
         name: Simulated(
             instance,
             problem,
             decisions,
-            searched[name].policy if name in searched else plain,
+            policy[name],
             outcomes[name],
             lived[name, False],
             searched.get(name),

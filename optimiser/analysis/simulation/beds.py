@@ -268,7 +268,7 @@ def _matching(block: Block, units: list[tuple[int, int, int]], source: Ints, fir
     held_at_first = np.zeros(places)
     exits = _exits(block)
     for place, (home, _, _) in enumerate(units):
-        beds, occupancy = int(problem.home_beds[home]), float(problem.home_occupancy[home])
+        beds, occupancy = int(problem.home_beds[home]), float(block.home_in_demand[home])
         if beds > 1 and beds * occupancy >= 1:
             mixes[place] = True
             joins[:, place] = [_chance_to_match(beds, occupancy, _rounded(one)) for one in exits[:, home]]
@@ -279,9 +279,9 @@ def _matching(block: Block, units: list[tuple[int, int, int]], source: Ints, fir
     for lot in range(len(problem.lots)):
         place = problem.lot_source + lot + first
         building = int(problem.lot_building[lot])
-        occupancy = float(problem.lot_occupancy[lot])
+        occupancy = float(block.lot_in_demand[lot])
         if building >= 0:
-            occupancy = min(occupancy, float(problem.home_occupancy[building]))
+            occupancy = min(occupancy, float(block.home_in_demand[building]))
         if occupancy < 1:
             holds[place] = True
             held_at_first[place] = 1 - occupancy

@@ -37,7 +37,7 @@ from optimiser.demand.scenarios import (
     taken,
 )
 from optimiser.finance import Calendar
-from optimiser.instance.schema import Instance
+from optimiser.instance.schema import Home, Instance, Lot
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -125,6 +125,8 @@ class Block:
     leave: Floats  # chance to leave care in a month, [scenario, cohort, source, month]
     step: Floats  # chance to step across in a month, [scenario, step, source, month]
     seed: int
+    home_in_demand: Floats  # share of its beds filled while somebody always waits, [home]
+    lot_in_demand: Floats  # the same, [lot]
 
 
 # the ground
@@ -234,7 +236,15 @@ def block_of(ground: Ground, some: Unseen, seed: int) -> Block:
     )
     problem = assemble(ground.instance, futures, like=cast(Problem, like))
     problem = replace(problem, cost_share=ground.plan.cost_share)
-    return Block(some.numbers, problem, children, leave, step, seed)
+    homes, lots = (
+        np.array([in_demand_of(row) for row in rows]) for rows in (ground.instance.homes, ground.instance.lots)
+    )
+    return Block(some.numbers, problem, children, leave, step, seed, homes, lots)
+
+
+def in_demand_of(row: Home | Lot) -> float:
+    """Share of the beds of a home or lot filled while somebody always waits: as stated, or its matching occupancy."""
+    return row.matching_occupancy if row.matching_in_demand is None else row.matching_in_demand
 
 
 # children
@@ -401,6 +411,15 @@ def _realised(ground: Ground, children: Children, leave: Floats, step: Floats) -
         there[here[gone]] = False
         there |= arrival == month
     return leaving, stepping
+
+
+def realised_chances(problem: Problem) -> tuple[Floats, Floats]:
+    """Shares as the optimiser has them: who left [scenario, cohort, source, month], who stepped [scenario, step, source, month]."""
+    step = np.array([scenario.step for scenario in problem.scenarios])
+    leave = 1 - np.array([scenario.stay for scenario in problem.scenarios])
+    for number, (origin, _) in enumerate(problem.steps):
+        leave[:, origin] -= step[:, number]
+    return np.maximum(leave, 0.0), step
 
 
 # decisions by month

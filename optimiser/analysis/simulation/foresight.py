@@ -18,13 +18,27 @@ from numpy.typing import NDArray
 from models.decisions import Decisions
 from models.problem import Problem
 from optimiser.analysis.simulation.draws import BLOCK, Ground, Unseen, block_of, decisions_by_month
+from optimiser.analysis.simulation.placing import Policy
 from optimiser.analysis.simulation.results import Outcome
+from optimiser.analysis.simulation.run import lived_by
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import standard_error, taken
 from optimiser.solve.engine import Placing
 from optimiser.verify import Verified, verify
 
 Floats = NDArray[np.float64]
+
+#: Parts that each child and each bed is divided into where whole numbers are to play no part.
+PARTS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Apart:
+    """What the gap is made of, present real £, each [scenario]; the three add up to the gap of each future."""
+
+    matching_gbp: Floats  # the gap, less what it is where every child matches every other
+    whole_gbp: Floats  # that, less what it is where children are counted in parts, as the optimiser counts them
+    unknown_gbp: Floats  # what is left: nobody knows who will come and who will leave
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +50,8 @@ class Foresight:
     in_periods_gbp: Floats  # the optimiser by its own periods, on the same arrivals, prices and dates
     simulated_child_weeks: Floats  # without a registered home
     optimised_child_weeks: Floats
+
+    apart: Apart | None = None
 
     @property
     def gap_gbp(self) -> float:
@@ -79,8 +95,8 @@ def foresight(
     placing = Placing()
     for start in range(0, count, BLOCK):
         some = futures.block(start)
-        problem = _alone(block_of(ground, some, seed).problem, count - start)
-        periods = _alone(_in_periods(ground, some), count - start)
+        problem = alone(block_of(ground, some, seed).problem, count - start)
+        periods = alone(_in_periods(ground, some), count - start)
         for name, chosen in decisions.items():
             monthly = decisions_by_month(ground, problem, chosen)
             by_month[name].append(_placed(placing, problem, monthly))
@@ -97,6 +113,40 @@ def foresight(
         )
         for name in decisions
     }
+
+
+def taken_apart(
+    ground: Ground,
+    futures: Unseen,
+    gaps: Mapping[str, Foresight],
+    options: Mapping[str, tuple[Decisions, Policy]],
+    seed: int,
+) -> dict[str, Foresight]:
+    """The same gaps, taken apart: by simulation and optimiser without matching, and by simulation of divided children.
+
+    Where everybody matches, both the simulation and the optimiser fill every bed; what is left of the gap is due to whole
+    children and to not knowing ahead. Where each child and each bed is divided into ``PARTS`` as well, and children leave
+    every place by the same share, hardly anything is due to whole children: one who leaves this home and not that.
+    """
+    found: dict[str, list[tuple[Floats, Floats]]] = {name: [] for name in gaps}
+    count = len(next(iter(gaps.values())).simulated_gbp)
+    placing = Placing()
+    for start in range(0, count, BLOCK):
+        block = block_of(ground, futures.first(count).block(start), seed)
+        homes, lots = np.ones_like(block.home_in_demand), np.ones_like(block.lot_in_demand)
+        everybody = replace(block.problem, home_occupancy=homes, lot_occupancy=lots)
+        block = replace(block, problem=everybody, home_in_demand=homes, lot_in_demand=lots)
+        problem = alone(block.problem, count - start)
+        whole, divided = lived_by(ground, block, options), lived_by(ground, block, options, PARTS)
+        for name, (decisions, _) in options.items():
+            seen = _placed(placing, problem, decisions_by_month(ground, problem, decisions)).scenario_pounds
+            found[name].append((whole[name].cost_gbp - seen, divided[name].cost_gbp - seen))
+    apart = {}
+    for name, gap in gaps.items():
+        matched, left = (np.concatenate(parts) for parts in zip(*found[name], strict=True))
+        total = gap.simulated_gbp - gap.optimised_gbp
+        apart[name] = replace(gap, apart=Apart(total - matched, matched - left, left))
+    return apart
 
 
 def _in_periods(ground: Ground, some: Unseen) -> Problem:
@@ -117,7 +167,7 @@ def _periods(ground: Ground) -> str:
     return " ".join(f"1x{length}" for length in ground.calendar.length)
 
 
-def _alone(problem: Problem, most: int) -> Problem:
+def alone(problem: Problem, most: int) -> Problem:
     """The first futures of a problem without limits across futures."""
     some = problem.scenarios[:most]
     kept = tuple(replace(scenario, probability=1 / len(some)) for scenario in some)

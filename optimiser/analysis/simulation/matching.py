@@ -2,7 +2,7 @@
 
 An instance says how much of a home or contract can be filled on average (*matching occupancy*), not who the children are.
 Two models turn that into single beds. Both are set so that a source for which somebody is always waiting is exactly as full
-as the instance says.
+as the instance says (``matching_in_demand``, where it gives both; see ``calibration``).
 
 *Who lives in a home decides who may join them.* Each time the children of a home change (one moves in or out), one draw says
 whether another child would match those who live there now; if not, the beds left stay empty until the children change

@@ -9,7 +9,8 @@ from models.decisions import Decisions
 from optimiser.analysis.appraisal import DO_NOTHING, OPTIMISED, appraise_options, best_plan
 from optimiser.analysis.planning import Asked, Told, prepare, reduction_of, refuse_if_stopped
 from optimiser.analysis.simulation import FUTURES, Simulated, simulate
-from optimiser.analysis.simulation.summary import simulation_document, titles_by_option
+from optimiser.analysis.simulation.calibration import calibrate
+from optimiser.analysis.simulation.summary import calibration_row, simulation_document, titles_by_option
 from optimiser.errors import Fault, InstanceError
 from optimiser.instance.schema import Instance
 from optimiser.solve.compile import decisions_from
@@ -19,6 +20,9 @@ from optimiser.solve.twostage import Settings
 
 Row = dict[str, Any]
 
+#: Names every option at once.
+ALL = "all"
+
 
 def make_simulation(
     instance: Instance,
@@ -27,6 +31,8 @@ def make_simulation(
     names: tuple[str, ...] = (),
     futures: int = FUTURES,
     decided: dict[str, float] | None = None,
+    take_apart: bool = False,
+    calibrates: bool = False,
     told: Told | None = None,
 ) -> tuple[dict[str, Simulated], Row]:
     """Simulate options of an instance on the same unseen futures, and the document.
@@ -36,9 +42,13 @@ def make_simulation(
     asked
         As for the plan; its seed must be that of the run where there is one.
     names
-        Options; the optimised plan, doing nothing and the paper's own where none is named.
+        Options, or ``all``; the optimised plan, doing nothing and the paper's own where none is named.
     decided
         What a run decided, by name; the plan is sought where left out.
+    take_apart
+        Whether to say what the foresight gap of each option is made of.
+    calibrates
+        Whether to calibrate matching occupancy on these options.
 
     Raises
     ------
@@ -57,9 +67,20 @@ def make_simulation(
         chosen = _options(instance, engine, settings, asked, names, decided, told)
         refuse_if_stopped(stop)
         found = simulate(
-            instance, engine.problem, chosen, futures=futures, seed=asked.seed, told=told.step, reduction=reduction
+            instance,
+            engine.problem,
+            chosen,
+            futures=futures,
+            seed=asked.seed,
+            reduction=reduction,
+            take_apart=take_apart,
+            told=told.step,
         )
-    document = simulation_document(found, titles_by_option(instance))
+        calibrated = calibrate(found, seed=asked.seed, told=told.step) if calibrates else None
+    document = simulation_document(found, titles_by_option(instance)) | {
+        "seed": instance.settings.seed if asked.seed is None else asked.seed,
+        "calibration": None if calibrated is None else calibration_row(calibrated),
+    }
     return found, document | {"timings": {"total_seconds": time.perf_counter() - began}}
 
 
@@ -72,6 +93,8 @@ def _options(
     decided: dict[str, float] | None,
     told: Told,
 ) -> dict[str, Decisions]:
+    if ALL in names:
+        names = (OPTIMISED, *(row.option for row in instance.options))
     wanted = names or (OPTIMISED, *(row.option for row in instance.options if row.paper or row.option == DO_NOTHING))
     chosen: dict[str, Decisions] = {}
     if OPTIMISED in wanted:
@@ -88,7 +111,7 @@ def _options(
 
 
 def _refuse(instance: Instance, names: tuple[str, ...]) -> None:
-    known = (OPTIMISED, *(row.option for row in instance.options))
+    known = (ALL, OPTIMISED, *(row.option for row in instance.options))
     fix = f"Name one of: {', '.join(known)}."
     faults = [
         Fault("the command", None, "--option", name, "is no option of the instance", fix)

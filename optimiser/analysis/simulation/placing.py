@@ -13,13 +13,13 @@ otherwise have no registered home.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optimiser.analysis.simulation.beds import UNLIMITED, Draws, Places
-from optimiser.analysis.simulation.draws import Block, Draw, fate, uniform
+from optimiser.analysis.simulation.draws import Block, Draw, fate, realised_chances, uniform
 from optimiser.demand.scenarios import departures
 
 Floats = NDArray[np.float64]
@@ -32,6 +32,8 @@ ELSEWHERE, WAITING = -1, -2
 PROTECTED = 1e7
 #: £ a week that parts beds of the same price: the first listed is taken.
 TIE = 1e-6
+#: Multiples of irrational numbers fall evenly between whole numbers: a set of draws for each thing that befalls children.
+EVENLY = {Draw.LEAVES: 5**0.5 / 2, Draw.BREAKS_DOWN: 2**0.5, Draw.MOVES: 3**0.5, Draw.TURN: 7**0.5}
 #: £ a week below which a planned move saves nothing worth moving a child for.
 WORTH_MOVING = 1.0
 
@@ -49,19 +51,27 @@ class Policy:
 class Lived:
     """Where the children of a block lived under given decisions."""
 
-    placed: Ints  # children, [scenario, cohort, source, month]
-    beds: Ints  # whole beds, matched or not, [scenario, source, month]; UNLIMITED where no limit is known
-    planned_moves: Ints  # [scenario, cohort, source, month]
-    moves_at_closure: Ints  # [scenario, cohort, source, month]
-    breakdowns: Ints  # placements that broke down, [scenario, month]
-    sold: Ints  # idle beds sold, [scenario, source, month]
-    moves: Ints  # moves of each child, [scenario, child]
+    placed: Floats  # children, [scenario, cohort, source, month]
+    beds: Floats  # whole beds, matched or not, [scenario, source, month]; UNLIMITED where no limit is known
+    planned_moves: Floats  # [scenario, cohort, source, month]
+    moves_at_closure: Floats  # [scenario, cohort, source, month]
+    breakdowns: Floats  # placements that broke down, [scenario, month]
+    sold: Floats  # idle beds sold, [scenario, source, month]
+    moves: Ints  # moves of each child, or part of one, [scenario, child]
     unregistered: Bools  # whether the child was ever without a registered home, [scenario, child]
 
 
-def live(block: Block, places: Places, draws: Draws, policy: Policy) -> Lived:
-    """Let the children of a block live through the horizon."""
-    life = _Life(block, places, draws, policy)
+def live(block: Block, places: Places, draws: Draws, policy: Policy, parts: int = 1) -> Lived:
+    """Let the children of a block live through the horizon.
+
+    Parameters
+    ----------
+    parts
+        How many parts each child and each bed is divided into. Whole children in whole beds: 1. Parts are counted as the
+        optimiser counts children: who leaves, steps across or breaks down does so by the future's realised shares, spread
+        evenly over all places. Only where matching is no matter.
+    """
+    life = _Life(block, places, draws, policy, parts)
     for month in range(life.months):
         life.one_month(month)
     return life.lived()
@@ -70,23 +80,26 @@ def live(block: Block, places: Places, draws: Draws, policy: Policy) -> Lived:
 class _Life:
     """A block of futures on its way through the months. Children are one long axis, future by future."""
 
-    def __init__(self, block: Block, places: Places, draws: Draws, policy: Policy) -> None:
-        self.block, self.places, self.draws, self.policy = block, places, draws, policy
+    def __init__(self, block: Block, places: Places, draws: Draws, policy: Policy, parts: int) -> None:
+        self.block, self.draws, self.parts = block, draws, parts
+        self.places = places = replace(places, beds=places.beds * parts, top=places.top * parts)
+        self.policy = policy = replace(policy, protected=policy.protected * parts)
         problem = self.problem = block.problem
-        self.futures, self.most = block.children.cohort.shape
+        self.futures, self.most = len(block.numbers), block.children.cohort.shape[1] * parts
         self.months, self.cohorts, self.sources = len(problem.periods), len(problem.cohorts), len(problem.sources)
         self.count = len(places.source)  # places
         self.unregistered = self.count - 1
-        self.key = block.children.key.ravel()
-        self.cohort = block.children.cohort.ravel().copy()
-        self.arrival = block.children.arrival.ravel()
+        self.key = np.repeat(block.children.key.ravel(), parts)
+        self.cohort = np.repeat(block.children.cohort.ravel(), parts)
+        self.arrival = np.repeat(block.children.arrival.ravel(), parts)
         self.place = np.full(self.cohort.shape, ELSEWHERE)
         self.came_from = np.full(self.cohort.shape, ELSEWHERE)
         self.moves = np.zeros(self.cohort.shape, dtype=np.int64)
         self.ever_unregistered = np.zeros(self.cohort.shape, dtype=bool)
         at_start = np.flatnonzero(self.arrival < 0)
-        where = block.children.source.ravel()[at_start]
+        where = np.repeat(block.children.source.ravel(), parts)[at_start]
         self.place[at_start] = where + self.count - self.sources  # no child is in a home that has not begun
+        self.leave, self.step = (block.leave, block.step) if parts == 1 else realised_chances(problem)
         self.closed = np.zeros((self.futures, self.count), dtype=bool)
         self.occupied = self._counted()
         self.held = np.zeros((self.futures, self.count), dtype=np.int64)
@@ -96,8 +109,10 @@ class _Life:
         self.pool_of = np.full(self.count, -1)
         for pool, members in enumerate(policy.pools):
             self.pool_of[np.isin(places.source, members)] = pool
+        self.in_pool = (self.pool_of[:, None] == np.arange(len(policy.pools))).astype(float)  # [place, pool]
         self.protects = bool(policy.protected.any())
-        self.sells = problem.sold_maximum[places.source]  # [place, month]
+        self.most_sold = problem.sold_maximum * parts  # [source, month]
+        self.sells = self.most_sold[places.source]  # [place, month]
         self.home_places = np.flatnonzero(places.unit >= 0)
         self.mixes = np.flatnonzero(places.mixes)
         self.holds = np.flatnonzero(places.holds)
@@ -114,12 +129,12 @@ class _Life:
         """What has been counted."""
         shape = self.futures, self.most
         return Lived(
-            placed=self.placed,
-            beds=self.beds_seen,
-            planned_moves=self.planned,
-            moves_at_closure=self.closures,
-            breakdowns=self.broken,
-            sold=self.sold,
+            placed=self.placed / self.parts,
+            beds=self.beds_seen / self.parts,
+            planned_moves=self.planned / self.parts,
+            moves_at_closure=self.closures / self.parts,
+            breakdowns=self.broken / self.parts,
+            sold=self.sold / self.parts,
             moves=self.moves.reshape(shape),
             unregistered=self.ever_unregistered.reshape(shape),
         )
@@ -152,6 +167,15 @@ class _Life:
     def _drawn(self, who: Ints, what: Draw) -> Floats:
         return uniform(self.key[who], self.month, what)
 
+    def _befalls(self, who: Ints, what: Draw) -> Floats:
+        """Draws for what befalls children: each child's own, or spread evenly over the parts that live in a place."""
+        if self.parts == 1:
+            return self._drawn(who, what)
+        order = np.lexsort((self.place[who], self.cohort[who], who // self.most))
+        spread = np.empty(len(who))
+        spread[order] = np.arange(len(who)) * EVENLY[what] + (self.month * len(Draw) + what) * EVENLY[Draw.TURN]
+        return spread % 1.0
+
     def _fates(self) -> Bools:
         """Children leave, step across, break down, or may no longer live where they do; who of the rest may move by plan."""
         month, problem = self.month, self.problem
@@ -159,10 +183,10 @@ class _Life:
         future, place, cohort = here // self.most, self.place[here], self.cohort[here]
         source = self.places.source[place]
         gone, step, stay = fate(
-            self._drawn(here, Draw.LEAVES),
+            self._befalls(here, Draw.LEAVES),
             cohort,
-            self.block.leave[future, cohort, source, month],
-            self.block.step[future, :, source, month].T,
+            self.leave[future, cohort, source, month],
+            self.step[future, :, source, month].T,
             problem.steps,
         )
         for number, (_, destination) in enumerate(problem.steps):
@@ -170,9 +194,9 @@ class _Life:
         staying = ~gone & (step < 0) & (place != self.unregistered)
         breakdown = problem.breakdown[cohort, source, month]
         with np.errstate(divide="ignore", invalid="ignore"):
-            broke = staying & (self._drawn(here, Draw.BREAKS_DOWN) < breakdown / stay)
+            broke = staying & (self._befalls(here, Draw.BREAKS_DOWN) < breakdown / stay)
             kept = stay - breakdown
-            moves = staying & ~broke & (self._drawn(here, Draw.MOVES) < self.movable[cohort, month] / kept)
+            moves = staying & ~broke & (self._befalls(here, Draw.MOVES) < self.movable[cohort, month] / kept)
         ended = ~gone & ~broke & ~self.allowed[self.cohort[here], place]
         closure = ended & staying & ~moves
         self._note(self.closures, future[closure], cohort[closure], source[closure])
@@ -298,13 +322,46 @@ class _Life:
         self._send_away(np.flatnonzero(homeless))
         who = np.flatnonzero(self.place == WAITING)
         turn = self._drawn(who, Draw.TURN) - homeless[who]  # who has no registered home comes first
-        for next_in_turn in _by_turn(who // self.most, turn, who):
-            self._place(next_in_turn)
+        who = who[np.lexsort((turn, who // self.most))]
+        while len(who):
+            future = who // self.most
+            choice = self._choose(future, self.cohort[who], self.came_from[who])
+            settled = self._settled(future, choice)
+            self._place(who[settled], choice[settled])
+            who = who[~settled]
 
-    def _place(self, who: Ints) -> None:
-        """Place one child in each of some futures."""
+    def _settled(self, future: Ints, choice: Ints) -> Bools:
+        """Whose choice among the children in turn stands as if they had been placed one after the other, [child].
+
+        All choices were made on the same beds. A choice stands while nobody before it in the future has taken the last bed
+        there, or made it dearer; whoever comes after one that does not stand chooses again. Beds only become fewer and
+        dearer, so that what was not chosen before would not be chosen after.
+        """
+        registered = choice != self.unregistered
+        place = future * self.count + choice
+        living = self.occupied[future, choice] + _earlier(place, registered) + 1
+        price, before = self._price_at(future, choice, living), self.next_price[future, choice]
+        full = living + self.held[future, choice] >= self.beds[future, choice]
+        last = registered & (full | (price > before) | self.places.mixes[choice])
+        changed = _earlier(place, last) > 0
+        changed |= _earlier(future, registered & (price < before)) > 0
+        sells = registered & (self.sells[choice, self.month] > 0)
+        if sells.any():
+            changed |= sells & (_earlier(future * self.sources + self.places.source[choice], sells) > 0)
+        if self.protects:
+            pool = self.pool_of[choice]
+            pooled = future * len(self.policy.pools) + pool
+            inside = pool >= 0
+            free = self._free_in_pools(future)[np.arange(len(pool)), pool] - _earlier(pooled, inside) - 1
+            # a home where nobody matches who has come has no free bed left at all
+            reached = inside & ((self.policy.protected[:, pool] == free).any(axis=0) | self.places.mixes[choice])
+            changed |= inside & (_earlier(pooled, reached) > 0)
+        settled: Bools = (_earlier(future, changed) == 0) & ~changed
+        return settled
+
+    def _place(self, who: Ints, choice: Ints) -> None:
+        """Place children where they have been found a bed."""
         future = who // self.most
-        choice = self._choose(future, self.cohort[who], self.came_from[who])
         came_from = self.came_from[who]
         still_without = (came_from == self.unregistered) & (choice == self.unregistered)
         self.moves[who] += (came_from != ELSEWHERE) & ~still_without  # the first place is no move
@@ -330,17 +387,15 @@ class _Life:
         if sells.any():
             cost = cost + self._sales_lost(future, sells)
         if self.protects:
-            free = self._free_in_pools(future)
-            for pool in range(len(self.policy.pools)):
-                few = free[:, pool] <= self.policy.protected[cohort, pool]
-                cost[:, self.pool_of == pool] += PROTECTED * few[:, None]
+            few = self._free_in_pools(future) <= self.policy.protected[cohort]
+            cost += PROTECTED * (few @ self.in_pool.T)
         return cost
 
     def _free_in_pools(self, future: Ints) -> Ints:
         """Beds of each pool that can be filled today, [child, pool]."""
-        usable = np.where(self.room[future], (self.beds - self.occupied - self.held)[future], 0)
-        pools = [usable[:, self.pool_of == pool].sum(axis=1) for pool in range(len(self.policy.pools))]
-        return np.array(pools).reshape(len(pools), len(future)).T
+        usable = np.where(self.room, self.beds - self.occupied - self.held, 0)
+        free: Ints = (usable @ self.in_pool).astype(np.int64)
+        return free[future]
 
     def _sales_lost(self, future: Ints, sells: Floats) -> Floats:
         """£ a week of idle beds that could not be sold any more if one more were filled, [scenario, place]."""
@@ -348,16 +403,16 @@ class _Life:
         lost = np.zeros(usable.shape)
         for source in np.unique(self.places.source[sells > 0]):
             inside = self.places.source == source
-            short = usable[:, inside].sum(axis=1) <= self.problem.sold_maximum[source, self.month]
+            short = usable[:, inside].sum(axis=1) <= self.most_sold[source, self.month]
             lost[:, inside] = short[:, None] * self.problem.sold_price[source, self.month]
         return lost
 
     def _change(self, future: Ints, place: Ints, by: int) -> None:
-        """One child more or less in one place in each of some futures.
+        """Children more or less in places; only one in a home where who lives there decides who may join.
 
         A bed that a planned move leaves is matched ahead of it, and not held.
         """
-        self.occupied[future, place] += by
+        np.add.at(self.occupied, (future, place), by)
         mixed = self.places.mixes[place]
         if mixed.any():
             self._draw_mix(future[mixed], place[mixed])
@@ -426,8 +481,20 @@ class _Life:
         for place, source_of_place in enumerate(self.places.source):
             self.beds_seen[:, source_of_place, month] += self.beds[:, place]
             if self.sells[place, month] > 0:
-                left = self.problem.sold_maximum[source_of_place, month] - self.sold[:, source_of_place, month]
+                left = self.most_sold[source_of_place, month] - self.sold[:, source_of_place, month]
                 self.sold[:, source_of_place, month] += np.minimum(usable[:, place], left.astype(np.int64))
+
+
+def _earlier(group: Ints, counted: Bools) -> Ints:
+    """How many counted come earlier in the same group, [position]."""
+    order = np.argsort(group, kind="stable")
+    number = counted[order].astype(np.int64)
+    before = np.cumsum(number) - number
+    ordered = group[order]
+    first = np.searchsorted(ordered, ordered, side="left")
+    found = np.empty_like(before)
+    found[order] = before - before[first]
+    return found
 
 
 def _by_turn(future: Ints, turn: Floats, who: Ints) -> list[Ints]:

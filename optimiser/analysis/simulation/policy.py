@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from models.decisions import Decisions
 from models.problem import Problem
 from optimiser.analysis.simulation.draws import Block, Ground
-from optimiser.analysis.simulation.placing import Policy
-from optimiser.analysis.simulation.results import Outcome
-from optimiser.analysis.simulation.run import lived_by
+from optimiser.analysis.simulation.placing import Policy, live
+from optimiser.analysis.simulation.results import Outcome, outcome_of
+from optimiser.analysis.simulation.run import beds_of
 from optimiser.demand.scenarios import standard_error
 
 Floats = NDArray[np.float64]
@@ -125,14 +125,16 @@ class _Search:
     """The best policy so far, its objective in each future, and how to try another."""
 
     def __init__(self, ground: Ground, blocks: list[Block], decisions: Decisions) -> None:
-        self.ground, self.blocks, self.decisions = ground, blocks, decisions
+        # beds are the same under every policy
+        self.blocks = [(block, *beds_of(ground, block, {"": decisions})[""]) for block in blocks]
         self.policy, self.tried = unprotected(ground.plan), 1
         self.first = self._outcome(self.policy)
         self.best = self.first.objective_gbp
 
     def _outcome(self, policy: Policy) -> Outcome:
-        options = {"": (self.decisions, policy)}
-        return Outcome.joined([lived_by(self.ground, block, options)[""] for block in self.blocks])
+        return Outcome.joined(
+            [outcome_of(block, places, live(block, places, draws, policy)) for block, places, draws in self.blocks]
+        )
 
     def _try(self, policy: Policy) -> bool:
         """Take the policy if its objective is lower by more than its standard error, future by future."""

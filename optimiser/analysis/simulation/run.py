@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from models.decisions import Decisions
-from optimiser.analysis.simulation.beds import Draws, most_units, places_of
+from optimiser.analysis.simulation.beds import Draws, Places, most_units, places_of
 from optimiser.analysis.simulation.draws import BLOCK, Block, Ground, Unseen, block_of, decisions_by_month
 from optimiser.analysis.simulation.placing import Policy, live
 from optimiser.analysis.simulation.results import Outcome, outcome_of
@@ -33,15 +33,22 @@ def run(task: Task[Name]) -> dict[Name, Outcome]:
     return lived_by(task.ground, block, task.options)
 
 
-def lived_by(ground: Ground, block: Block, options: Mapping[Name, tuple[Decisions, Policy]]) -> dict[Name, Outcome]:
-    """Outcomes of a block that is drawn already, by option."""
-    by_month = {name: decisions_by_month(ground, block.problem, decisions) for name, (decisions, _) in options.items()}
-    draws = Draws.of(block, most_units(block.problem, tuple(by_month.values())))
+def lived_by(
+    ground: Ground, block: Block, options: Mapping[Name, tuple[Decisions, Policy]], parts: int = 1
+) -> dict[Name, Outcome]:
+    """Outcomes of a block that is drawn already, by option; ``parts`` as for ``live``."""
+    decided = {name: decisions for name, (decisions, _) in options.items()}
     found = {}
-    for name, (_, policy) in options.items():
-        places = places_of(block, by_month[name], draws)
-        found[name] = outcome_of(block, places, live(block, places, draws, policy))
+    for name, (places, draws) in beds_of(ground, block, decided).items():
+        found[name] = outcome_of(block, places, live(block, places, draws, options[name][1], parts))
     return found
+
+
+def beds_of(ground: Ground, block: Block, options: Mapping[Name, Decisions]) -> dict[Name, tuple[Places, Draws]]:
+    """Beds of a block under each set of decisions, with the draws that belong to beds, which all options share."""
+    by_month = {name: decisions_by_month(ground, block.problem, decisions) for name, decisions in options.items()}
+    draws = Draws.of(block, most_units(block.problem, tuple(by_month.values())))
+    return {name: (places_of(block, decisions, draws), draws) for name, decisions in by_month.items()}
 
 
 def simulated(

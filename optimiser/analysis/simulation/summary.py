@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.problem import COST_TERMS, Problem
 from optimiser.analysis.simulation import Simulated
+from optimiser.analysis.simulation.calibration import Calibration
 from optimiser.analysis.simulation.results import MANY_MOVES
 from optimiser.demand.scenarios import standard_error
 from optimiser.finance import month_name, month_number
@@ -277,9 +279,32 @@ def foresight_row(found: Simulated) -> Row | None:
         "optimiser_gbp": float(gap.optimised_gbp.mean()),
         "gap_gbp": {"mean": gap.gap_gbp, "standard_error": gap.gap_error_gbp},
         "gap_share": gap.gap_share,
+        "taken_apart": None
+        if gap.apart is None
+        else {
+            "matching_gbp": mean_row(gap.apart.matching_gbp),
+            "whole_children_gbp": mean_row(gap.apart.whole_gbp),
+            "not_knowing_ahead_gbp": mean_row(gap.apart.unknown_gbp),
+        },
         "unregistered_child_weeks_gap": mean_row(weeks),
         "optimiser_in_periods_gbp": float(gap.in_periods_gbp.mean()),
         "periods_gbp": {"mean": gap.periods_gbp, "standard_error": gap.periods_error_gbp},
+    }
+
+
+def calibration_row(found: Calibration) -> Row:
+    """Matching occupancy as it was and as it comes out of the simulation."""
+    return {
+        "futures": found.futures,
+        "sources": [asdict(source) for source in found.sources],
+        "gaps": [
+            {
+                "option": name,
+                "before_gbp": {"mean": before[0], "standard_error": before[1]},
+                "after_gbp": {"mean": found.gap_after[name][0], "standard_error": found.gap_after[name][1]},
+            }
+            for name, before in found.gap_before.items()
+        ],
     }
 
 
