@@ -111,16 +111,21 @@ class Plan:
         return {kind: by_source[:, [k == kind for k in kinds]].sum(axis=1) for kind in KINDS}
 
     @cached_property
-    def usable_beds_by_kind(self) -> dict[str, Floats]:
-        """Beds held in advance, as many as matching lets be filled, by kind of source, each [scenario, period].
+    def held_kinds(self) -> list[str]:
+        """Kind of each source by which its beds are counted, [source].
 
         Beds of a council building that a provider runs are those of the provider's contract, and counted there.
         """
         kinds = [KIND_OF[self.problem.source_kind(source)] for source in range(len(self.problem.sources))]
         for home, council_run in enumerate(self.problem.home_council_run):
             kinds[home] = "in_house" if council_run else "building"
+        return kinds
+
+    @cached_property
+    def usable_beds_by_kind(self) -> dict[str, Floats]:
+        """Beds held in advance, as many as matching lets be filled, by kind of source, each [scenario, period]."""
         beds = self.verified.usable_beds
-        return {kind: beds[:, [k == kind for k in kinds]].sum(axis=1) for kind in HELD}
+        return {kind: beds[:, [k == kind for k in self.held_kinds]].sum(axis=1) for kind in HELD}
 
     @cached_property
     def unregistered_child_weeks(self) -> Floats:

@@ -388,7 +388,7 @@ def test_an_option_that_is_none_and_a_run_that_has_changed_are_told(
 ) -> None:
     ended = command("simulate", str(small.path), "--option", "nothing-like-it")
     assert (ended.code, ended.out) == (1, "")
-    assert "is no option of the instance. Name one of: optimised" in ended.error
+    assert "is no option of the instance. Name one of: all, optimised" in ended.error
     run = tmp_path / "run"
     assert command("plan", str(small.path), "--out", str(run)).code == 0
     table = run / "instance" / "homes.csv"

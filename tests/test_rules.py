@@ -28,6 +28,8 @@ IMPLIED = {
     "extended_within_award": "extension_needs_the_one_before",
     "extension_needs_the_one_before": "extended_within_award",
 }
+#: Rules by which no group of councils gains, but which keep beds that nobody pays for out of its plan: see test_splits.
+FOR_NOBODYS_GAIN = ("homes_of_members", "lots_of_members", "extensions_of_members")
 
 
 @cache
@@ -62,7 +64,7 @@ def changes_an_answer(names: tuple[str, ...]) -> bool:
     return False
 
 
-@pytest.mark.parametrize("rule", [rule.name for rule in RULES])
+@pytest.mark.parametrize("rule", [rule.name for rule in RULES if rule.name not in FOR_NOBODYS_GAIN])
 def test_letting_go_of_a_rule_makes_some_problem_cheaper(rule: str) -> None:
     names = (rule, IMPLIED[rule]) if rule in IMPLIED else (rule,)
     assert changes_an_answer(names)

@@ -89,6 +89,11 @@ class Told:
     search: Callable[[Round], None] | None = None
 
 
+def asked_again(row: Row) -> Asked:
+    """What a run was asked, from its document."""
+    return Asked(**{**row, "slippage": Slippage.of(row.get("slippage"))})
+
+
 def as_asked(instance: Instance, capital: float | None, slippage: Slippage) -> Instance:
     """The instance with another envelope, and with what has slipped."""
     if capital is not None:

@@ -60,8 +60,8 @@ def simulate(
 ) -> None:
     """Live through plans child by child and bed by bed, on futures that nobody knew when they were made."""
     with no_plan_if_stopped():
+        from optimiser.analysis.planning import asked_again
         from optimiser.analysis.simulation.options import make_simulation
-        from optimiser.analysis.slippage import Slippage
         from optimiser.report.files import (
             INSTANCE,
             is_run,
@@ -81,7 +81,7 @@ def simulate(
         asked, decided = asked_of(scenarios, seed, gap, None, capital, None, "auto"), None
         if run_folder:
             found, run = read_run(Path(instance))
-            asked = replace(asked, **{**run["asked"], "slippage": Slippage.of(run["asked"].get("slippage"))})
+            asked = asked_again(run["asked"])
             decided = run["decided"]
         else:
             found = load(instance)

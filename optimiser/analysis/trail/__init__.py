@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from optimiser.analysis.appraisal import DO_NOTHING, OPTIMISED
-from optimiser.analysis.planning import Asked, posed
+from optimiser.analysis.planning import asked_again, posed
 from optimiser.analysis.trail.figures import KEYS, Figure, figures_of, find
 from optimiser.analysis.trail.terms import Terms
 from optimiser.errors import Fault, InstanceError
@@ -87,7 +87,7 @@ class Run:
 
     def _terms(self) -> Terms:
         """The run's plans as they were, recomputed from its instance, decisions and placements."""
-        asked = Asked(**self.document["asked"])
+        asked = asked_again(self.document["asked"])
         instance, problem = posed(self.instance, asked)
         plans = {}
         for name, (decisions, placements) in read_placements(self.folder).items():

@@ -78,6 +78,8 @@ class Figure:
         if "weeks" in self.column:
             return "bed-weeks" if "bed_weeks" in self.column else "child-weeks"
         if self.table == "quarters":
+            if self.column.endswith("_usable_beds"):
+                return "beds"
             return "moves" if self.column == "moves_at_least" else "children"
         return "share" if self.column == "occupancy" else ""
 

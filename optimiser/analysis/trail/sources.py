@@ -37,6 +37,12 @@ CAPITAL = (
     "rates.capital-bias.{}",
     "homes.{}.grant_gbp",
 )
+#: What a bed that can be filled rests on, by kind of source.
+USABLE = {
+    "home": ("homes.{}.beds", "homes.{}.matching_occupancy", "homes.{}.opening_profile", *OPENING),
+    "lot": ("lots.{}.maximum_beds", "lots.{}.matching_occupancy", *LOT_TIME),
+    "supply": ("existing.{}.beds", "existing.{}.failure_per_year", "extensions.{}.*"),
+}
 CHILDREN = ("cohorts.*", "arrivals.*", "census.*", "steps.*", "placements.*")
 
 #: Inputs by cost term and kind of item; {} stands for the item's name.

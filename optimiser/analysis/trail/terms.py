@@ -15,7 +15,7 @@ from models.problem import COST_TERMS
 from optimiser.analysis.budget import STREAMS, amounts_by_year, loans, made_of, months_by_year, worth_by_year
 from optimiser.analysis.limits import limits_of
 from optimiser.analysis.trail.figures import Figure
-from optimiser.analysis.trail.sources import CAPITAL, CHILDREN, OPENING, Sources, inputs_of
+from optimiser.analysis.trail.sources import CAPITAL, CHILDREN, OPENING, USABLE, Sources, inputs_of
 from optimiser.plan import (
     COST_GROUPS,
     KIND_OF,
@@ -312,13 +312,20 @@ class Terms:
                 "children placed outside the area: the sum of",
                 self._living(self._mean_placed * outside[None, :, None], place, None, ("bands.*",)),
             )
-        kind, _, which = figure.column.rpartition("_")
+        if figure.column.endswith("_usable_beds"):
+            return Made(
+                "beds held in advance that can be filled, the mean of all futures: the sum of",
+                self._usable(figure.column.removesuffix("_usable_beds"), place),
+            )
+        named, _, which = figure.column.rpartition("_")
+        kind = None if named == "all" else named
         if which == "expected":
             return Made(
                 "children living there, the mean of all futures: the sum of",
                 self._living(self._mean_placed, place, kind),
             )
-        by_future = plan.by_quarter(plan.children_by_kind[kind])[1][:, place]
+        children = plan.children_by_kind
+        by_future = plan.by_quarter(children[kind] if kind else np.sum(list(children.values()), axis=0))[1][:, place]
         number, name = self._future_at(by_future, {"p10": 0.1, "p90": 0.9}[which])
         share = {"p10": "nine in ten exceed", "p90": "one in ten exceeds"}[which]
         return Made(
@@ -341,6 +348,21 @@ class Terms:
             for row, cohort in enumerate(problem.cohorts)
             for place, source in enumerate(problem.sources)
             if (kind is None or KIND_OF[problem.source_kind(place)] == kind) and abs(amounts[row, place]) > NOTHING
+        ]
+
+    def _usable(self, kind: str, quarter: int) -> list[Term]:
+        """Usable beds by source in a quarter, of one kind of source."""
+        plan, problem = self.plan, self.problem
+        mean = np.einsum("s,srt->rt", plan.probability, plan.verified.usable_beds)
+        amounts = plan.by_quarter(mean)[1][:, quarter]
+        return [
+            Term(
+                self.titles.get(source, source),
+                float(amounts[place]),
+                tuple(pattern.format(source) for pattern in USABLE[problem.source_kind(place)]),
+            )
+            for place, source in enumerate(problem.sources)
+            if plan.held_kinds[place] == kind and abs(amounts[place]) > NOTHING
         ]
 
     def _voids(self, figure: Figure) -> Made:
