@@ -191,6 +191,7 @@ def test_a_plan_fits_one_screen_and_a_half(command: Any, monkeypatch: pytest.Mon
     assert len(lines) <= 110, "a screen holds about seventy lines"
 
 
+@pytest.mark.long
 def test_an_appraisal_marks_the_papers_option_and_every_published_figure(command: Any) -> None:
     ended = command("appraise", "cambridgeshire-residential-2024", "--scenarios", "2", "--gap", "0.02")
     assert ended.code == 0
