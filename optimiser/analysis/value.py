@@ -24,6 +24,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -42,10 +43,9 @@ from optimiser.instance.schema import Instance
 from optimiser.plan import Plan, Row, break_even, decisions_table, titles_of
 from optimiser.solve.compile import vector_from
 from optimiser.solve.components import components_of, solve_apart
-from optimiser.solve.engine import FEW_FUTURES, Engine, Found, stopped_by_hand
-from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.lshaped import recourse_at, solve_lshaped
-from optimiser.solve.twostage import Cuts, Settings, TwoStageProblem, TwoStageSolution
+from optimiser.solve.engine import FEW_FUTURES, Engine, Found, by_extensive_form, by_lshaped, stopped_by_hand
+from optimiser.solve.lshaped import recourse_at
+from optimiser.solve.twostage import Settings, TwoStageProblem, TwoStageSolution
 from optimiser.verify import verify
 
 Floats = NDArray[np.float64]
@@ -102,7 +102,7 @@ class Ground:
         problem = self.part(futures)
         small = len(futures) * problem.scenarios[0].recourse.matrix.shape[1] <= SMALL
         parts = components_of(problem)
-        solver = _extensive if small or len(futures) <= FEW_FUTURES else _lshaped
+        solver = by_extensive_form if small or len(futures) <= FEW_FUTURES else partial(by_lshaped, None)
         size = len(self.engine.first.stage.cost)
         return solve_apart(parts, settings, solver, size=size, start=start)[0]
 
@@ -758,15 +758,3 @@ def _about_dates(ground: Ground, x: Floats, gaps: Floats, settings: Settings) ->
         # replications and draws of dates both so many times as they are
         "times_as_many_would_tell": math.ceil((t * error / least) ** 2) if least >= 1.0 and low <= 0 else None,
     }
-
-
-def _extensive(
-    problem: TwoStageProblem, settings: Settings, start: Floats | None, kept: Cuts | None, progress: object
-) -> TwoStageSolution:
-    return solve_extensive(problem, settings)
-
-
-def _lshaped(
-    problem: TwoStageProblem, settings: Settings, start: Floats | None, kept: Cuts | None, progress: object
-) -> TwoStageSolution:
-    return solve_lshaped(problem, settings, start=start)

@@ -132,7 +132,7 @@ class Engine:
         found, learned = solve_apart(
             parts,
             settings,
-            _extensive if method == "extensive" else partial(_lshaped, self.executor),
+            by_extensive_form if method == "extensive" else partial(by_lshaped, self.executor),
             size=len(self.first.stage.cost),
             start=point,
             kept=kept,
@@ -269,17 +269,18 @@ class Engine:
         return tuple(self.template.placements(self.problem, point.x) for point in found)
 
 
-def _extensive(
+def by_extensive_form(
     problem: TwoStageProblem,
     settings: Settings,
     start: Floats | None,
     kept: Cuts | None,
     progress: Callable[[Round], None] | None,
 ) -> TwoStageSolution:
+    """One part of a problem by its extensive form, which starts from nothing."""
     return solve_extensive(problem, settings)
 
 
-def _lshaped(
+def by_lshaped(
     executor: Executor | None,
     problem: TwoStageProblem,
     settings: Settings,
@@ -287,6 +288,7 @@ def _lshaped(
     kept: Cuts | None,
     progress: Callable[[Round], None] | None,
 ) -> TwoStageSolution:
+    """One part of a problem by decomposition."""
     return solve_lshaped(problem, settings, start=start, cuts=kept, executor=executor, progress=progress)
 
 
