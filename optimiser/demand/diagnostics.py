@@ -43,6 +43,7 @@ def diagnostics(returns: Returns, demand: Demand, tested: BackTest | None) -> Ro
             "placements_outside": outside["outside"],
             "children_without_age": suppressed(account.children_without_age),
             "children_without_episodes": suppressed(account.children_without_episodes),
+            "children_with_two_births": suppressed(account.children_with_two_births),
         },
         "asked": {
             "first_month": month_name(demand.start),

@@ -320,7 +320,10 @@ def write_demand(folder: Path, put: Callable[[Path, bool], None], document: Row)
             if not fresh:
                 shutil.copytree(folder, draft, dirs_exist_ok=True)
             put(draft, fresh)
-            read_instance(draft)
+            try:
+                read_instance(draft)
+            except InstanceError as error:
+                raise InstanceError(error.faults, f"{folder} as it would be") from None
             _write_diagnostics(document, draft / DIAGNOSTICS)
     except OSError as error:
         rule = f"cannot be written: {error.strerror or error}"

@@ -47,8 +47,8 @@ def _records(document: Row) -> Group:
     lines = [
         f"Returns {records['years']}: {records['episodes']} episodes, {records['placements']} placements in beds; "
         f"{records['placements_in_cohorts']} under the rules of a cohort, {records['placements_outside']} outside them.",
-        f"Children without a date of birth: {records['children_without_age']}; without an episode: "
-        f"{records['children_without_episodes']}.",
+        f"Children without an episode: {records['children_without_episodes']}; without a date of birth: "
+        f"{records['children_without_age']}; with more than one: {records['children_with_two_births']}.",
     ]
     rows = [[row["reason"], row["outcome"], row["episodes"]] for row in document["reconciliation"]]
     table = table_of(("Why", "outcome", "rows"), rows, left=2)
