@@ -91,7 +91,9 @@ def _from_returns(
     own = usual_rules(costs is not None) if rules is None else read_rules(rules)
     dear = [rule.name for rule in own.cohort if rule.asks_costs]
     if costs is None and dear:
-        raise typer.BadParameter(f"a cost file, since the rules of {', '.join(dear)} ask for costs", param_hint="--costs")
+        raise typer.BadParameter(
+            f"a cost file, since the rules of {', '.join(dear)} ask for costs", param_hint="--costs"
+        )
     wanted = replace(wanted, start=first_month_of(out))
     returns = read_returns(records, costs)
     model = fit_demand(returns, own, wanted, usual=rules is None)

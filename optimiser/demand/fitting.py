@@ -175,7 +175,9 @@ def fit_demand(returns: Returns, rules: Rules, wanted: Wanted = Wanted(), *, usu
     if fleeting:
         fix = "Widen the rule, or leave it out: a plan counts in months, and has no place for stays of less."
         rule = "has children who leave, or step across, within a month on average"
-        raise InstanceError([Fault("the rules", None, "cohort", one.name, rule, fix) for one in fleeting], "the records")
+        raise InstanceError(
+            [Fault("the rules", None, "cohort", one.name, rule, fix) for one in fleeting], "the records"
+        )
     return model
 
 

@@ -144,7 +144,10 @@ def with_costs(placements: pd.DataFrame, identifiers: Text, costs: Costs | None)
         for row, child in enumerate(placements["child"].to_numpy(np.int64)):
             of_child.setdefault(int(child), []).append(row)
         if not set(costs.child) & set(number):
-            rule, fix = "names no child of the returns", "Give costs with the numbers that the returns have for the children."
+            rule, fix = (
+                "names no child of the returns",
+                "Give costs with the numbers that the returns have for the children.",
+            )
             raise InstanceError([Fault("the costs", None, "child", "", rule, fix)], "the costs")
         for identifier, day, amount, kind in zip(costs.child, costs.start, costs.cost, costs.sourcing, strict=True):
             rows = of_child.get(number.get(identifier, 0), [])

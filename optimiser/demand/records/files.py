@@ -182,7 +182,9 @@ def _read_csv(name: str, text: str, faults: list[Fault]) -> Table | None:
     except csv.Error as error:
         if "field limit" in str(error):
             rule = f"has a cell of more than {csv.field_size_limit():,} letters"
-            faults.append(Fault(name, line + 1, "", "", rule, "Export the table again from the case management system."))
+            faults.append(
+                Fault(name, line + 1, "", "", rule, "Export the table again from the case management system.")
+            )
             return None
         fix = 'Close every quotation mark, and write one inside quoted text twice, as in "the ""old"" home".'
         faults.append(Fault(name, line + 1, "", "", "is not valid CSV: its quotation marks do not match", fix))
