@@ -585,7 +585,7 @@ def test_a_forecast_that_is_right_covers_at_the_nominal_rate_however_few_the_chi
         covered[:, place] = test.covered(0, 4), test.covered(1, 3)
     assert covered @ share == pytest.approx([0.9, 0.5])
     closed = share[(children >= quantiles[1, 0]) & (children <= quantiles[3, 0])].sum()
-    assert closed > 0.53
+    assert closed > 0.52
 
 
 def scores(folder: Path, councils: int) -> dict[str, tuple[float, float]]:
