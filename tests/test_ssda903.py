@@ -7,8 +7,7 @@ import io
 import itertools
 import logging
 import traceback
-import xml.etree.ElementTree as ElementTree
-from collections import Counter, defaultdict
+from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -18,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimiser.demand.records.codes import PLACES
 from optimiser.demand.ssda903 import Returns, daily_stock, read_returns, suppressed, suppressed_parts
 from optimiser.demand.synthetic import Synthetic, synthesise
 from optimiser.errors import InstanceError
+from tests.demand_records import slow_rows, slow_stock
 
 EPISODES = "CHILD,DECOM,RNE,LS,CIN,PLACE,PLACE_PROVIDER,DEC,REC,REASON_PLACE_CHANGE,HOME_POST,PL_POST,URN"
 HEADER = "CHILD,SEX,DOB,ETHNIC,UPN,MOTHER,MC_DOB"
@@ -76,70 +75,13 @@ def by_child(table: pd.DataFrame, columns: list[str]) -> Counter[tuple[tuple[str
 # against a slow and independent count
 
 
-def slow_rows(folder: Path) -> list[dict[str, str]]:
-    """Rows of Episodes, one by one; the year comes from the folder's or file's name, which the reader never looks at."""
-    rows: list[dict[str, str]] = []
-    for path in sorted(folder.rglob("*.csv")):
-        records = [row for row in csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))) if any(row)]
-        titles = [title.upper() for title in records[0]]
-        if "DECOM" in titles:
-            year = str(int(path.parent.name[:4]) + 1)
-            rows += [dict(zip(titles, record, strict=True)) | {"YEAR": year} for record in records[1:]]
-    for path in sorted(folder.rglob("*.xml")):
-        for child in ElementTree.parse(path).getroot():
-            name = child.findtext("HEADER/CHILDID") or ""
-            for episode in child.findall("EPISODE"):
-                cells = {element.tag: element.text or "" for element in episode}
-                year = str(int(path.stem[-7:-3]) + 1)
-                rows.append({"REC": "", "DEC": "", "CHILD": name, "PLACE": cells["PL"], "YEAR": year} | cells)
-    return rows
-
-
-def slow_day(text: str) -> date:
-    return date.fromisoformat(text) if "-" in text else date(*(int(part) for part in reversed(text.split("/"))))
-
-
-def slow_stock(rows: list[dict[str, str]], last_year: int) -> Counter[tuple[date, str]]:
-    """Children by night and category: for each child and night, which row says where the child was."""
-    of_child: dict[str, dict[date, list[tuple[int, date, int, dict[str, str]]]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    for number, row in enumerate(rows):
-        end = slow_day(row["DEC"]) if row["DEC"] else date.max
-        of_child[row["CHILD"]][slow_day(row["DECOM"])].append((int(row["YEAR"]), end, number, row))
-    stock: Counter[tuple[date, str]] = Counter()
-    for starts in of_child.values():
-        kept = []
-        for start in sorted(starts):
-            year, end, _, row = max(starts[start], key=lambda one: one[:3])
-            if row["LS"] in ("V3", "V4") or end == start:
-                continue
-            kept.append((start, date(year, 4, 1) if end == date.max else end, row))
-        held = ""
-        left_on = None
-        for place, (start, end, row) in enumerate(kept):
-            after = kept[place + 1][0] if place + 1 < len(kept) else date.max
-            if start != left_on:
-                held = ""
-            if not row["PLACE"].startswith("T"):
-                held = row["PLACE"]
-            category = PLACES[held or row["PLACE"]]
-            night = max(start, date(FIRST_YEAR - 1, 4, 1))
-            while night < min(end, after, date(last_year, 4, 1)):
-                if category.is_bed:
-                    stock[night, category.name] += 1
-                night += timedelta(days=1)
-            left_on = None if row["REC"].startswith("E") and end <= after else min(end, after)
-    return stock
-
-
 @pytest.mark.parametrize("form", ["csv", "xml"])
 def test_daily_stock_is_that_of_a_slow_count_of_the_files_row_by_row(
     form: str, untidy: Synthetic, untidy_xml: Synthetic
 ) -> None:
     records = untidy if form == "csv" else untidy_xml
     stock = daily_stock(read_returns([records.folder]))
-    expected = slow_stock(slow_rows(records.folder), FIRST_YEAR + YEARS - 1)
+    expected = slow_stock(slow_rows(records.folder), FIRST_YEAR, FIRST_YEAR + YEARS - 1)
     found = {(day.date(), name): int(count) for (day, name), count in stock.stack().items() if count}
     assert found == dict(expected)
     assert len(stock) == 1461 and stock.to_numpy().sum() > 100_000
