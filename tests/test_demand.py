@@ -480,6 +480,35 @@ def test_no_count_under_five_is_written_for_publication(made: tuple[Path, str]) 
     assert all(children == 0 or children >= PUBLISHABLE for children in living)
 
 
+def test_children_by_kind_are_those_of_the_daily_count_on_31_march(made: tuple[Path, str], returns: Returns) -> None:
+    nights = daily_stock(returns)
+    with (made[0] / "diagnostics" / "children-by-kind.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["night"] for row in rows} == {f"{year}-03-31" for year in range(2022, 2026)}
+    shown = 0
+    for row in rows:
+        count = int(nights.loc[row["night"], row["category"]])
+        assert row["children"] in ("suppressed", f"{count}" if count >= PUBLISHABLE or not count else "fewer than 5")
+        shown += row["children"] == f"{count}"
+    assert shown > len(rows) / 2
+
+
+@pytest.mark.usefixtures("without_charts")
+def test_the_account_of_rows_is_written_only_where_asked_for_and_adds_up(
+    synthetic: Synthetic, returns: Returns, tmp_path: Path
+) -> None:
+    path = tmp_path / "account.csv"
+    done = run("demand", str(synthetic.folder), "--out", str(tmp_path / "out"), "--account", str(path))
+    assert done.exit_code == 0, done.output
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# What became of each row of Episodes. Not for publication")
+    rows = list(csv.DictReader(text.splitlines()[1:]))
+    assert len(rows) == returns.reconciliation.episodes_read == len({(row["file"], row["row"]) for row in rows})
+    outcomes = [row["outcome"] for row in rows]
+    assert {name: outcomes.count(name) for name in set(outcomes)} == returns.reconciliation.counts()
+    assert not identifiers_in(text, synthetic)
+
+
 def test_the_reconciliation_hides_small_counts_and_what_they_could_be_subtracted_from() -> None:
     outcomes = [
         ("used", "begins", 40),

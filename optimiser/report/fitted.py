@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console, Group
 from rich.text import Text
 
+from optimiser.demand.ssda903 import PUBLISHABLE
 from optimiser.report.terminal import month, number, share, table_of
 
 Row = dict[str, Any]
@@ -52,7 +53,17 @@ def _records(document: Row) -> Group:
     ]
     rows = [[row["reason"], row["outcome"], row["episodes"]] for row in document["reconciliation"]]
     table = table_of(("Why", "outcome", "rows"), rows, left=2)
-    return Group(_heading("1  What was read"), *lines, table)
+    nights = list(dict.fromkeys(row["night"] for row in document["children_by_kind"]))
+    kinds = list(dict.fromkeys(row["category"] for row in document["children_by_kind"]))
+    shown = {(row["category"], row["night"]): row["children"] for row in document["children_by_kind"]}
+    counts = [[kind, *(_short(shown[kind, night]) for night in nights)] for kind in kinds]
+    by_kind = table_of(("Children in beds on 31 March", *(night[:4] for night in nights)), counts)
+    return Group(_heading("1  What was read"), *lines, table, by_kind, "Under 5: 1 to 4 children; –: suppressed.")
+
+
+def _short(count: str) -> str:
+    """A count for a narrow column."""
+    return {f"fewer than {PUBLISHABLE}": f"under {PUBLISHABLE}", "suppressed": "–"}.get(count, count)
 
 
 def _arrivals(document: Row) -> Group:
