@@ -165,6 +165,7 @@ def test_the_first_rule_that_fits_counts_and_unknown_ages_are_not_asked(returns:
         ("[[cohort]]\nname = 'homes'\nage = 3", "cohort 1 age"),
         ("[[cohort]]\nname = 'homes'\n[[cohort]]\nname = 'homes'", "homes is there twice"),
         ("[[source]]\nname = 'council-homes'", "has no cohort"),
+        ("[[cohort]]\nname = 'homes'\n[[source]]\nname = 'own'\n[[source]]\nname = 'own'", "own is there twice"),
         ("[[cohort]", "is not valid TOML"),
     ],
 )
@@ -188,6 +189,20 @@ def test_a_cohort_of_ones_own_with_too_few_children_is_a_fault(returns: Returns)
     rule = CohortRule(name="secure", categories=("secure-home",))
     with pytest.raises(InstanceError, match="secure has fewer than 5 arrivals or departures"):
         fit_demand(returns, Rules(cohort=(HOMES, rule)))
+
+
+def test_a_cohort_whose_children_stay_for_days_is_a_fault_and_nothing_is_written(tmp_path: Path) -> None:
+    cohort = TrueCohort("days", 10.0, {"K2/PR4": 1.0}, {"K2/PR4": 3.0}, {"K2/PR4": 0.1})
+    synthesise(tmp_path / "r", authority="anyshire", first_year=2023, years=2, seed=1, truth=Truth((cohort,)))
+    done = run("demand", str(tmp_path / "r"), "--out", str(tmp_path / "out"))
+    assert done.exit_code == 1 and "leave, or step across, within a month on average" in done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+def test_rules_that_ask_for_costs_need_a_cost_file(synthetic: Synthetic, tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text("[[cohort]]\nname = 'dear'\ncost_from = 6000\n", encoding="utf-8")
+    done = run("demand", str(synthetic.folder), "--rules", str(tmp_path / "rules.toml"), "--out", str(tmp_path / "out"))
+    assert done.exit_code == 2 and "the rules of dear ask for costs" in " ".join(done.output.replace("│", " ").split())
 
 
 def test_usual_cohorts_of_a_small_council_are_put_together(tmp_path: Path) -> None:
@@ -242,6 +257,12 @@ def test_faulty_costs_are_refused_without_a_cell_of_theirs(synthetic: Synthetic,
     assert "row 2, weekly cost: is not an amount" in done.output and "row 3, child: is blank" in done.output
     assert "row 2, start: is not a date" in done.output
     assert "C1234567" not in done.output and "lots" not in done.output
+    path.write_text("child,weekly cost\nnobody,5000\n", encoding="utf-8")
+    done = run("demand", str(synthetic.folder), "--costs", str(path), "--out", str(out))
+    assert "the costs, child: names no child of the returns" in done.output and not out.exists()
+    path.write_text("child,weekly cost\nC1234567,inf\n", encoding="utf-8")
+    done = run("demand", str(synthetic.folder), "--costs", str(path), "--out", str(out))
+    assert "row 2, weekly cost: is not an amount" in done.output
     path.write_text("name,price\n", encoding="utf-8")
     done = run("demand", str(synthetic.folder), "--costs", str(path), "--out", str(out))
     assert "child: has no column" in done.output and "weekly cost: has no column" in done.output
