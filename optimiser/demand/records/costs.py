@@ -21,7 +21,7 @@ from optimiser.demand.records.reading import BLANK, IMPOSSIBLE, LISTED, days_of_
 from optimiser.errors import Fault, InstanceError
 
 #: Names of columns, letters and digits only, in the order of preference.
-CHILD = ("child", "childid", "childidentifier", "lachildid", "personid")
+CHILD = ("child", "childid", "childidentifier", "lachildid", "childuniqueid", "personid", "identifier")
 COST = (
     "weeklycost",
     "totalweeklycost",
@@ -30,6 +30,9 @@ COST = (
     "weeklyprice",
     "gbpperweek",
     "totalcostperweek",
+    "placementcostperweek",
+    "weeklyplacementcost",
+    "totalweeklyplacementcost",
 )
 SOURCING = ("sourcing", "contracttype", "purchasetype", "commissioningtype", "procurement")
 START = ("decom", "placementstart", "placementstartdate", "startdate", "start")
