@@ -104,11 +104,15 @@ def _stays(document: Row) -> Group:
         points = [point for point in document["survival"] if point["cohort"] == row["cohort"]][1:]
         picked = points[:: max(len(points) // 4, 1)][:5]
         said = "; ".join(
-            f"{point['months']:.0f} months {share(point['observed'])} ({share(point['fitted'])})" for point in picked
+            f"{_months(point['months'])} {share(point['observed'])} ({share(point['fitted'])})" for point in picked
         )
         if said:
             curves.append(f"Still there, observed (fitted), {row['cohort']}: {said}.")
     return Group(_heading("3  Stays"), table, sources, *curves)
+
+
+def _months(count: float) -> str:
+    return "1 month" if round(count) == 1 else f"{count:.0f} months"
 
 
 def _yes(value: bool) -> str:
