@@ -192,7 +192,8 @@ def with_means_of(features: Floats, probability: Floats, kept: Ints, share: Floa
     wanted = np.concatenate([np.zeros(len(off)), np.sqrt(share), [1e3]])
     moved: Floats = optimize.nnls(rows, wanted)[0]
     moved = np.maximum(moved, LEAST * share)
-    return moved / moved.sum()
+    moved /= moved.sum()
+    return moved
 
 
 # the distance
