@@ -22,6 +22,7 @@ from optimiser.plan import Plan
 
 if TYPE_CHECKING:
     from optimiser.analysis.appraisal import Appraised
+    from optimiser.demand.ssda903 import Reconciliation
     from optimiser.instance.schema import Instance
     from optimiser.solve.kept import Kept
 
@@ -51,6 +52,7 @@ DIAGNOSTICS = "diagnostics"
 #: Tables of a model of demand that are written as CSV.
 DEMAND_TABLES = (
     "reconciliation",
+    "children_by_kind",
     "cohorts",
     "sources",
     "steps",
@@ -320,13 +322,33 @@ def write_demand(folder: Path, put: Callable[[Path, bool], None], document: Row)
             if not fresh:
                 shutil.copytree(folder, draft, dirs_exist_ok=True)
             put(draft, fresh)
-            read_instance(draft)
+            try:
+                read_instance(draft)
+            except InstanceError as error:
+                raise InstanceError(error.faults, f"{folder} as it would be") from None
             _write_diagnostics(document, draft / DIAGNOSTICS)
     except OSError as error:
         rule = f"cannot be written: {error.strerror or error}"
         fix = "Choose another place."
         raise InstanceError([Fault(str(folder), None, "--out", "", rule, fix)], "the command") from error
     return fresh
+
+
+def write_account(account: Reconciliation, path: Path) -> None:
+    """Write what became of each row of the returns: an analyst's own, since small counts can be made of it.
+
+    Raises
+    ------
+    InstanceError
+        Where the file cannot be written.
+    """
+    words = "# What became of each row of Episodes. Not for publication: counts under five can be made of it.\n"
+    try:
+        rows = account.rows[["file", "row", "outcome", "reason"]]
+        path.write_text(words + rows.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    except OSError as error:
+        rule, fix = f"cannot be written: {error.strerror or error}", "Choose another place."
+        raise InstanceError([Fault(str(path), None, "--account", "", rule, fix)], "the command") from error
 
 
 def _write_diagnostics(document: Row, folder: Path) -> None:
