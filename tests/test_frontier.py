@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import optimiser
 from models.decisions import Decisions, with_managers_needed
 from models.problem import Envelope, Problem
-from optimiser.analysis.frontier import Curve, Grid, Limited, Solved, frontier, sums_of
+from optimiser.analysis.frontier import Curve, Grid, Limited, Solved, frontier
 from optimiser.analysis.planning import Asked, Told, prepare
 from optimiser.cli import app
 from optimiser.cli.frontier import grid_of
@@ -55,7 +55,7 @@ def with_envelope(problem: Problem) -> Problem:
 def by_brute_force(seed: int, limited: Limited) -> list[tuple[float, float]]:
     """(capital used, least objective): every amount of capital that buys a lower cost than less capital does."""
     problem = with_envelope(random_problem(seed))
-    top = max(sums_of(problem, limited) or (0.0,))
+    top = max(limited.sums(problem) or (0.0,))
     ample = limited.at(problem, top)
     recourse = oracle.Recourse(ample)
     least: dict[float, float] = {}
@@ -73,7 +73,7 @@ def by_brute_force(seed: int, limited: Limited) -> list[tuple[float, float]]:
 
 def curve_of(problem: Problem, limited: Limited) -> Curve:
     curve = Curve(INSTANCE, Engine(problem), limited, EXACT)
-    top = max(sums_of(problem, limited) or (0.0,))
+    top = max(limited.sums(problem) or (0.0,))
     assert curve.descend(top)
     return curve
 
@@ -83,7 +83,7 @@ CASES = [(seed, None) for seed in SEEDS] + [(seed, year) for seed in YEARS for y
 
 @pytest.mark.parametrize(("seed", "year"), CASES)
 def test_every_breakpoint_is_the_one_that_brute_force_finds(seed: int, year: int | None) -> None:
-    problem, limited = with_envelope(random_problem(seed)), Limited(0, year)
+    problem, limited = with_envelope(random_problem(seed)), Limited((0,), year)
     if year is not None and not (year < len(problem.financial_years) and limited.amounts(problem).any()):
         pytest.skip("no home begins in that year")
     expected = by_brute_force(seed, limited)
@@ -110,7 +110,7 @@ def test_every_breakpoint_is_the_one_that_brute_force_finds(seed: int, year: int
 
 
 def test_the_brute_force_problems_have_steps_to_find() -> None:
-    steps = [len(by_brute_force(seed, Limited(0, None))) for seed in SEEDS]
+    steps = [len(by_brute_force(seed, Limited((0,), None))) for seed in SEEDS]
     assert sum(count > 1 for count in steps) >= 5 and max(steps) >= 3
 
 
@@ -139,7 +139,7 @@ def reduced_kent() -> Instance:
 def kent() -> tuple[Engine, dict[float, float]]:
     """The engine, and the least objective by capital used over all home purchases, each placed by itself."""
     _, engine = prepare(reduced_kent(), Asked(scenarios=3))
-    problem = Limited(0, None).at(engine.problem, 1e8)
+    problem = Limited((0,), None).at(engine.problem, 1e8)
     engine = engine.under(problem)
     least: dict[float, float] = {}
     size = len(problem.begins)
@@ -151,7 +151,7 @@ def kent() -> tuple[Engine, dict[float, float]]:
             continue
         checked = verify(problem, decisions, engine.place(decisions).placements)
         if not checked.violations:
-            used = Limited(0, None).used(problem, decisions)
+            used = Limited((0,), None).used(problem, decisions)
             least[used] = min(least.get(used, np.inf), checked.objective)
     return engine, least
 
@@ -160,7 +160,7 @@ def test_no_purchase_of_a_reduced_kent_that_beats_its_neighbours_by_more_than_th
     engine, least = kent()
     assert len(least) >= 6
     settings = Settings(gap=1e-3)
-    curve = Curve(reduced_kent(), engine, Limited(0, None), settings)
+    curve = Curve(reduced_kent(), engine, Limited((0,), None), settings)
     assert curve.descend(1e8)
     stretches = curve.stretches([limit for each in curve.solved for limit in (each.limit, each.used)])
     used = [each.solved.used for each in stretches]
@@ -194,7 +194,7 @@ def test_plans_that_are_kept_differ_by_more_than_the_gap_and_costs_fall() -> Non
 
 def test_a_bound_that_crosses_an_affordable_plan_is_refused() -> None:
     problem = with_envelope(random_problem(69))
-    curve = curve_of(problem, Limited(0, None))
+    curve = curve_of(problem, Limited((0,), None))
     cheapest = min(curve.solved, key=lambda each: each.used)
     curve.solved.append(replace(curve.solved[0], bound=cheapest.objective * 2 + 1, plan=None))
     with pytest.raises(SolverError, match="one of the two is wrong"):
@@ -203,7 +203,7 @@ def test_a_bound_that_crosses_an_affordable_plan_is_refused() -> None:
 
 def test_steps_smaller_than_the_gap_are_merged_into_the_plan_that_takes_less() -> None:
     problem = with_envelope(random_problem(69))
-    curve = curve_of(problem, Limited(0, None))
+    curve = curve_of(problem, Limited((0,), None))
     limits = [limit for each in curve.solved for limit in (each.limit, each.used)]
     assert len(curve.stretches(limits)) > 1
     curve.settings = Settings(gap=0.999)
@@ -215,8 +215,8 @@ def test_steps_smaller_than_the_gap_are_merged_into_the_plan_that_takes_less() -
 def test_sums_of_prices_hold_every_amount_that_homes_along_a_path_can_cost() -> None:
     for seed in (14, 46, 69):
         problem = with_envelope(random_problem(seed))
-        limited = Limited(0, None)
-        sums = sums_of(problem, limited)
+        limited = Limited((0,), None)
+        sums = limited.sums(problem)
         assert sums is not None and sums[0] == 0.0
         ample = limited.at(problem, sums[-1])
         for decisions in oracle.first_stages(ample):
@@ -226,8 +226,8 @@ def test_sums_of_prices_hold_every_amount_that_homes_along_a_path_can_cost() -> 
 
 def test_an_envelope_too_large_to_feel_is_taken_over_without_a_search() -> None:
     problem = with_envelope(random_problem(46))
-    curve = curve_of(problem, Limited(0, None))
-    other = Curve(INSTANCE, curve.engine, Limited(0, 0), EXACT)
+    curve = curve_of(problem, Limited((0,), None))
+    other = Curve(INSTANCE, curve.engine, Limited((0,), 0), EXACT)
     top = max(other.sums or (0.0,))
     other.take(top, curve.solved[0])
     assert isinstance(other.solved[0], Solved) and other.settled(top) and not other.seconds

@@ -399,15 +399,16 @@ def write_frontier(document: Row, folder: Path) -> None:
     from optimiser.report.charts import frontier_chart, write_chart
 
     with _replacing(folder) as fresh:
-        nested = ("next_million", "capital_by_year", "break_even", "years", "decisions")
+        nested = ("next_million", "before", "capital_by_year", "break_even", "years", "decisions")
         points = document["points"]
         rows = [
             {name: value for name, value in row.items() if name not in nested}
             | {f"next_million_{name}": value for name, value in (row["next_million"] or NOTHING_NEXT).items()}
+            | {f"before_{name}": (row["before"] or {}).get(name) for name in BEFORE if document["slipped"]}
             for row in points
         ]
         write_table(rows, fresh / "frontier.csv")
-        for name in nested[1:]:
+        for name in nested[2:]:
             keys = ("year", "capital_limit_gbp")
             write_table(
                 [{f"frontier_{key}": row[key] for key in keys} | each for row in points for each in row[name]],
@@ -450,6 +451,10 @@ def write_sensitivity(document: Row, folder: Path) -> None:
 
 #: Of a point beyond which nothing was looked at.
 NOTHING_NEXT: Row = dict.fromkeys(("least_gbp", "most_gbp", "found_gbp", "pounds_gbp", "child_weeks_avoided"))
+
+
+#: Of a point before anything slipped.
+BEFORE = ("expected_cost_gbp", "objective_gbp", "bound_gbp", "unregistered_child_weeks", "homes")
 
 
 def refuse_own_folder(folder: Path, source: Path) -> None:
