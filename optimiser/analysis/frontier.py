@@ -790,12 +790,11 @@ def _own_point(curve: Curve, stretches: list[Stretch], own: float | None) -> Row
     if own is None or curve.limited.year is not None:
         return None
     largest = max(each.limit for each in curve.solved)
+    enough = curve.limited.enough(curve.engine.problem)
 
     def plan_at(limit: float) -> Plan | None:
         affordable = [each for each in stretches if each.solved.used <= limit + 0.005]
-        known = curve.settled(min(limit, largest)) and (
-            limit <= largest + 0.005 or largest >= curve.limited.enough(curve.engine.problem)
-        )
+        known = curve.settled(min(limit, largest)) and (limit <= largest + 0.005 or largest >= enough)
         return affordable[-1].solved.plan if affordable and known else None
 
     here = plan_at(own)

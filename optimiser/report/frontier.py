@@ -224,9 +224,9 @@ def _own_lines(document: Row) -> list[str]:
     if before is not None:
         more = own["expected_cost_gbp"] - before["expected_cost_gbp"]
         lines[0] += (
-            f" Before anything slipped it bought {counted(before['homes'], 'home')} for {pounds(before['expected_cost_gbp'], step)} "
-            f"(objective {exact(before['objective_gbp'])}, bound {exact(before['bound_gbp'])}): slipping costs {pounds(more, step)}, "
-            f"planned anew."
+            f" Before anything slipped it bought {counted(before['homes'], 'home')} for "
+            f"{pounds(before['expected_cost_gbp'], step)} (objective {exact(before['objective_gbp'])}, bound "
+            f"{exact(before['bound_gbp'])}): slipping costs {pounds(more, step)}, planned anew."
         )
     for name in ("less", "more"):
         there = own[name]
