@@ -204,7 +204,7 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
         taken_up = None if asked.start is None else engine.take_up(asked.start)
         before = None if asked.before is None else figures_in(asked.before)
         if before is None and asked.slippage.any:
-            before, taken_up = _before(unchanged, engine, asked, settings, told)
+            before, taken_up = plan_before(unchanged, engine, asked, settings, told)
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search, asked.method)
         learned = engine.keep() if asked.keep or stresses else None
@@ -223,7 +223,7 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
         ranked: list[Swing] | None = None
         fresh: Row | None = None
         if not stop.is_set():
-            names = tuple(row.option for row in instance.options if row.paper or row.option == DO_NOTHING)
+            names = (DO_NOTHING, *(row.option for row in instance.options if row.paper))
             compared = appraise_options(instance, engine, extra, names, told.step)
             plan = replace(plan, beside={each.name: each.plan for each in compared if each.plan is not None})
             at = timed("options", at)
@@ -261,7 +261,7 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
     return plan, document
 
 
-def _before(
+def plan_before(
     instance: Instance, engine: Engine, asked: Asked, settings: Settings, told: Told
 ) -> tuple[Row, TakenUp | None]:
     """The plan before anything slipped, whose search teaches the one after it, and how much of it still holds."""

@@ -103,7 +103,10 @@ def frontier(
 
 def sensitivity(
     instance: InstanceArgument,
-    inputs: Annotated[int, typer.Option(min=0, help="Inputs whose switching values are sought, the widest first.")] = 5,
+    inputs: Annotated[
+        int | None,
+        typer.Option(min=0, help="Inputs whose switching values are sought, the widest first; all if left out."),
+    ] = None,
     tolerance: Annotated[
         str, typer.Option(metavar="SHARE", help="How closely, as a share of the way to the end of an input's range.")
     ] = "10%",
@@ -113,6 +116,10 @@ def sensitivity(
     seed: Seed = None,
     gap: Gap = 0.001,
     capital: CapitalOption = None,
+    registration_delay: RegistrationDelay = 0,
+    capital_year: CapitalYear = None,
+    carry_forward: CarryForward = None,
+    grant_refused: GrantRefused = False,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -123,7 +130,8 @@ def sensitivity(
     with no_plan_if_stopped():
         from optimiser.analysis import switching
 
-        asked = asked_of(scenarios, seed, gap, None, capital, None, "auto")
+        slipped = slippage_of(registration_delay, capital_year, carry_forward, grant_refused)
+        asked = replace(asked_of(scenarios, seed, gap, None, capital, None, "auto"), slippage=slipped)
         found = load(instance)
         if out is not None:
             from optimiser.report.files import refuse_unless_writable

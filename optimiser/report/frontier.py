@@ -56,7 +56,7 @@ def _ground_words(document: Row) -> str:
 def _envelope_words(document: Row) -> str:
     """Which envelopes are varied, and which stay as they are."""
     varied = document["envelopes"]
-    words = document["envelope"]
+    words = str(document["envelope"])
     if len(varied) > 1:
         words = "together: " + ", ".join(f"{row['name']} {share(row['share'])}" for row in varied)
     held = [
