@@ -218,15 +218,14 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
             at = timed("change", at)
         # ended by a gap, not by a clock, so that the same bytes come out again
         extra = replace(settings, gap=2 * asked.gap)
-        compared: list[Appraised] = []
         worth: list[Worth] = []
         ranked: list[Swing] | None = None
         fresh: Row | None = None
-        if not stop.is_set():
-            names = (DO_NOTHING, *(row.option for row in instance.options if row.paper))
-            compared = appraise_options(instance, engine, extra, names, told.step)
-            plan = replace(plan, beside={each.name: each.plan for each in compared if each.plan is not None})
-            at = timed("options", at)
+        # what is saved and the budget are told of a plan that was stopped as well
+        names = (DO_NOTHING, *(row.option for row in instance.options if row.paper and not stop.is_set()))
+        compared = appraise_options(instance, engine, extra, names, told.step)
+        plan = replace(plan, beside={each.name: each.plan for each in compared if each.plan is not None})
+        at = timed("options", at)
         limits = limits_of(plan.problem, plan.decisions, plan.verified.unregistered_child_weeks)
         if not stop.is_set():
             worth = worths(engine, plan, limits, extra, told.step)
