@@ -31,7 +31,7 @@ from optimiser.analysis.planning import (
 from optimiser.analysis.slippage import Slippage
 from optimiser.errors import Fault, InfeasibleError, InstanceError, NoPlanError, SolverError
 from optimiser.instance.schema import Instance
-from optimiser.plan import Plan, Row, break_even, decisions_table, titles_of
+from optimiser.plan import Plan, Row, break_even, decisions_table, expected_terms, titles_of
 from optimiser.solve.engine import WORKERS, Engine, Found, stopped_by_hand
 from optimiser.solve.executor import executor
 from optimiser.solve.highs import relative_gap
@@ -704,7 +704,16 @@ def _plan_row(plan: Plan, limited: Limited, nothing: Plan | None) -> Row:
         if own
         else None,
         "break_even": even,
+        "without_capital": None
+        if nothing is None
+        else {
+            "expected_cost_gbp": nothing.verified.expected_cost,
+            "unregistered_child_weeks": nothing.mean(nothing.unregistered_child_weeks),
+        },
         "years": _revenue_by_year(plan),
+        "terms": [
+            row | {"stream": "capital" if row["term"] in CAPITAL_TERMS else "revenue"} for row in expected_terms(plan)
+        ],
         "decisions": decisions_table(plan.problem, plan.decisions, plan),
     }
 

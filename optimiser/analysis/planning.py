@@ -47,7 +47,7 @@ from optimiser.instance.checks import check_chance
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for
 from optimiser.instance.schema import Instance
-from optimiser.plan import Plan, Row, break_even, decisions_table, timeline_table, titles_of
+from optimiser.plan import Plan, Row, break_even, decisions_table, expected_terms, timeline_table, titles_of
 from optimiser.solve.engine import WORKERS, Engine, Placing, stopped_by_hand
 from optimiser.solve.executor import executor
 from optimiser.solve.highs import relative_gap
@@ -302,9 +302,13 @@ def out_of_sample(plan: Plan, asked: Asked, reduction: Reduction | None = None) 
     free = replace(everything, scenarios=unseen, local_limits=(), unregistered_limits=(), cvar_limit=None)
     checked = verify(free, plan.decisions, Placing().place(free, plan.decisions))
     pounds = checked.scenario_pounds
+    by_term = checked.ledger.present(free).sum(axis=(2, 3)).mean(axis=0)
     return {
         "futures": FRESH,
         "expected_cost_gbp": float(pounds.mean()),
+        "terms": [
+            {"term": term, "present_gbp": float(amount)} for term, amount in zip(COST_TERMS, by_term, strict=True)
+        ],
         "standard_error_gbp": standard_error(pounds),
         # futures that stand for others are neither independent nor mirrored
         "own_standard_error_gbp": None if reduction is not None else standard_error(plan.scenario_pounds),
@@ -315,7 +319,14 @@ def out_of_sample(plan: Plan, asked: Asked, reduction: Reduction | None = None) 
 def foresight_of(plan: Plan, asked: Asked, told: Told, reduction: Reduction | None = None) -> Row:
     """What the plan costs when nobody knows the future, and when to go to the market."""
     (row,) = _simulated(plan, {OPTIMISED: plan}, asked, told, reduction)
-    wanted = ("cost_gbp", "unregistered_child_weeks", "children_unregistered", "when_to_go_to_market", "foresight")
+    wanted = (
+        "cost_gbp",
+        "terms",
+        "unregistered_child_weeks",
+        "children_unregistered",
+        "when_to_go_to_market",
+        "foresight",
+    )
     return {"futures": SIMULATED, **{name: row[name] for name in wanted}}
 
 
@@ -331,6 +342,7 @@ def simulated_ranking(options: list[Appraised], asked: Asked, told: Told, reduct
             {
                 "option": row["option"],
                 "cost_gbp": row["cost_gbp"],
+                "terms": row["terms"],
                 "unregistered_child_weeks": row["unregistered_child_weeks"]["mean"],
                 "rank": rank,
                 "rank_by_optimiser": by_optimiser.index(row["option"]) + 1,
@@ -401,6 +413,12 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
         "stresses": stressed,
         "stresses_left_out": left_out_rows(instance, left_out, stresses, stressed),
         "years": cost_by_year(options),
+        "terms": [
+            {"option": option.name} | row
+            for option in options
+            if option.plan is not None
+            for row in expected_terms(option.plan)
+        ],
         "budget": budget_columns(options),
         "published": published_results(instance, options),
         "asked": _asked_row(plan, asked),

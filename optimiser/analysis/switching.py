@@ -364,6 +364,7 @@ def sensitivity(
         "objective_gbp": plan.verified.objective,
         "bound_gbp": plan.solution.bound,
         "expected_cost_gbp": savings.base_cost,
+        "doing_nothing_gbp": None if savings.base is None else savings.base_cost + savings.base,
         "saving_gbp": savings.base,
         "rounding_gbp": rounding(plan.verified.expected_cost),
         "decisions": decisions_table(plan.problem, plan.decisions, plan),

@@ -25,6 +25,7 @@ from optimiser.cli.shared import (
     TimeLimit,
     amount_of,
     asked_of,
+    folder_of,
     kept_in,
     load,
     no_plan_if_stopped,
@@ -96,7 +97,7 @@ def frontier(
     if out is not None:
         from optimiser.report.files import write_frontier
 
-        write_frontier(document, out)
+        write_frontier(document, out, folder_of(instance))
     show(document, as_json, "show_frontier", "frontier")
     say_written(out, as_json)
 
@@ -142,7 +143,7 @@ def sensitivity(
     if out is not None:
         from optimiser.report.files import write_sensitivity
 
-        write_sensitivity(document, out)
+        write_sensitivity(document, out, folder_of(instance))
     show(document, as_json, "show_sensitivity", "sensitivity")
     say_written(out, as_json)
 

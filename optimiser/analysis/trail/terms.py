@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from models.problem import COST_TERMS
 from optimiser.analysis.budget import STREAMS, amounts_by_year, loans, made_of, months_by_year, worth_by_year
 from optimiser.analysis.limits import limits_of
-from optimiser.analysis.trail.figures import Figure
-from optimiser.analysis.trail.sources import CAPITAL, CHILDREN, OPENING, USABLE, Sources, inputs_of
+from optimiser.analysis.trail.figures import Figure, dated
+from optimiser.analysis.trail.sources import CAPITAL, CHILDREN, LOT_TIME, OPENING, USABLE, Sources, inputs_of
 from optimiser.plan import (
     COST_GROUPS,
     KIND_OF,
@@ -69,10 +69,11 @@ class Term:
 
 @dataclass(frozen=True)
 class Made:
-    """How a figure is made, in words, and of which terms."""
+    """How a figure is made, in words, and of which terms; not ``whole`` where it is no sum of terms, as the words say."""
 
     how: str
     terms: list[Term]
+    whole: bool = True
 
     @property
     def combined(self) -> float:
@@ -547,9 +548,27 @@ class Terms:
 
     def _decision(self, figure: Figure) -> Made:
         row = decisions_table(self.problem, self.plan.decisions, self.plan)[figure.place]
+        if figure.date:
+            return self._opening(figure, row)
         words = f"{row['action']} {self.titles.get(row['item'], row['item'])}, {row['month']}"
         inputs = (f"homes.{row['item']}.beds",) if figure.column == "beds" and row["action"] == "begin" else ()
         return Made("decided by the search", [Term(words, float(row[figure.column]), inputs)])
+
+    def _opening(self, figure: Figure, row: Row) -> Made:
+        """The month by which the first child is in: the month of the decision, and the months until then in one future."""
+        decided, there = dated(row["month"]) or 0.0, dated(row[figure.column]) or 0.0
+        share = "half" if figure.column.endswith("p50") else "nine in ten"
+        patterns = OPENING if row["action"] == "begin" else LOT_TIME
+        inputs = tuple(pattern.format(row["item"]) for pattern in patterns)
+        return Made(
+            f"the month by which {share} of the futures have the first child in",
+            [
+                Term(f"{row['action']} {self.titles.get(row['item'], row['item'])}: month of the decision", decided),
+                Term(
+                    f"months until the first child, in the future that {share} do not exceed", there - decided, inputs
+                ),
+            ],
+        )
 
     def _beyond(self, figure: Figure) -> Made:
         row = self.document["beyond_horizon"][figure.place]
