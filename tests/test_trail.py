@@ -314,11 +314,19 @@ def write(kind: str, source: Path, folder: Path) -> None:
     """A small run of a command but plan."""
     council, asked = optimiser.load(str(source)), Asked(scenarios=2, stresses=("slow-registration",))
     if kind == "appraise":
-        files.write_appraisal(*make_appraisal(council, asked), folder, source)
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("SIMULATED", "SEARCHED", "PAIRED"):
+                patch.setattr(f"optimiser.analysis.planning.{name}", 2)
+            files.write_appraisal(*make_appraisal(council, asked), folder, source)
     elif kind == "frontier":
         files.write_frontier(frontier(council, replace(asked, slippage=Slippage(2)))[1], folder, source)
     elif kind == "sensitivity":
-        files.write_sensitivity(sensitivity(council, asked, sought=1, tolerance=0.5), folder, source)
+        ranges = tuple(
+            row if row.figures.startswith("cohorts") else row.model_copy(update={"low": "", "high": ""})
+            for row in council.evidence
+        )
+        few = council.model_copy(update={"evidence": ranges})
+        files.write_sensitivity(sensitivity(few, asked, tolerance=0.5), folder, source)
     elif kind == "simulate":
         found = make_simulation(council, asked, futures=4, take_apart=True, calibrates=True)
         files.write_simulation(found[1], folder, source)
