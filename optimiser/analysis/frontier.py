@@ -30,6 +30,7 @@ from optimiser.analysis.planning import (
 )
 from optimiser.analysis.slippage import Slippage
 from optimiser.errors import Fault, InfeasibleError, InstanceError, NoPlanError, SolverError
+from optimiser.finance import whole_pounds
 from optimiser.instance.schema import Instance
 from optimiser.plan import Plan, Row, break_even, decisions_table, expected_terms, titles_of
 from optimiser.solve.engine import WORKERS, Engine, Found, stopped_by_hand
@@ -311,7 +312,7 @@ class Curve:
             cheapest = self.best(each.limit)
             if cheapest is not None and each.bound > cheapest.objective + 1e-6 * max(abs(cheapest.objective), 1.0):
                 raise SolverError(
-                    f"at an envelope of £{each.limit:,.0f} the bound, {each.bound:,.0f}, lies above a plan that costs "
+                    f"at an envelope of {whole_pounds(each.limit)} the bound, {each.bound:,.0f}, lies above a plan that costs "
                     f"{cheapest.objective:,.0f}: one of the two is wrong"
                 )
 
@@ -321,7 +322,7 @@ class Curve:
             if self.settled(limit):
                 continue
             if told is not None:
-                told(f"an envelope of £{limit:,.0f} ({len(self.solved)} solved)")
+                told(f"an envelope of {whole_pounds(limit)} ({len(self.solved)} solved)")
             if self.settings.stop is not None and self.settings.stop.is_set():
                 return False
             if self.solve(limit).stopped:
@@ -582,7 +583,7 @@ def _follow(curve: Curve, grid: Grid | None, shared: Solved | None, told: Told) 
     if shared is not None and curve.floor(top) >= curve.floor(enough):
         curve.take(top, shared)
     if not curve.solved:
-        tell(f"an envelope of £{curve.floor(top):,.0f}")
+        tell(f"an envelope of {whole_pounds(curve.floor(top))}")
         first = curve.solve(top)
         if first.plan is None and not first.stopped:
             from optimiser.analysis.clash import explain

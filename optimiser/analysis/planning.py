@@ -43,6 +43,7 @@ from optimiser.demand.reduction import Reduction, reduce_futures, with_fresh
 from optimiser.demand.scenarios import ScenarioSet, make_scenarios, standard_error, taken
 from optimiser.demand.stress import Stress, stresses_asked
 from optimiser.errors import Fault, InstanceError, NoPlanError
+from optimiser.finance import whole_pounds
 from optimiser.instance.checks import check_chance
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for
@@ -279,7 +280,7 @@ def _changes(asked: Asked) -> list[str]:
         words = [each for each in words if each not in old.words]
         words += [f"no longer: {each}" for each in old.words if each not in asked.slippage.words]
         if asked.capital != asked.before["asked"]["capital"] and asked.capital is not None:
-            words.append(f"£{asked.capital:,.0f} of capital in total")
+            words.append(f"{whole_pounds(asked.capital)} of capital in total")
     return words
 
 

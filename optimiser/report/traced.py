@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from optimiser.finance import month_name
+from optimiser.finance import month_name, whole_pounds
 from optimiser.report.terminal import counted, month, table_of
 
 Row = dict[str, Any]
@@ -19,8 +19,9 @@ def amount(value: float, unit: str) -> str:
         return month(month_name(round(value))) if value > 12_000 else f"{value:.0f} months"
     if unit == "financial year":
         return f"{value:.0f}/{(round(value) + 1) % 100:02d}"
-    sign = "−" if value < 0 else ""
-    return f"{sign}£{abs(value):,.2f}" if unit == "£" else f"{sign}{abs(value):,.4f}".rstrip("0").rstrip(".")
+    if unit == "£":
+        return whole_pounds(value, 2)
+    return ("−" if value < 0 else "") + f"{abs(value):,.4f}".rstrip("0").rstrip(".")
 
 
 def show_trace(document: Row, console: Console) -> None:

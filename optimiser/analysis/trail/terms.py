@@ -16,6 +16,7 @@ from optimiser.analysis.budget import STREAMS, amounts_by_year, loans, made_of, 
 from optimiser.analysis.limits import limits_of
 from optimiser.analysis.trail.figures import Figure, dated
 from optimiser.analysis.trail.sources import CAPITAL, CHILDREN, LOT_TIME, OPENING, USABLE, Sources, inputs_of
+from optimiser.finance import whole_pounds
 from optimiser.plan import (
     COST_GROUPS,
     KIND_OF,
@@ -161,7 +162,7 @@ class Terms:
         else:
             return ""
         weeks = float(children * problem.weeks @ inside)
-        return f", {weeks:,.1f} child-weeks at £{abs(amount) / weeks:,.0f}" if weeks > NOTHING else ""
+        return f", {weeks:,.1f} child-weeks at {whole_pounds(abs(amount) / weeks)}" if weeks > NOTHING else ""
 
     def _words(self, item: Item) -> str:
         title = self.titles.get(item.name, item.name)
@@ -494,7 +495,7 @@ class Terms:
                 inputs = tuple(
                     pattern.format(name) for pattern in CAPITAL if not pattern.endswith("capital_bid_factor")
                 )
-                words = f"{number} × {self.titles[name]} begun {problem.periods[begin.period]} at £{price:,.0f}"
+                words = f"{number} × {self.titles[name]} begun {problem.periods[begin.period]} at {whole_pounds(price)}"
                 found.append(Term(words, number * price, inputs))
         return Made("capital begun at planning prices, net of grant: the sum of", found)
 
