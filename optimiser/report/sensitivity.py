@@ -111,11 +111,10 @@ def sensitivity_lines(document: Row) -> list[str]:
     solved = sum(
         found.get("changes") is not None for row in document["switching"] for found in row["decision"].values()
     )
-    if document["switching"]:
+    if solved:
         lines.append(
             f"A decision changes where a plan with other decisions today is proven to cost less than any with these. Both ends of "
-            f"each range were tried, and both plans solved on both sides of each of the {counted(solved, 'value')} at which it "
-            f"changes, found to {share(document['tolerance'])} of the way to the end of the range."
+            f"each range were tried, and both plans solved on both sides of {_values(solved)} at which it changes, found to {share(document['tolerance'])} of the way to the end of the range."
         )
     lines += _together_lines(document)
     joint = document["joint"]
@@ -146,6 +145,10 @@ def sensitivity_lines(document: Row) -> list[str]:
     if not document["complete"]:
         lines.append("Stopped: what is shown was finished before.")
     return lines
+
+
+def _values(solved: int) -> str:
+    return "the one value" if solved == 1 else f"each of the {solved} values"
 
 
 def _changes(row: Row) -> bool:
@@ -220,6 +223,6 @@ def _decision_lines(row: Row, document: Row) -> list[str]:
 
 
 def _short(row: Row, titles: dict[str, str]) -> str:
-    return (
-        decision_words(row | {"first_child_p50": None, "first_child_p90": None}, titles).split("; first child")[0] + "."
-    )
+    """A decision without its dates."""
+    words = decision_words(row | {"first_child_p50": None, "first_child_p90": None}, titles)
+    return words.split("; first child")[0].removesuffix(".") + "."
