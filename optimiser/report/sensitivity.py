@@ -113,8 +113,9 @@ def sensitivity_lines(document: Row) -> list[str]:
     )
     if solved:
         lines.append(
-            f"A decision changes where a plan with other decisions today is proven to cost less than any with these. Both ends of "
-            f"each range were tried, and both plans solved on both sides of {_values(solved)} at which it changes, found to {share(document['tolerance'])} of the way to the end of the range."
+            "A decision changes where a plan with other decisions today is proven to cost less than any with these. Both ends of "
+            f"each range were tried, and both plans solved on both sides of {_values(solved)} at which it changes, found to "
+            f"{share(document['tolerance'])} of the way to the end of the range."
         )
     lines += _together_lines(document)
     joint = document["joint"]
