@@ -383,6 +383,15 @@ def test_what_has_no_rule_and_what_does_not_add_up_is_seen(written: Callable[[st
     assert made("appraise", document, path).combined == pytest.approx(figure.value - 0.02)
 
 
+def test_a_document_of_another_version_says_what_to_do(written: Callable[[str], Path], tmp_path: Path) -> None:
+    document = json.loads((written("frontier") / files.FRONTIER).read_text(encoding="utf-8"))
+    for row in document["points"]:
+        del row["terms"]
+    (tmp_path / files.FRONTIER).write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(InstanceError, match=r"is of another version, which has no terms\. Run the command again"):
+        Run(tmp_path).trace("points.0.expected_cost")
+
+
 def test_a_date_is_the_month_of_the_decision_and_the_months_until_then(small: Path) -> None:
     run = Run(small)
     (row,) = run.trace("decisions.begin.two-bed.2025-04.first_child_p50")["figures"]

@@ -106,13 +106,25 @@ class Run:
         }
 
     def of(self, figure: Figure, terms: Terms | None) -> Row:
-        """One figure traced; ``terms`` are needed for those of the plan's ledger."""
+        """One figure traced; ``terms`` are needed for those of the plan's ledger.
+
+        Raises
+        ------
+        InstanceError
+            If the document is of another version, which lacks what the figure is made of.
+        """
         path = self.others.get(figure)
         if path is None:
             assert terms is not None
             return traced(terms, figure)
         sources = None if self.instance is None else Sources(self.instance)
-        return _row(figure, made(self.kind, self.document, path), sources)
+        try:
+            found = made(self.kind, self.document, path)
+        except KeyError as error:
+            rule = f"is of another version, which has no {error.args[0]}"
+            fault = Fault(str(self.folder), None, "", "", rule, "Run the command again with --out.")
+            raise InstanceError([fault], "the run") from None
+        return _row(figure, found, sources)
 
     def _terms(self) -> Terms:
         """The run's plans as they were, recomputed from its instance, decisions and placements."""

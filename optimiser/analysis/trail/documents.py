@@ -14,7 +14,7 @@ from typing import Any
 
 from optimiser.analysis.trail.figures import Figure, dated
 from optimiser.analysis.trail.sources import inputs_of_term
-from optimiser.analysis.trail.terms import Made, Term
+from optimiser.analysis.trail.terms import NOTHING, Made, Term
 
 Row = dict[str, Any]
 Path = tuple[str | int, ...]
@@ -104,12 +104,17 @@ def _leaves(value: Any, path: Path, names: tuple[str, ...]) -> Iterator[tuple[Pa
         for place, own in enumerate(value):
             row = str(place + 1)
             if isinstance(own, Mapping):
-                row = ".".join(str(own[name]) for name in NAMES if _names_a_row(own.get(name))) or row
+                row = ".".join(_word(own[name]) for name in NAMES if _names_a_row(own.get(name))) or row
             yield from _leaves(own, (*path, place), (*names, row))
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield path, names, float(value)
     elif isinstance(value, str) and dated(value) is not None:
         yield path, names, float(dated(value) or 0)
+
+
+def _word(value: Any) -> str:
+    """A name, or a whole number without its point."""
+    return f"{value:.0f}" if isinstance(value, float) and value == round(value) else str(value)
 
 
 def _names_a_row(value: Any) -> bool:
@@ -152,7 +157,9 @@ def made(kind: str, document: Row, path: Path) -> Made:
     terms: list[Term] = []
     for part in rule.parts:
         for row, column, amount in _found(part[1:], rows):
-            words = " ".join(str(row[name]) for name in NAMES if _names_a_row(row.get(name)) and name != "branch")
+            if abs(amount) < NOTHING and len(rule.parts) == 1:
+                continue
+            words = " ".join(_word(row[name]) for name in NAMES if _names_a_row(row.get(name)) and name != "branch")
             what = column.removesuffix("_gbp").replace("_", " ")
             inputs = inputs_of_term(str(row["term"])) if "term" in row else _filled(rule.inputs, rows)
             role = "under" if part[0] == "÷" else "over" if any(each[0] == "÷" for each in rule.parts) else "add"
