@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from optimiser.errors import Fault
-from optimiser.finance import Calendar, month_number, rate_of
+from optimiser.finance import Calendar, month_number, rate_of, whole_pounds
 from optimiser.instance import expressions
 from optimiser.instance.draft import (
     LONGEST_HORIZON,
@@ -395,7 +395,7 @@ def check_homes(draft: Draft) -> Iterator[Fault]:
     """Grants within capital, dates to begin within the horizon, and profiles that rise to 1."""
     for row, home in draft.rows("homes"):
         if home.grant_gbp > home.capital_gbp:
-            rule = f"is more than its capital of £{home.capital_gbp:,.0f}"
+            rule = f"is more than its capital of {whole_pounds(home.capital_gbp)}"
             yield draft.fault("homes", row, "grant_gbp", row.cells["grant_gbp"], rule)
         yield from _profile(draft, "homes", row, "opening_profile", home.opening_profile)
         yield from _window(draft, "homes", row, "begin_from", "begin_until", home)
@@ -665,7 +665,7 @@ def check_capital(draft: Draft) -> Iterator[Fault]:
         if line.year != "total":
             yield from _financial_year(draft, "capital", row, line.year)
             if line.limit_gbp > totals.get(line.envelope, math.inf):
-                rule = f"is more than the envelope's total, £{totals[line.envelope]:,.0f}"
+                rule = f"is more than the envelope's total, {whole_pounds(totals[line.envelope])}"
                 yield draft.fault(
                     "capital", row, "limit_gbp", row.cells["limit_gbp"], rule, "Mend the year or the total."
                 )
