@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from optimiser.amounts import amount_of
 from optimiser.cli.shared import (
     CapitalOption,
     Cluster,
@@ -19,7 +20,6 @@ from optimiser.cli.shared import (
     Scenarios,
     Seed,
     TimeLimit,
-    amount_of,
     asked_of,
     kept_in,
     load,

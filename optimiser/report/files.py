@@ -211,20 +211,18 @@ def read_run(folder: Path) -> tuple[Instance, Row]:
     InstanceError
         If the document cannot be read, or the instance beside it is not the one that was planned.
     """
-    from optimiser.analysis.planning import as_asked, fingerprint
-    from optimiser.analysis.slippage import Slippage
+    from optimiser.analysis.planning import as_asked, asked_again, fingerprint
     from optimiser.instance.reading import read_instance
 
     file = folder / DOCUMENT
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-        planned, capital, _ = document["instance"]["fingerprint"], document["asked"]["capital"], document["decided"]
-        slipped = Slippage.of(document["asked"].get("slippage"))
+        planned, asked, _ = document["instance"]["fingerprint"], asked_again(document["asked"]), document["decided"]
     except (OSError, ValueError, KeyError, TypeError):
         fix = "Plan again with --out."
         raise InstanceError([Fault(str(file), None, "", "", "is no plan that can be read", fix)], "the run") from None
     instance = read_instance(folder / INSTANCE)
-    if fingerprint(as_asked(instance, capital, slipped)) != planned:
+    if fingerprint(as_asked(instance, asked)) != planned:
         fix = "Plan again with --out, or put back the files that the run was made on."
         fault = Fault(str(folder / INSTANCE), None, "", "", "has changed since the plan was made", fix)
         raise InstanceError([fault], "the run")
