@@ -21,6 +21,7 @@ from optimiser.instance.draft import Draft, description
 from optimiser.instance.reading import LARGEST, plain_rule
 from optimiser.instance.schema import TABLES, Capital, Evidence, Instance, Lot, Row, Settings
 
+RISK_WEIGHT = "settings.risk_weight"
 #: Tables in which a fault can come of what is moved.
 MOVED = ("capital", "lots", "tiers", "settings")
 #: What a unit asks for where what is written is no number at all.
@@ -111,7 +112,7 @@ def _blocks(instance: Instance) -> Iterator[Lever]:
 
 def _risk(instance: Instance) -> Iterator[Lever]:
     label = "Weight of the worst futures, 0 (none) to 1 (nothing else counts)"
-    yield Lever("settings.risk_weight", "Risk", label, "share", instance.settings.risk_weight, 0.1)
+    yield Lever(RISK_WEIGHT, "Risk", label, "share", instance.settings.risk_weight, 0.1)
 
 
 def _step(value: float) -> float:
@@ -162,7 +163,8 @@ def _value(lever: Lever, text: str) -> float | None:
     column = rest.rpartition(".")[2]
     field = _model(table).model_fields[column]
     try:
-        value: float = TypeAdapter(Annotated[field.annotation, *field.metadata, column]).validate_python(number)
+        checked: TypeAdapter[float] = TypeAdapter(Annotated[field.annotation, *field.metadata, column])  # type: ignore[arg-type]
+        value = checked.validate_python(number)
     except ValidationError as error:
         raise ValueError(plain_rule(error.errors()[0])) from None
     if value > LARGEST:

@@ -169,6 +169,32 @@ def read_documents(folders: Sequence[Path]) -> dict[str, Row]:
     return found
 
 
+def _page(documents: dict[str, Row]) -> bytes:
+    from optimiser.report.page import page
+
+    return page(documents).encode()
+
+
+def _workbook(documents: dict[str, Row]) -> bytes:
+    from optimiser.report.workbook import workbook
+
+    return workbook(documents)
+
+
+def _paper(documents: dict[str, Row]) -> bytes:
+    from optimiser.report.paper import paper
+
+    return paper(documents)
+
+
+#: Kinds of report: how their files end, and what makes one from the documents of runs.
+REPORTS: dict[str, tuple[str, Callable[[dict[str, Row]], bytes]]] = {
+    "page": (".html", _page),
+    "workbook": (".xlsx", _workbook),
+    "paper": (".docx", _paper),
+}
+
+
 def write_report(documents: dict[str, Row], kinds: Sequence[str], folder: Path) -> list[Path]:
     """Write page, workbook and paper, as named, to a folder: all of them or none.
 
@@ -176,16 +202,7 @@ def write_report(documents: dict[str, Row], kinds: Sequence[str], folder: Path) 
     -------
     Paths of the files, each named after the instance. A file of that name is replaced.
     """
-    from optimiser.report.page import page
-    from optimiser.report.paper import paper
-    from optimiser.report.workbook import workbook
-
-    makers: dict[str, tuple[str, Callable[[], bytes]]] = {
-        "page": (".html", lambda: page(documents).encode()),
-        "workbook": (".xlsx", lambda: workbook(documents)),
-        "paper": (".docx", lambda: paper(documents)),
-    }
-    made = {makers[kind][0]: makers[kind][1]() for kind in kinds}
+    made = {REPORTS[kind][0]: REPORTS[kind][1](documents) for kind in kinds}
     name = documents["plan"]["instance"]["name"]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -547,6 +564,13 @@ def _swapped_in(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
+
+
+def restore_swapped(parent: Path) -> None:
+    """Put back folders whose replacement was cut short between its two renames, as a lost current can."""
+    for old in parent.glob(".*-old-*/*"):
+        if not (parent / old.name).exists():
+            old.rename(parent / old.name)
 
 
 def _write_everything(plan: Plan, document: Row, folder: Path) -> None:
