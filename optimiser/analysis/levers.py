@@ -72,7 +72,7 @@ def _capital(instance: Instance) -> Iterator[Lever]:
         when = "in total" if row.year == "total" else f"in {row.year}"
         several = len({each.envelope for each in instance.capital}) > 1
         label = f"Capital {when}" + (f" ({row.envelope})" if several else "")
-        yield Lever(key, "Capital", label, "£", row.limit_gbp, _step(row.limit_gbp), row.year == "total")
+        yield Lever(key, "Capital", label, "£", row.limit_gbp, _step(row.limit_gbp, 0.1), row.year == "total")
     if not instance.capital:
         yield Lever("capital.capital.total.limit_gbp", "Capital", "Capital in total", "£", None, 500_000.0, True)
 
@@ -94,7 +94,7 @@ def _managers(instance: Instance) -> Iterator[Lever]:
 
 def _blocks(instance: Instance) -> Iterator[Lever]:
     for lot in instance.lots:
-        key, group = f"lots.{lot.lot}", f"Block: {lot.title}"
+        key, group = f"lots.{lot.lot}", lot.title
         yield Lever(f"{key}.minimum_beds", group, "Fewest committed beds", "beds", lot.minimum_beds, 1.0)
         yield Lever(f"{key}.maximum_beds", group, "Most committed beds", "beds", lot.maximum_beds, 1.0)
         for place, tier in enumerate(instance.tiers):
@@ -115,9 +115,12 @@ def _risk(instance: Instance) -> Iterator[Lever]:
     yield Lever(RISK_WEIGHT, "Risk", label, "share", instance.settings.risk_weight, 0.1)
 
 
-def _step(value: float) -> float:
-    """A twentieth to a half of a figure, as a round number."""
-    return 5.0 * 10 ** (math.floor(math.log10(value)) - 1) if value > 0 else 1.0
+def _step(value: float, share: float = 0.05) -> float:
+    """About so large a share of a figure, as a round number."""
+    if value <= 0:
+        return 1.0
+    size = 10.0 ** math.floor(math.log10(value * share))
+    return min((size * mark for mark in (1, 2, 5, 10)), key=lambda step: abs(math.log(step / (value * share))))
 
 
 # what is written
@@ -312,7 +315,7 @@ def lever_words(instance: Instance, figures: Mapping[str, float | None]) -> list
     found = []
     for lever in levers_of(instance):
         if lever.key in figures:
-            place = f" ({lever.group.removeprefix('Block: ')})" if lever.group.startswith("Block: ") else ""
+            place = f" ({lever.group})" if lever.key.startswith(("lots.", "tiers.")) else ""
             unit = lever.unit.removeprefix("£").strip()
             unit = "" if unit == "share" else f" {unit}" if unit else ""
             now = lever.words(figures[lever.key])

@@ -104,6 +104,10 @@ def make_app(desk: Desk, hosts: tuple[str, ...]) -> Flask:
     def message(status: int, title: str, words: str) -> ResponseReturnValue:
         return render_template("message.html", title=title, words=words), status
 
+    def refused() -> int:
+        """Status of a form that must be mended; the script shows it without the browser calling it an error."""
+        return 200 if "X-Live" in request.headers else 422
+
     def stale() -> ResponseReturnValue:
         """A form from before the server was started again: nothing that was typed is lost."""
         words = (
@@ -203,7 +207,7 @@ def make_app(desk: Desk, hosts: tuple[str, ...]) -> Flask:
         nudged = nudge(levers, written, request.form.get("nudge", ""))
         figures, faults = read_levers(desk.instance, nudged)
         if faults:
-            return show_desk(nudged, faults), 422
+            return show_desk(nudged, faults), refused()
         job = desk.ask(figures, nudged, request.form.get("instead_of", ""))
         return redirect(url_for("planned", job_id=job.id), 303)
 
@@ -242,7 +246,7 @@ def make_app(desk: Desk, hosts: tuple[str, ...]) -> Flask:
         try:
             run = desk.shelf.keep(name, job.plan, job.document)
         except InstanceError as error:
-            return show_desk(job.written, job=job, name_fault=error.faults[0], name=name), 422
+            return show_desk(job.written, job=job, name_fault=error.faults[0], name=name), refused()
         return redirect(url_for("variant", slug=run.slug), 303)
 
     @app.get("/kept/<slug>")
@@ -387,17 +391,17 @@ def groups_of(levers: list[Lever], written: Mapping[str, str], faults: Mapping[s
                 "base": lever.words(lever.value),
                 "moved": text.strip() != base,
                 "endless": lever.endless,
-                "step": lever.words(lever.step),
+                "step": pounds(lever.step, 1) if lever.unit.startswith("£") else lever.words(lever.step),
                 "fault": None if fault is None else f"{fault.value[:40]} {fault.rule}. {fault.fix}".strip(),
             }
         )
-    blocks = sum(title.startswith("Block: ") for title in groups)
+    blocks = {title for title, fields in groups.items() if fields[0]["key"].startswith("lots.")}
     return [
         {
             "title": title,
             "fields": fields,
             # many blocks are folded up, but for what has been moved or is wrong
-            "folded": title.startswith("Block: ") and blocks > 2,
+            "folded": title in blocks and len(blocks) > 2,
             "open": any(field["moved"] or field["fault"] for field in fields),
         }
         for title, fields in groups.items()

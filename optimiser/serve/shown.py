@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -83,8 +84,8 @@ FIGURES: tuple[tuple[str, Callable[[Row], str], Callable[[Row], float] | None, s
         lambda plan: plan["cvar_gbp"],
         "pounds",
     ),
-    ("Homes begun", lambda plan: _decided_words(plan, "begin"), lambda plan: beds_decided(plan, "begin")[0], "count"),
-    ("Block beds", lambda plan: _decided_words(plan, "award"), lambda plan: beds_decided(plan, "award")[0], "count"),
+    ("Homes begun", lambda plan: _decided_words(plan, "begin"), lambda plan: sum(beds_decided(plan, "begin")), "count"),
+    ("Block beds", lambda plan: _decided_words(plan, "award"), lambda plan: sum(beds_decided(plan, "award")), "count"),
     ("Capital begun", lambda plan: exact(capital_begun(plan)), capital_begun, "pounds"),
     (
         "Children in spot placements at the end",
@@ -137,11 +138,16 @@ def words_of(plan: Row) -> Row:
         "spot": spot_words(plan["quarters"]),
         "cost": cost_words(plan),
         "capital": capital_words(plan, plan["rounding_gbp"]).splitlines(),
-        "changed": [] if plan.get("changed") is None else changed_lines(plan["changed"], plan),
+        "changed": [_plainly(line) for line in changed_lines(plan["changed"], plan)] if plan.get("changed") else [],
         "gap": f"Objective {exact(plan['objective_gbp'])} (with a deterrent of {exact(plan['deterrent_gbp'])} on having no "
         f"registered place, a value judgement), bound {exact(plan['bound_gbp'])}: {gap_words(plan)}. {plan['futures']} "
         f"futures, seed {plan['seed']}. Accepted by an independent recomputation.",
     }
+
+
+def _plainly(line: str) -> str:
+    """A line with the names of rules as words: ``capital within envelope``."""
+    return re.sub(r"\b[a-z]+(?:_[a-z]+)+\b", lambda name: name[0].replace("_", " "), line)
 
 
 class Drawer:

@@ -83,7 +83,7 @@
     document.getElementById("result").setAttribute("aria-busy", "true");
     try {
       const data = new URLSearchParams(new FormData(form, event.submitter));
-      const answer = await fetch(form.action, { method: "POST", body: data });
+      const answer = await fetch(form.action, { method: "POST", body: data, headers: { "X-Live": "1" } });
       const text = await answer.text();
       if (mine === turn) show(text, answer.redirected ? answer.url : location.href, "");
     } catch {
