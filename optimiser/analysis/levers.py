@@ -22,8 +22,8 @@ from optimiser.instance.reading import LARGEST, plain_rule
 from optimiser.instance.schema import TABLES, Capital, Evidence, Instance, Lot, Row, Settings
 
 RISK_WEIGHT = "settings.risk_weight"
-#: Tables in which a fault can come of what is moved.
-MOVED = ("capital", "lots", "tiers", "settings")
+#: Tables in which a fault can come of what is moved; a year that releases more than the total does no harm.
+MOVED = ("lots", "tiers", "settings")
 #: What a unit asks for where what is written is no number at all.
 EXAMPLES = {"£": "Write pounds as 2,800,000, 2800k or £2.8m.", "share": "Write a share from 0 to 1, as 0.3 or 30%."}
 

@@ -78,5 +78,5 @@ def _desk_of(served: str, keep: Path | None, asked: Asked) -> Desk:
         asked = replace(base.asked, time_limit=asked.time_limit)
     else:
         instance, source = load(served), folder_of(served)
-    shelf = Shelf(keep or Path(f"what-if-{instance.settings.name}"), source, instance)
-    return Desk(shelf, asked, base)
+    shelf = Shelf(keep or Path(f"what-if-{instance.settings.name}"), source, instance, asked)
+    return Desk(shelf, base)

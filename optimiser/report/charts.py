@@ -389,10 +389,11 @@ def change_chart(before: Row, now: Row) -> altair.Chart:
     """Children in spot placements and without a registered place by quarter: a plan beside the one it is compared with."""
     import altair
 
+    kinds = ("spot", "unregistered")
     rows = [
-        {"quarter": quarter(row["quarter"]), "plan": name, "children": row[f"{kind}_expected"], "where": words}
+        {"quarter": quarter(row["quarter"]), "plan": name, "children": row[f"{kind}_expected"], "where": SOURCES[kind]}
         for name, document in (("base", before), ("this plan", now))
-        for kind, words in (("spot", SOURCES["spot"]), ("unregistered", SOURCES["unregistered"]))
+        for kind in kinds
         for row in document["quarters"]
     ]
     order = [quarter(row["quarter"]) for row in now["quarters"]]
@@ -402,7 +403,11 @@ def change_chart(before: Row, now: Row) -> altair.Chart:
         .encode(
             x=altair.X("quarter:N", sort=order, title=None, axis=altair.Axis(labelAngle=-45)),
             y=altair.Y("children:Q", title="Children"),
-            color=_colours("where", [(SOURCES[kind], PALETTE[kind]) for kind in ("spot", "unregistered")]),
+            color=altair.Color(
+                "where:N",
+                scale=altair.Scale(domain=[SOURCES[kind] for kind in kinds], range=[PALETTE[kind] for kind in kinds]),
+                legend=altair.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3),
+            ),
             strokeDash=altair.StrokeDash(
                 "plan:N",
                 title=None,

@@ -74,9 +74,9 @@ class Job:
 class Desk:
     """Takes on plans of one instance, and works on them one after another in a thread of its own."""
 
-    def __init__(self, shelf: Shelf, asked: Asked, base: Run | None = None) -> None:
+    def __init__(self, shelf: Shelf, base: Run | None = None) -> None:
         """``base`` is a finished run to compare with; without one the base is planned first."""
-        self.shelf, self.asked = shelf, asked
+        self.shelf, self.asked = shelf, shelf.asked
         self._base = base or self._on_shelf()
         self._given = base is not None
         self._kept: Kept | None = None if self._base is None else self._base.kept()
@@ -277,14 +277,8 @@ class Desk:
         found = self.shelf.base()
         if found is None:
             return None
-        same = ("seed", "gap", "capital", "risk_weight", "slippage", "reduce_from", "figures")
-        futures = self.asked.scenarios or self.shelf.instance.settings.scenarios
-        if self.shelf.instance.scenarios:
-            futures = found.document["futures"]
-        asked = found.asked
-        if asked.scenarios != futures or any(getattr(asked, name) != getattr(self.asked, name) for name in same):
-            return None
-        return found
+        same = ("gap", "risk_weight", "figures")
+        return found if all(getattr(found.asked, name) == getattr(self.asked, name) for name in same) else None
 
 
 def _fresh_id() -> str:

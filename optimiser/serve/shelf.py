@@ -61,8 +61,8 @@ class Shelf:
     The folder is looked at anew each time: what stands there is what is kept, whoever wrote it.
     """
 
-    def __init__(self, folder: Path, source: Path, instance: Instance) -> None:
-        """``source`` is the folder or workbook that ``instance`` was read from.
+    def __init__(self, folder: Path, source: Path, instance: Instance, asked: Asked) -> None:
+        """``source`` is the folder or workbook that ``instance`` was read from; ``asked`` what every variant is asked alike.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class Shelf:
             rule = "is a run or an instance, and no folder of variants" if holds else "is a file"
             fix = "Name a new folder, or one in which optimiser serve has kept variants."
             raise InstanceError([Fault(str(folder), None, "--keep", "", rule, fix)], "the command")
-        self.folder, self.source, self.instance = folder, source, instance
+        self.folder, self.source, self.instance, self.asked = folder, source, instance, asked
         self._lock = threading.Lock()
         self._read: dict[Path, tuple[tuple[int, int], Run | None]] = {}
         restore_swapped(folder)
@@ -184,11 +184,20 @@ class Shelf:
         self._read[folder] = (stamp, found)
         return found
 
+    def _alike(self, asked: Asked) -> bool:
+        """Whether a run stands on the same futures, with the same capital and slippage, as what is planned here."""
+        named = ("seed", "capital", "slippage", "reduce_from")
+        if any(getattr(asked, name) != getattr(self.asked, name) for name in named):
+            return False
+        futures = self.asked.scenarios or self.instance.settings.scenarios
+        return bool(self.instance.scenarios) or asked.scenarios == futures
+
     def _of_ours(self, folder: Path, document: Row) -> Run | None:
+        asked = asked_again(document["asked"])
         try:
-            planned = fingerprint(as_asked(self.instance, asked_again(document["asked"])))
-        except InstanceError:
+            planned = fingerprint(as_asked(self.instance, asked))
+        except (InstanceError, StopIteration):
             return None
-        if folder.name.startswith(".") or planned != document["instance"]["fingerprint"]:
+        if folder.name.startswith(".") or planned != document["instance"]["fingerprint"] or not self._alike(asked):
             return None
         return Run(folder.name, str(document.get("variant", "The base")), folder, document)
