@@ -100,6 +100,7 @@
     }
   });
 
+  document.documentElement.classList.add("live");
   addEventListener("popstate", () => location.reload());
   const faults = document.getElementById("faults");
   if (faults) faults.focus();
