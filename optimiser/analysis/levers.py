@@ -222,7 +222,8 @@ def _disagreements(instance: Instance, figures: Mapping[str, float | None]) -> I
 def with_figures(instance: Instance, figures: Mapping[str, float | None]) -> Instance:
     """The instance with figures as asked for, and the register saying so.
 
-    Where a block's sizes grow, its first and last price hold for the sizes added. A capital limit of None is no limit.
+    Where a block's sizes grow, its first and last price hold for the sizes added. A capital limit of None is no limit. Options
+    that award what can no longer be awarded are left out.
 
     Raises
     ------
@@ -254,7 +255,25 @@ def with_figures(instance: Instance, figures: Mapping[str, float | None]) -> Ins
     update["evidence"] = (*kept, *chosen)
     if settings:
         update["settings"] = instance.settings.model_copy(update=settings)
-    return instance.model_copy(update=update)
+    return _with_possible_options(instance.model_copy(update=update))
+
+
+def _with_possible_options(instance: Instance) -> Instance:
+    lots = {lot.lot: lot for lot in instance.lots}
+    gone = {
+        row.option
+        for row in instance.decisions
+        if row.action == "award"
+        and not (
+            lots[row.item].minimum_beds <= row.number <= lots[row.item].maximum_beds
+            and row.call_off <= lots[row.item].call_off_beds
+        )
+    }
+    kept = {
+        table: tuple(row for row in getattr(instance, table) if row.option not in gone)
+        for table in ("options", "decisions")
+    }
+    return instance.model_copy(update=kept) if gone else instance
 
 
 def _place(instance: Instance, table: str, name: str, rows: list[Any]) -> int:

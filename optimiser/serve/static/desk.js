@@ -3,6 +3,7 @@
 
 (() => {
   const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+  let here = location.pathname;
   let turn = 0; // what was asked for last: answers to what came before are dropped
 
   // put form, result and title of another page in place of this one's
@@ -22,6 +23,7 @@
     }
     document.title = other.title;
     if (address !== location.href) history.pushState({}, "", address);
+    here = location.pathname;
     const faults = document.getElementById("faults");
     const step = field && document.querySelector(`button[name="nudge"][value="${CSS.escape(field)}"]`);
     const target = faults || (focus && document.getElementById(focus)) || step || (again && document.getElementById(again));
@@ -101,7 +103,10 @@
   });
 
   document.documentElement.classList.add("live");
-  addEventListener("popstate", () => location.reload());
+  // back and forward lead to another plan; a link within the page does not
+  addEventListener("popstate", () => {
+    if (location.pathname !== here) location.reload();
+  });
   const faults = document.getElementById("faults");
   if (faults) faults.focus();
   watch();
