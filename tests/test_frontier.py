@@ -20,12 +20,12 @@ from typer.testing import CliRunner
 import optimiser
 from models.decisions import Decisions, with_managers_needed
 from models.problem import Envelope, Problem
+from optimiser.amounts import amount_of
 from optimiser.analysis.frontier import Curve, Grid, Limited, Solved, frontier
 from optimiser.analysis.planning import Asked, Told, prepare
 from optimiser.analysis.slippage import Slippage
 from optimiser.cli import app
 from optimiser.cli.frontier import grid_of
-from optimiser.cli.shared import amount_of
 from optimiser.errors import InstanceError, SolverError
 from optimiser.instance.schema import Instance
 from optimiser.instance.template import write_template

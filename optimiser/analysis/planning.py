@@ -34,6 +34,7 @@ from optimiser.analysis.budget import (
     saving_in_budget,
     stream_by_year,
 )
+from optimiser.analysis.levers import figure_asked_words, with_figures
 from optimiser.analysis.limits import Worth, limits_of, worths
 from optimiser.analysis.sensitivity import Swing, swings
 from optimiser.analysis.slippage import Slippage, difference, figures_in, figures_of, with_capital, with_slippage
@@ -80,6 +81,8 @@ class Asked:
     keep: bool = False  # keep what the search learns
     reduce_from: int | None = None  # futures drawn, for which those planned on are made to stand
     stresses: tuple[str, ...] = ()  # names of stresses that plans are tested under
+    figures: tuple[tuple[str, float | None], ...] = ()  # figures by their keys, as asked for instead of the instance's
+    brief: bool = False  # the plan alone, without what it is compared with, rests on and is tested by
 
 
 @dataclass(frozen=True)
@@ -92,14 +95,17 @@ class Told:
 
 def asked_again(row: Row) -> Asked:
     """What a run was asked, from its document."""
-    return Asked(**{**row, "slippage": Slippage.of(row.get("slippage"))})
+    figures = tuple((str(key), value) for key, value in row.get("figures") or ())
+    return Asked(**{**row, "slippage": Slippage.of(row.get("slippage")), "figures": figures})
 
 
-def as_asked(instance: Instance, capital: float | None, slippage: Slippage) -> Instance:
-    """The instance with another envelope, and with what has slipped."""
-    if capital is not None:
-        instance = with_capital(instance, capital)
-    return with_slippage(instance, slippage) if slippage.any else instance
+def as_asked(instance: Instance, asked: Asked) -> Instance:
+    """The instance with another envelope, with what has slipped, and with the figures asked for."""
+    if asked.capital is not None:
+        instance = with_capital(instance, asked.capital)
+    if asked.slippage.any:
+        instance = with_slippage(instance, asked.slippage)
+    return with_figures(instance, dict(asked.figures)) if asked.figures else instance
 
 
 def reduction_of(instance: Instance, asked: Asked) -> Reduction | None:
@@ -137,7 +143,7 @@ def posed(instance: Instance, asked: Asked, reduction: Reduction | None = None) 
     InstanceError
         Where a probability limit asks for more futures than are drawn, or ``reduction_of`` raises it.
     """
-    instance = as_asked(instance, asked.capital, asked.slippage)
+    instance = as_asked(instance, asked)
     reduction = reduction or reduction_of(instance, asked)
     futures = make_scenarios(instance, asked.scenarios, asked.seed) if reduction is None else reduction.futures
     count = len(futures.names)
@@ -176,8 +182,15 @@ def refuse_if_stopped(stop: threading.Event) -> None:
         raise NoPlanError("Stopped before any plan was found.")
 
 
-def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tuple[Plan, Row]:
+def make_plan(
+    instance: Instance, asked: Asked, told: Told | None = None, stop: threading.Event | None = None
+) -> tuple[Plan, Row]:
     """Best plan of an instance and its document.
+
+    Parameters
+    ----------
+    stop
+        Ends the search with the best plan so far once it is set; Ctrl-C does without one.
 
     Raises
     ------
@@ -194,10 +207,10 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
         return now
 
     stresses, left_out = stresses_asked(instance, asked.stresses)
-    with stopped_by_hand() as stop, executor(asked.cluster, WORKERS) as pool:
+    with stopped_by_hand(stop) as stop, executor(asked.cluster, WORKERS) as pool:
         told.step("drawing futures and building the model")
         unchanged = instance
-        reduction = reduction_of(as_asked(instance, asked.capital, asked.slippage), asked)
+        reduction = reduction_of(as_asked(instance, asked), asked)
         instance, engine = prepare(instance, asked, pool, reduction)
         refuse_if_stopped(stop)
         at = timed("build", began)
@@ -222,23 +235,28 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
         worth: list[Worth] = []
         ranked: list[Swing] | None = None
         fresh: Row | None = None
-        # what is saved and the budget are told of a plan that was stopped as well
-        names = (DO_NOTHING, *(row.option for row in instance.options if row.paper and not stop.is_set()))
-        compared = appraise_options(instance, engine, extra, names, told.step)
-        plan = replace(plan, beside={each.name: each.plan for each in compared if each.plan is not None})
-        at = timed("options", at)
+
+        def goes_on() -> bool:
+            return not (asked.brief or stop.is_set())
+
+        if not asked.brief:
+            # what is saved and the budget are told of a plan that was stopped as well
+            names = (DO_NOTHING, *(row.option for row in instance.options if row.paper and not stop.is_set()))
+            compared = appraise_options(instance, engine, extra, names, told.step)
+            plan = replace(plan, beside={each.name: each.plan for each in compared if each.plan is not None})
+            at = timed("options", at)
         limits = limits_of(plan.problem, plan.decisions, plan.verified.unregistered_child_weeks)
-        if not stop.is_set():
+        if goes_on():
             worth = worths(engine, plan, limits, extra, told.step)
             at = timed("limits", at)
-        if not stop.is_set():
+        if goes_on():
             ranked = swings(instance, plan, asked.seed, told.step, reduction)
             at = timed("sensitivity", at)
             told.step("pricing the plan on fresh futures")
             fresh = out_of_sample(plan, asked, reduction)
             at = timed("fresh_futures", at)
         simulated: Row | None = None
-        if not stop.is_set() and not instance.scenarios:
+        if goes_on() and not instance.scenarios:
             told.step("simulating the plan child by child")
             simulated = foresight_of(plan, asked, told, reduction)
             at = timed("simulation", at)
@@ -281,6 +299,13 @@ def _changes(asked: Asked) -> list[str]:
         words += [f"no longer: {each}" for each in old.words if each not in asked.slippage.words]
         if asked.capital != asked.before["asked"]["capital"] and asked.capital is not None:
             words.append(f"{whole_pounds(asked.capital)} of capital in total")
+        old_figures = dict(asked_again(asked.before["asked"]).figures)
+        words += [
+            figure_asked_words(key, value)
+            for key, value in asked.figures
+            if key not in old_figures or old_figures[key] != value
+        ]
+        words += [f"{key} as the instance has it" for key in old_figures if key not in dict(asked.figures)]
     return words
 
 
@@ -501,6 +526,7 @@ def _asked_row(plan: Plan, asked: Asked) -> Row:
         "risk_weight": asked.risk_weight,
         "slippage": asked.slippage.row,
         "reduce_from": asked.reduce_from,
+        "figures": [[key, value] for key, value in asked.figures],
     }
 
 

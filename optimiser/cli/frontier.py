@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from optimiser.amounts import amount_of
 from optimiser.cli.shared import (
     CapitalOption,
     CapitalYear,
@@ -23,7 +24,6 @@ from optimiser.cli.shared import (
     Scenarios,
     Seed,
     TimeLimit,
-    amount_of,
     asked_of,
     folder_of,
     kept_in,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from optimiser.amounts import amount_of
 from optimiser.errors import NoPlanError
 
 if TYPE_CHECKING:
@@ -119,14 +119,6 @@ def document_of(folder: Path) -> dict[str, Any]:
     from optimiser.report.files import read_run
 
     return read_run(folder)[1]
-
-
-def amount_of(words: str) -> float | None:
-    """``3.8m``, ``£500k`` or ``1,900,000`` in pounds; None where it is no amount."""
-    match = re.fullmatch(r"£?(\d[\d,]*(?:\.\d+)?)\s*([km]?)", words.strip().lower(), flags=re.ASCII)
-    if match is None:
-        return None
-    return float(match[1].replace(",", "")) * {"": 1.0, "k": 1e3, "m": 1e6}[match[2]]
 
 
 def slippage_of(

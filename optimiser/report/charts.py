@@ -385,6 +385,103 @@ def options_chart(document: Row) -> altair.Chart:
     )
 
 
+def change_chart(before: Row, now: Row) -> altair.Chart:
+    """Children in spot placements and without a registered place by quarter: a plan beside the one it is compared with."""
+    import altair
+
+    kinds = ("spot", "unregistered")
+    rows = [
+        {"quarter": quarter(row["quarter"]), "plan": name, "children": row[f"{kind}_expected"], "where": SOURCES[kind]}
+        for name, document in (("base", before), ("this plan", now))
+        for kind in kinds
+        for row in document["quarters"]
+    ]
+    order = [quarter(row["quarter"]) for row in now["quarters"]]
+    lines = (
+        altair.Chart(altair.Data(values=rows))
+        .mark_line(interpolate="linear", strokeWidth=2.5)
+        .encode(
+            x=altair.X("quarter:N", sort=order, title=None, axis=altair.Axis(labelAngle=-45)),
+            y=altair.Y("children:Q", title="Children"),
+            color=altair.Color(
+                "where:N",
+                scale=altair.Scale(domain=[SOURCES[kind] for kind in kinds], range=[PALETTE[kind] for kind in kinds]),
+                legend=altair.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3),
+            ),
+            strokeDash=altair.StrokeDash(
+                "plan:N",
+                title=None,
+                scale=altair.Scale(domain=["this plan", "base"], range=[[1, 0], [3, 4]]),
+                legend=altair.Legend(orient="top", symbolStrokeColor="black", symbolType="stroke"),
+            ),
+        )
+    )
+    sums = [sum(row["spot_expected"] for row in document["quarters"]) / len(order) for document in (before, now)]
+    if abs(sums[1] - sums[0]) < LEAST_CHILDREN:
+        finding = f"Spot purchase stays as it is, {sums[1]:.1f} children on average"
+    else:
+        finding = (
+            f"{abs(sums[1] - sums[0]):.1f} {'more' if sums[1] > sums[0] else 'fewer'} children in spot placements on average: "
+            f"{sums[1]:.1f} instead of {sums[0]:.1f}"
+        )
+    last = [document["quarters"][-1] for document in (before, now)]
+    return titled(
+        lines,
+        finding,
+        f"Children by quarter, expected; dotted: the base; {_futures(now)}",
+        f"{finding}. In {order[-1]} {last[1]['spot_expected']:.1f} children in spot placements (base "
+        f"{last[0]['spot_expected']:.1f}) and {last[1]['unregistered_expected']:.2f} without a registered place (base "
+        f"{last[0]['unregistered_expected']:.2f}).",
+        height=220,
+    )
+
+
+def variants_chart(plans: list[tuple[str, Row]]) -> altair.Chart:
+    """What plans cost, by name, the first being the one that the others are compared with: expected, and in bad futures."""
+    import altair
+
+    rows = [
+        {
+            "plan": _wrapped(name),
+            "mean": document["expected_cost_gbp"] / 1e6,
+            "p90": document["p90_gbp"] / 1e6,
+            "worst": document["cvar_gbp"] / 1e6,
+        }
+        for name, document in plans
+    ]
+    base = altair.Chart(altair.Data(values=rows)).encode(
+        y=altair.Y("plan:N", sort=[row["plan"] for row in rows], title=None, axis=_names())
+    )
+    scale = altair.Scale(domainMin=0)
+    bars = base.mark_bar(height=16, color=PALETTE["block"], stroke="black", strokeWidth=0.5).encode(
+        x=altair.X("mean:Q", title="£m, present real", scale=scale)
+    )
+    words = base.mark_text(align="right", dx=-6, fontSize=11).encode(
+        x=altair.X("mean:Q", scale=scale), text=altair.Text("mean:Q", format=".2f")
+    )
+    ticks = base.mark_tick(color="black", thickness=2, height=16).encode(x=altair.X("p90:Q", scale=scale))
+    worst = base.mark_point(shape="diamond", filled=True, color=PALETTE["unregistered"], size=70, opacity=1).encode(
+        x=altair.X("worst:Q", scale=scale)
+    )
+    cheapest = min(plans, key=lambda plan: float(plan[1]["expected_cost_gbp"]))
+    fewest = min(plans, key=lambda plan: float(plan[1]["unregistered"]["expected_child_weeks"]))
+    finding = f"{cheapest[0]} costs least, £{cheapest[1]['expected_cost_gbp'] / 1e6:.2f}m expected"
+    if fewest[0] != cheapest[0]:
+        finding += f"; {fewest[0]} leaves the fewest children without a registered place"
+    each = " ".join(
+        f"{name}: expected £{row['mean']:.2f}m, one future in ten above £{row['p90']:.2f}m, worst futures £{row['worst']:.2f}m."
+        for (name, _), row in zip(plans, rows, strict=True)
+    )
+    return titled(
+        altair.layer(bars, words, ticks, worst),
+        finding,
+        f"Cost, £m present real: bar expected, line one future in ten above, diamond mean of the worst; {_futures(plans[0][1])}",
+        f"{finding}. {each}",
+        height=_height([name for name, _ in plans]),
+        width=LABELLED_WIDTH,
+    )
+
+
 # parts of charts
 
 

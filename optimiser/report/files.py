@@ -171,6 +171,32 @@ def read_documents(folders: Sequence[Path]) -> dict[str, Row]:
     return found
 
 
+def _page(documents: dict[str, Row]) -> bytes:
+    from optimiser.report.page import page
+
+    return page(documents).encode()
+
+
+def _workbook(documents: dict[str, Row]) -> bytes:
+    from optimiser.report.workbook import workbook
+
+    return workbook(documents)
+
+
+def _paper(documents: dict[str, Row]) -> bytes:
+    from optimiser.report.paper import paper
+
+    return paper(documents)
+
+
+#: Kinds of report: how their files end, and what makes one from the documents of runs.
+REPORTS: dict[str, tuple[str, Callable[[dict[str, Row]], bytes]]] = {
+    "page": (".html", _page),
+    "workbook": (".xlsx", _workbook),
+    "paper": (".docx", _paper),
+}
+
+
 def write_report(documents: dict[str, Row], kinds: Sequence[str], folder: Path) -> list[Path]:
     """Write page, workbook and paper, as named, to a folder: all of them or none.
 
@@ -178,16 +204,7 @@ def write_report(documents: dict[str, Row], kinds: Sequence[str], folder: Path) 
     -------
     Paths of the files, each named after the instance. A file of that name is replaced.
     """
-    from optimiser.report.page import page
-    from optimiser.report.paper import paper
-    from optimiser.report.workbook import workbook
-
-    makers: dict[str, tuple[str, Callable[[], bytes]]] = {
-        "page": (".html", lambda: page(documents).encode()),
-        "workbook": (".xlsx", lambda: workbook(documents)),
-        "paper": (".docx", lambda: paper(documents)),
-    }
-    made = {makers[kind][0]: makers[kind][1]() for kind in kinds}
+    made = {REPORTS[kind][0]: REPORTS[kind][1](documents) for kind in kinds}
     name = documents["plan"]["instance"]["name"]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -213,20 +230,18 @@ def read_run(folder: Path) -> tuple[Instance, Row]:
     InstanceError
         If the document cannot be read, or the instance beside it is not the one that was planned.
     """
-    from optimiser.analysis.planning import as_asked, fingerprint
-    from optimiser.analysis.slippage import Slippage
+    from optimiser.analysis.planning import as_asked, asked_again, fingerprint
     from optimiser.instance.reading import read_instance
 
     file = folder / DOCUMENT
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-        planned, capital, _ = document["instance"]["fingerprint"], document["asked"]["capital"], document["decided"]
-        slipped = Slippage.of(document["asked"].get("slippage"))
+        planned, asked, _ = document["instance"]["fingerprint"], asked_again(document["asked"]), document["decided"]
     except (OSError, ValueError, KeyError, TypeError):
         fix = "Plan again with --out."
         raise InstanceError([Fault(str(file), None, "", "", "is no plan that can be read", fix)], "the run") from None
     instance = read_instance(folder / INSTANCE)
-    if fingerprint(as_asked(instance, capital, slipped)) != planned:
+    if fingerprint(as_asked(instance, asked)) != planned:
         fix = "Plan again with --out, or put back the files that the run was made on."
         fault = Fault(str(folder / INSTANCE), None, "", "", "has changed since the plan was made", fix)
         raise InstanceError([fault], "the run")
@@ -616,6 +631,13 @@ def _swapped_in(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
+
+
+def restore_swapped(parent: Path) -> None:
+    """Put back folders whose replacement was cut short between its two renames, as a lost current can."""
+    for old in parent.glob(".*-old-*/*"):
+        if not (parent / old.name).exists():
+            old.rename(parent / old.name)
 
 
 def _write_everything(plan: Plan, document: Row, folder: Path) -> None:

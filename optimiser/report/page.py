@@ -11,6 +11,8 @@ from optimiser.report.parts import WORDS, Documents, parts_of, shown
 from optimiser.report.terminal import month
 
 TEMPLATE = Path(__file__).parent / "page.html"
+#: What the page and the what-if page look like.
+STYLE = Path(__file__).parent / "page.css"
 
 
 def page(documents: Documents) -> str:
@@ -22,6 +24,7 @@ def page(documents: Documents) -> str:
         As ``parts_of`` says.
     """
     from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
 
     parts = parts_of(documents)
     step = documents["plan"]["rounding_gbp"]
@@ -33,11 +36,12 @@ def page(documents: Documents) -> str:
         parts=parts,
         shown=lambda column, row: shown(column, row, step),
         kind_of=lambda column: column.kind if column.kind in WORDS else "figures",
-        drawn=_inline,
+        drawn=inline,
+        style=Markup(STYLE.read_text(encoding="utf-8")),
     )
 
 
-def _inline(name: str, chart: Any) -> Any:
+def inline(name: str, chart: Any) -> Any:
     """A chart as SVG that scales with the page; the ids within it are its own."""
     from markupsafe import Markup
 

@@ -312,8 +312,14 @@ class Placing:
 
 
 @contextmanager
-def stopped_by_hand() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets instead of ending the program; the second ends it as ever."""
+def stopped_by_hand(given: threading.Event | None = None) -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets instead of ending the program; the second ends it as ever.
+
+    ``given`` is an event that somebody else sets, and Ctrl-C is left to whoever has it.
+    """
+    if given is not None:
+        yield given
+        return
     stop = threading.Event()
 
     def first_time(number: int, frame: FrameType | None) -> None:
