@@ -232,6 +232,7 @@ def make_plan(
             at = timed("change", at)
         # ended by a gap, not by a clock, so that the same bytes come out again
         extra = replace(settings, gap=2 * asked.gap)
+        compared: list[Appraised] = []
         worth: list[Worth] = []
         ranked: list[Swing] | None = None
         fresh: Row | None = None
