@@ -6,7 +6,7 @@ import hashlib
 import platform
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
@@ -34,7 +34,7 @@ from optimiser.analysis.budget import (
     saving_in_budget,
     stream_by_year,
 )
-from optimiser.analysis.limits import Worth, limits_of, worths
+from optimiser.analysis.limits import Limit, Worth, limits_of, worths
 from optimiser.analysis.sensitivity import Swing, swings
 from optimiser.analysis.slippage import Slippage, difference, figures_in, figures_of, with_capital, with_slippage
 from optimiser.analysis.stress import Ordinary, under_stresses
@@ -219,7 +219,7 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
         # ended by a gap, not by a clock, so that the same bytes come out again
         extra = replace(settings, gap=2 * asked.gap)
         compared: list[Appraised] = []
-        worth: list[Worth] = []
+        worth: list[Worth | Limit] = []
         ranked: list[Swing] | None = None
         fresh: Row | None = None
         if not stop.is_set():
@@ -231,6 +231,8 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
         if not stop.is_set():
             worth = worths(engine, plan, limits, extra, told.step)
             at = timed("limits", at)
+        else:
+            worth = [limit for limit in limits if limit.binding]
         if not stop.is_set():
             ranked = swings(instance, plan, asked.seed, told.step, reduction)
             at = timed("sensitivity", at)
@@ -415,7 +417,7 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
 
 
 def plan_document(
-    plan: Plan, compared: list[Appraised], worth: list[Worth], ranked: list[Swing] | None, asked: Asked
+    plan: Plan, compared: list[Appraised], worth: Sequence[Worth | Limit], ranked: list[Swing] | None, asked: Asked
 ) -> Row:
     """Everything there is to tell of a plan, as one JSON document; ``docs`` in the README says what each key holds."""
     verified, problem = plan.verified, plan.problem
@@ -616,16 +618,36 @@ def _against_paper(plan: Plan, compared: list[Appraised]) -> Row | None:
     }
 
 
-def _worth_row(plan: Plan, worth: Worth) -> Row:
-    limit = worth.limit
-    return {
+#: What is computed of a limit that binds.
+WORTH = (
+    "worth_least_gbp",
+    "worth_most_gbp",
+    "saving_gbp",
+    "child_weeks_avoided",
+    "objective_with_step_gbp",
+    "bound_with_step_gbp",
+    "cost_with_step_gbp",
+    "resolution_gbp",
+)
+
+
+def _worth_row(plan: Plan, found: Worth | Limit) -> Row:
+    """A limit that binds, with what one unit more is worth; None for all of that where it was not computed."""
+    worth = found if isinstance(found, Worth) else None
+    limit = found.limit if isinstance(found, Worth) else found
+    row = {
         "name": limit.name,
         "words": limit.words,
+        "month": limit.month,
         "unit": limit.unit,
         "used": float(limit.used),
         "limit": float(limit.limit),
         "step": float(limit.step),
         "step_words": limit.step_words,
+    }
+    if worth is None:
+        return row | dict.fromkeys(WORTH)
+    return row | {
         "worth_least_gbp": worth.least,
         "worth_most_gbp": worth.most,
         "saving_gbp": worth.pounds,

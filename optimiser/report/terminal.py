@@ -68,6 +68,13 @@ def number(value: float | None, places: int = 1) -> str:
     return "–" if value is None else f"{value:,.{places}f}"
 
 
+def more_or_fewer(more: float) -> str:
+    """``12.1 more``, ``0.3 fewer``; ``as many`` for what one decimal does not show."""
+    if abs(more) < 0.05:
+        return "as many"
+    return f"{number(abs(more))} {'more' if more > 0 else 'fewer'}"
+
+
 def gap_words(document: Row) -> str:
     """What can be said of how good the plan is: *optimal* only with its bound."""
     gap = document["gap"]
@@ -175,7 +182,7 @@ def against_paper_words(paper: Row, document: Row) -> str:
     theirs = "; ".join(parts) or "nothing begun or awarded today"
     saving, weeks = paper["saving_gbp"], paper["child_weeks_avoided"]
     money = f"saves {pounds(saving, step)}" if saving >= 0 else f"costs {pounds(-saving, step)} more"
-    fewer = f"has {number(abs(weeks))} {'fewer' if weeks >= 0 else 'more'} child-weeks without a registered place"
+    fewer = f"has {more_or_fewer(-weeks)} child-weeks without a registered place"
     kept = f" The paper's option does not keep: {paper['broken'][0]}." if paper["broken"] else ""
     return f"Against the paper's option ({theirs}), this plan {money} and {fewer} (expected, present real £).{kept}"
 
@@ -394,22 +401,28 @@ def void_words(document: Row, step: float) -> str:
 def _limits(document: Row) -> Group:
     lines: list[Any] = [_heading("4  What holds it back, and what one unit more is worth")]
     if not document["limits"]:
-        lines.append("No limit binds: more capital, registrations, managers or block beds would change nothing.")
+        lines.append(NO_LIMIT)
     for row in document["limits"]:
         lines.append(f"• {limit_words(row, document['rounding_gbp'])}")
     return Group(*lines)
 
 
+#: What is said where no limit of the first stage binds.
+NO_LIMIT = "No limit binds: more capital, registrations, managers or block beds would change nothing."
+
+
 def limit_words(row: Row, step: float) -> str:
     """One binding limit as a sentence."""
+    when = f" by {month(row['month'])}" if row.get("month") else ""
     used = (
         f"{pounds(row['used'], step)} of {pounds(row['limit'], step)}"
         if row["unit"] == "£"
         else (f"{number(row['used'], 0)} of {number(row['limit'], 0)} {row['unit']}")
     )
-    head = f"{row['words'][0].upper()}{row['words'][1:]} ({used}): {row['step_words']} "
+    limit = f"{row['words'][0].upper()}{row['words'][1:]}{when} ({used}): "
     if row["worth_least_gbp"] is None:
-        return head + "was not computed in the time."
+        return f"{limit}what {row['step_words']} is worth was not computed, since the search was stopped."
+    head = f"{limit}{row['step_words']} "
     if row["worth_most_gbp"] < step / 2:
         return head + "is worth nothing."
     if row["worth_least_gbp"] <= row["resolution_gbp"]:
