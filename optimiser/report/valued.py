@@ -92,7 +92,7 @@ def _information_lines(document: Row, step: float) -> list[str]:
             line += f" (best estimates {pounds(row['at_least_gbp'], fine)} to {pounds(row['at_most_gbp'], fine)})"
             if row["low_gbp"] <= 0:
                 line += "; that it is worth anything cannot be told from noise"
-                times = row.get("times_as_many_would_tell")
+                times = row["times_as_many_would_tell"]
                 line += "" if times is None else f", which {times:,} times as many futures would tell"
         lines.append(line + ".")
     return lines
