@@ -60,7 +60,11 @@ def quarter(name: str) -> str:
 
 def share(value: float | None, places: int = 0) -> str:
     """A percentage."""
-    return "–" if value is None else f"{100 * value:.{places}f}%"
+    if value is None:
+        return "–"
+    # no minus before what rounds to nothing
+    rounded = round(100 * value, places)
+    return f"{'−' if rounded < 0 else ''}{abs(rounded):.{places}f}%"
 
 
 def number(value: float | None, places: int = 1) -> str:
