@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,6 +54,9 @@ from optimiser.solve.highs import relative_gap
 from optimiser.solve.kept import Kept, TakenUp
 from optimiser.solve.twostage import Round, Settings
 from optimiser.verify import idle_while_unregistered, verify
+
+if TYPE_CHECKING:
+    from optimiser.analysis.simulation import Simulated
 
 #: Fresh futures on which a plan is priced again.
 FRESH = 40
@@ -317,40 +320,54 @@ def out_of_sample(plan: Plan, asked: Asked, reduction: Reduction | None = None) 
 
 def foresight_of(plan: Plan, asked: Asked, told: Told, reduction: Reduction | None = None) -> Row:
     """What the plan costs when nobody knows the future, and when to go to the market."""
-    (row,) = _simulated(plan, {OPTIMISED: plan}, asked, told, reduction)
+    from optimiser.analysis.simulation.summary import option_row
+
+    row = option_row(OPTIMISED, _simulated(plan, {OPTIMISED: plan}, asked, told, reduction)[OPTIMISED], OPTIMISED)
     wanted = ("cost_gbp", "unregistered_child_weeks", "children_unregistered", "when_to_go_to_market", "foresight")
     return {"futures": SIMULATED, **{name: row[name] for name in wanted}}
 
 
 def simulated_ranking(options: list[Appraised], asked: Asked, told: Told, reduction: Reduction | None = None) -> Row:
-    """Options by what they cost when nobody knows the future, and the order in which the optimiser puts them."""
+    """Options by what they cost when nobody knows the future, and the order in which the optimiser puts them.
+
+    Each with what it costs more than the one before it, future by future, so that noise can be told from an order.
+    """
+    from optimiser.analysis.simulation.summary import mean_row, option_row
+
     placed = {option.name: option.plan for option in options if option.plan is not None}
-    rows = _simulated(placed[OPTIMISED], placed, asked, told, reduction)
-    by_optimiser = sorted(placed, key=lambda name: placed[name].verified.expected_cost)
-    ranked = sorted(rows, key=lambda row: float(row["cost_gbp"]["mean"]))
-    return {
-        "futures": SIMULATED,
-        "options": [
+    found = _simulated(placed[OPTIMISED], placed, asked, told, reduction)
+    costs = {name: own.outcome.cost_gbp for name, own in found.items()}
+    means = {name: float(cost.mean()) for name, cost in costs.items()}
+    expected = {name: plan.verified.expected_cost for name, plan in placed.items()}
+    ranked = sorted(found, key=lambda name: means[name])
+    rows = []
+    for before, name in zip([None, *ranked], ranked, strict=False):
+        row = option_row(name, found[name], name)
+        rows.append(
             {
-                "option": row["option"],
+                "option": name,
                 "cost_gbp": row["cost_gbp"],
                 "unregistered_child_weeks": row["unregistered_child_weeks"]["mean"],
-                "rank": rank,
-                "rank_by_optimiser": by_optimiser.index(row["option"]) + 1,
+                "rank": rank_of(name, means),
+                "rank_by_optimiser": rank_of(name, expected),
+                "above_before_gbp": None if before is None else mean_row(costs[name] - costs[before]),
                 "foresight": row["foresight"],
             }
-            for rank, row in enumerate(ranked, start=1)
-        ],
-    }
+        )
+    return {"futures": SIMULATED, "options": rows}
+
+
+def rank_of(name: str, costs: dict[str, float]) -> int:
+    """Rank of an option by cost, the cheapest 1; options that cost the same to the pound share theirs."""
+    return 1 + sum(cost < costs[name] - 0.5 for cost in costs.values())
 
 
 def _simulated(
     plan: Plan, options: dict[str, Plan], asked: Asked, told: Told, reduction: Reduction | None
-) -> list[Row]:
+) -> dict[str, Simulated]:
     from optimiser.analysis.simulation import simulate
-    from optimiser.analysis.simulation.summary import option_row
 
-    found = simulate(
+    return simulate(
         plan.instance,
         plan.problem,
         {name: option.decisions for name, option in options.items()},
@@ -361,7 +378,6 @@ def _simulated(
         told=told.step,
         reduction=reduction,
     )
-    return [option_row(name, own, name) for name, own in found.items()]
 
 
 def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -> tuple[list[Appraised], Row]:

@@ -26,6 +26,7 @@ from optimiser.report.terminal import (
     matters,
     month,
     number,
+    order_lines,
     pounds,
     quarter,
     share,
@@ -421,7 +422,10 @@ def _rank_words(found: Row, titles: dict[str, str]) -> list[str]:
     moved = [titles[row["option"]] for row in found["simulated"]["options"] if row["rank"] != row["rank_by_optimiser"]]
     if not moved:
         return ["Simulated child by child, the options keep the optimiser's order."]
-    return [f"Simulated child by child, the order differs from the optimiser's for: {'; '.join(moved)}."]
+    return [
+        f"Simulated child by child, the order differs from the optimiser's for: {'; '.join(moved)}.",
+        *order_lines(found["simulated"]["options"], titles, found["rounding_gbp"]),
+    ]
 
 
 def _by_year(rows: list[Row], titles: dict[str, str]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from rich import box
@@ -608,6 +609,25 @@ def _show_simulated(document: Row, console: Console, step: float) -> None:
     if moved:
         names = ", ".join(titles[row["option"]] for row in moved)
         console.print(f"The order differs from the optimiser's for: {names}.", highlight=False)
+    for line in order_lines(found["options"], titles, step):
+        console.print(f"• {line}", highlight=False)
+
+
+def order_lines(rows: list[Row], titles: dict[str, str], step: float) -> list[str]:
+    """Neighbours in the order of simulated cost that the optimiser puts otherwise, and whether noise can tell them apart."""
+    lines = []
+    for before, row in pairwise(rows):
+        more = row.get("above_before_gbp")
+        same_order = row["rank"] == before["rank"] or row["rank_by_optimiser"] >= before["rank_by_optimiser"]
+        if more is None or same_order:
+            continue
+        error = more["standard_error"]
+        words = (
+            f"{titles[row['option']]} costs {with_error(more, min(step, 1_000.0))} more than {titles[before['option']]}"
+        )
+        sure = error is not None and abs(more["mean"]) > 2 * error
+        lines.append(words + ("." if sure else ", which cannot be told from noise."))
+    return lines
 
 
 def _and_more(broken: list[str]) -> str:
