@@ -235,6 +235,7 @@ class TwoStageSolution:
     status : optimal, stopped, infeasible, unbounded, or beyond the ceiling asked for
     scenario_costs : [scenario], None without a feasible point
     rounds : passes over all scenarios
+    recourse : [scenario], best recourse at x; empty where it has not been kept
     """
 
     x: Floats | None
@@ -246,6 +247,7 @@ class TwoStageSolution:
     rounds: int
     cuts: Cuts | None
     seconds: float = field(default=0.0, compare=False)
+    recourse: tuple[Floats, ...] = ()
 
 
 #: Costs are multiplied where the largest is below one, to about this much.
