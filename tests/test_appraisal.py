@@ -19,12 +19,13 @@ from optimiser.analysis.appraisal import (
     cost_by_year,
     published_results,
 )
-from optimiser.analysis.planning import Asked, make_appraisal
+from optimiser.analysis.planning import Asked, make_appraisal, rank_of
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.expressions import evaluate, keys
 from optimiser.instance.schema import BudgetRow, Evidence, FigureRow, Instance, Placement, Published
+from optimiser.report.terminal import order_lines
 from optimiser.solve.engine import Engine
 from optimiser.solve.twostage import Settings
 from tests.test_assemble import HOME, LOT, tiny
@@ -465,3 +466,24 @@ def test_an_option_free_to_choose_its_lots_begins_no_home() -> None:
     assert option.plan is not None
     assert option.plan.decisions.homes_begun.sum() == 0
     assert np.isin(option.plan.decisions.lot_awarded, (0, 1)).all()
+
+
+def test_options_that_cost_the_same_share_a_rank() -> None:
+    costs = {"a": 10.0, "b": 7.2, "c": 7.0, "d": 9.0}
+    assert {name: rank_of(name, costs) for name in costs} == {"a": 4, "b": 1, "c": 1, "d": 3}
+
+
+def test_an_order_other_than_the_optimisers_is_told_from_noise_or_said_to_be_none() -> None:
+    def row(option: str, rank: int, its_rank: int, more: float | None, error: float | None = 1_000.0) -> dict[str, Any]:
+        above = None if more is None else {"mean": more, "standard_error": error}
+        return {"option": option, "rank": rank, "rank_by_optimiser": its_rank, "above_before_gbp": above}
+
+    titles = {name: name.upper() for name in "abcde"}
+    rows = [row("a", 1, 2, None), row("b", 2, 1, 5_000.0), row("c", 3, 5, 90_000.0), row("d", 4, 4, 1_500.0)]
+    rows += [row("e", 5, 3, 2_000.0, None)]
+    assert order_lines(rows, titles, 10_000.0) == [
+        "B costs £5,000 ± £1,000 more than A.",
+        "D costs £2,000 ± £1,000 more than C, which cannot be told from noise.",
+        "E costs £2,000 ± – more than D, which cannot be told from noise.",
+    ]
+    assert order_lines([row("a", 1, 1, None), row("b", 1, 2, 0.0), row("c", 3, 3, 10.0)], titles, 10_000.0) == []

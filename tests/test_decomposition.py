@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
 from optimiser.solve.engine import Engine, Found
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.lshaped import solve_lshaped
+from optimiser.solve.lshaped import Standing, solve_lshaped
 from optimiser.solve.twostage import Floats, Round, Settings, TwoStageProblem, TwoStageSolution
 from optimiser.verify import verify
 from tests.random_problems import Draft, random_problem
@@ -134,6 +135,69 @@ SOUND = (
 def assert_encloses(found: TwoStageSolution, optimum: float, label: str) -> None:
     slack = 1e-5 * (1 + abs(optimum))
     assert found.bound <= optimum + slack and found.objective >= optimum - slack, label
+
+
+@pytest.mark.parametrize("solve", [solve_lshaped, solve_extensive])
+@pytest.mark.parametrize("kind", [*SOUND, "first-stage costs and offsets by scenario", "costs a million times smaller"])
+def test_nothing_beyond_a_ceiling_is_looked_for_and_the_best_below_it_is_found(
+    kind: str, solve: Callable[[TwoStageProblem, Settings], TwoStageSolution]
+) -> None:
+    for seed in range(3):
+        case = drawn(kind, seed)
+        optimum = optimum_of(case, kind) * case.money
+        room = 0.02 * max(abs(optimum), 1e-3 * case.money)
+        below = solve(case.problem, Settings(gap=1e-6, ceiling=optimum + room))
+        assert below.status == "optimal" and below.x is not None
+        assert_encloses(below, optimum, f"{kind}, seed {seed}")
+        beyond = solve(case.problem, Settings(gap=1e-6, ceiling=optimum - room))
+        assert (beyond.status, beyond.x, beyond.objective) == ("beyond", None, np.inf), f"{kind}, seed {seed}"
+        assert optimum - room <= beyond.bound + 1e-9 * abs(optimum) and beyond.bound <= optimum + 1e-5 * (
+            1 + abs(optimum)
+        )
+
+
+def test_a_standing_problem_is_solved_within_other_limits_as_if_it_were_new() -> None:
+    kinds = (
+        "general whole first stage",
+        "mixed first stage",
+        "incomplete recourse, whole first stage",
+        "many scenarios",
+    )
+    statuses = []
+    for kind in (*kinds, "weight on the tail, whole first stage"):
+        for seed in range(4):
+            statuses += changed_and_changed_back(kind, seed)
+    assert statuses.count("another optimum") > 8 and statuses.count("infeasible") > 2
+
+
+def changed_and_changed_back(kind: str, seed: int) -> list[str]:
+    """How each row of the first stage, made closer by one in either direction, changes what is best."""
+    case, optimum = known(kind, seed)
+    first, settings, found = case.problem.first, Settings(gap=1e-6), []
+    with ThreadPoolExecutor(2) as executor:
+        standing = Standing(case.problem, settings, executor)
+        best = standing.solve(first.row_lower, first.row_upper, settings)
+        assert_encloses(best, optimum, f"{kind}, seed {seed}")
+        for number, activity in enumerate(first.matrix @ best.x):
+            for closer in (-1.0, 1.0):
+                lower, upper = first.row_lower.copy(), first.row_upper.copy()
+                ends = upper if closer < 0 else lower
+                ends[number] = activity + closer
+                label = f"{kind}, seed {seed}, row {number}, {closer:+g}"
+                changed = replace(case.problem, first=replace(first, row_lower=lower, row_upper=upper))
+                anew = solve_extensive(changed, settings)
+                again = standing.solve(lower, upper, settings)
+                assert again.status == anew.status, label
+                found.append(anew.status)
+                if anew.status == "optimal":
+                    assert_encloses(again, anew.objective, label)
+                    assert again.objective - again.bound <= 2e-6 * (1 + abs(anew.objective)), label
+                    if abs(anew.objective - optimum) > 1e-4 * (1 + abs(optimum)):
+                        found[-1] = "another optimum"
+        assert_encloses(
+            standing.solve(first.row_lower, first.row_upper, settings), optimum, f"{kind}, seed {seed}, back"
+        )
+    return found
 
 
 @pytest.mark.parametrize("kind", SOUND)

@@ -17,7 +17,7 @@ import optimiser
 from models.decisions import Decisions
 from models.problem import COST_TERMS, Problem
 from optimiser.analysis.limits import limits_of
-from optimiser.analysis.planning import Asked, make_plan, prepare
+from optimiser.analysis.planning import Asked, make_plan, plan_document, prepare
 from optimiser.analysis.sensitivity import with_figure
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
@@ -26,6 +26,7 @@ from optimiser.instance.finding import find_instance
 from optimiser.instance.schema import Evidence, Instance
 from optimiser.plan import KINDS, Plan, break_even
 from optimiser.report import files
+from optimiser.report.terminal import limit_words, more_or_fewer
 from optimiser.solve.engine import Engine, Found
 from optimiser.solve.twostage import Settings
 from optimiser.verify import verify
@@ -321,7 +322,48 @@ def test_something_is_worth_more_than_nothing_and_a_limit_that_does_not_bind_is_
         assert row["used"] + room > row["limit"], row["name"]
 
 
+def test_managers_are_told_of_in_the_month_in_which_fewest_are_to_spare() -> None:
+    instance = optimiser.load("kent-in-house-2025")
+    problem = assemble(instance, make_scenarios(instance, 2))
+    assert problem.managers is not None
+    decisions = Decisions.none(problem)
+    nothing = np.zeros((2, len(problem.authorities), len(problem.financial_years)))
+    seen = set()
+    for more in range(int(problem.managers.recruitable.max()) + 1):
+        # one manager fewer than can be had until the last are wanted, which is more than there were at first
+        decisions.managers[:] = np.minimum(problem.managers.recruitable, more)
+        (limit,) = (row for row in limits_of(problem, decisions, nothing) if row.unit == "managers")
+        assert limit.month in problem.periods
+        assert limit.used <= limit.limit == problem.managers.recruitable[problem.periods.index(limit.month)]
+        assert limit.binding == (limit.used >= limit.limit)
+        seen.add((limit.used, limit.month))
+    assert len(seen) > 1
+
+
+def test_a_limit_whose_worth_was_not_computed_is_named_and_says_so(small: Made) -> None:
+    plan, document = small
+    limits = limits_of(plan.problem, plan.decisions, plan.verified.unregistered_child_weeks)
+    left = [limit for limit in limits if limit.binding]
+    rows = plan_document(plan, [], left, None, Asked())["limits"]
+    assert [row["name"] for row in rows] == [row["name"] for row in document["limits"]]
+    assert set(rows[0]) == set(document["limits"][0])
+    for row, limit in zip(rows, left, strict=True):
+        assert row["worth_least_gbp"] is row["worth_most_gbp"] is None
+        words = limit_words(row, 10_000)
+        assert words.endswith(f"what {limit.step_words} is worth was not computed, since the search was stopped.")
+
+
 # which assumptions matter
+
+
+def test_a_figure_that_the_instance_does_not_have_is_refused(small: Made) -> None:
+    plan, document = small
+    known = document["evidence"]["matter_most"][0]["figure"]
+    moved = with_figure(plan.instance, known, 7.0).figure_values()
+    assert moved[known] != plan.instance.figure_values()[known]
+    for key in (f"{known}s", known.replace(".", "x", 1), "settings.nothing", "nothing.at.all"):
+        with pytest.raises(InstanceError, match=f"{key} is no figure of the instance"):
+            with_figure(plan.instance, key, 1.0)
 
 
 def test_an_assumptions_swing_is_the_held_plan_priced_at_both_ends_of_its_range(small: Made) -> None:
@@ -472,6 +514,29 @@ def test_a_folder_that_holds_other_files_is_refused_and_left_alone(small: Made, 
     with pytest.raises(InstanceError, match="holds other files"):
         files.write_plan(*small, tmp_path, SOURCE)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_what_another_command_has_written_is_refused_and_left_alone(small: Made, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    files.write_plan(*small, out, SOURCE)
+    before = contents(out)
+    rule = "holds what optimiser plan has written, and would lose it. Name a new folder, beside that one."
+    for command in set(files.DOCUMENTS) - {"plan"}:
+        with pytest.raises(InstanceError, match=rule):
+            files.refuse_unless_writable(out, command)
+    with pytest.raises(InstanceError, match=rule):
+        files.write_simulation({"options": []}, out)
+    assert contents(out) == before
+    files.refuse_unless_writable(out, "plan")
+
+
+def test_a_change_too_small_to_show_is_no_change() -> None:
+    assert [more_or_fewer(change) for change in (0.04, -0.04, 0.06, -12.06)] == [
+        "as many",
+        "as many",
+        "0.1 more",
+        "12.1 fewer",
+    ]
 
 
 def test_written_futures_add_up_to_the_plan(small: Made, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from dataclasses import fields
 from typing import Any
 
@@ -753,3 +754,19 @@ def test_doing_nothing_in_a_bundled_instance_is_simulated_and_told_as_json_and_i
     console = Console(width=110, record=True, file=io.StringIO())
     show_simulation(document, console)
     assert instance.settings.title in console.export_text()
+
+
+def test_options_that_decide_the_same_are_told_of_once_and_percentages_have_a_minus() -> None:
+    instance = optimiser.load("kent-in-house-2025")
+    problem = problem_of(instance, 2)
+    paper = decisions_of(instance, problem, next(option for option in instance.options if option.paper))
+    options = {"do-nothing": Decisions.none(problem), "paper": paper, "waiting": Decisions.none(problem)}
+    document = simulation_document(simulate(instance, problem, options, futures=2, search=0, paired=2, take_apart=True))
+    assert [row["same_as"] for row in document["options"]] == [None, None, "do-nothing"]
+    console = Console(width=110, record=True, file=io.StringIO())
+    show_simulation(document, console)
+    shown = " ".join(console.export_text().split())
+    assert shown.count("• Cost ") == 2
+    assert "waiting • The same decisions as: do-nothing." in shown
+    assert "child-weeks without a registered place, against what the optimiser says of the same children" in shown
+    assert not re.search(r"[^0-9]-[0-9.]+%", shown)

@@ -4,20 +4,23 @@ Two plans differ materially where their *signatures* do: homes begun by type, no
 beds by lot and node; extensions by contract, option and node. By default only what is decided before the first review
 counts, and what follows on its branches is as best.
 
-Branch and bound over boxes of signatures: the best plan of a box is found with its bound by the same search as ever, under
-further first-stage rows. A box whose bound lies above the limit is discarded; otherwise its best plan is recorded and the box
-is split around that plan's signature into disjoint boxes. At the end every signature is recorded, or lies in a box
-that a bound discards: that is the proof that the list is complete. Rows of the first stage change no cut, so what
-one box teaches of the placements serves every other.
+Branch and bound over boxes of signatures: the best plan of a box is found with its bound under further first-stage rows, or it
+is proved that none in it costs less than the limit. A plan found is put on the list, and its box is split around its
+signature into disjoint boxes. At the end every signature is on the list, or lies in a box that a proof discards: that is
+the proof that the list is complete. Rows of the first stage change no cut, so that one master, with every cut ever made,
+serves all boxes. Where a problem falls apart, each part is listed by itself, and what together costs no more than the limit
+is put together: no part is searched again because another has changed.
 """
 
 from __future__ import annotations
 
 import heapq
-import threading
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,16 +46,17 @@ from optimiser.solve.compile import FirstStage, decisions_from
 from optimiser.solve.components import Component, components_of
 from optimiser.solve.engine import FEW_FUTURES, Engine, stopped_by_hand
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.lshaped import solve_lshaped
-from optimiser.solve.twostage import Cuts, Round, Settings, TwoStageSolution
+from optimiser.solve.lshaped import Standing
+from optimiser.solve.twostage import Settings, TwoStageSolution
 from optimiser.verify import verify
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Box = tuple[tuple[int, int], ...]  # least and most of each part of the signature
 
-#: Most alternatives looked for, and boxes searched.
-MOST, BOXES = 60, 2000
+#: Most alternatives looked for.
+MOST = 60
+#: Gap to which the best plan of a box is proved, as a share of how much dearer a plan may be: it is split all the same.
+COARSER = 0.25
 #: How many of the most different are put first.
 FIRST = 5
 
@@ -148,178 +152,87 @@ def marks_of(problem: Problem, first: FirstStage, branches: bool = False) -> tup
 # the search
 
 
-class Boxes:
-    """Best plans within boxes of signatures, part by part where a problem falls apart; nothing is solved twice."""
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The best plan found of one signature of a part: ``bound`` holds for every plan of the signature."""
 
-    def __init__(self, engine: Engine, marks: tuple[Mark, ...], settings: Settings) -> None:
-        self.engine, self.marks, self.settings = engine, marks, settings
-        first = engine.two_stage.first
-        rows = np.repeat(np.arange(len(marks)), [len(mark.columns) for mark in marks])
-        columns = np.array([column for mark in marks for column in mark.columns], dtype=np.int64)
-        shape = len(marks), len(first.cost)
-        self.sums = sparse.csr_matrix((np.ones(len(columns)), (rows, columns)), shape=shape)
-        # the rows are there from the start, without limits, so that every box has the same parts
-        self.wide = replace(
-            engine.two_stage,
-            first=replace(
-                first,
-                matrix=sparse.csr_matrix(sparse.vstack([first.matrix, self.sums])),
-                row_lower=np.concatenate([first.row_lower, np.full(len(marks), -np.inf)]),
-                row_upper=np.concatenate([first.row_upper, np.full(len(marks), np.inf)]),
-            ),
-        )
-        self.parts = components_of(self.wide)
-        part_of = np.zeros(len(first.cost), dtype=np.int64)
-        for number, part in enumerate(self.parts):
-            part_of[part.columns] = number
-        self.own = [
-            [place for place, mark in enumerate(marks) if part_of[mark.columns[0]] == number]
-            for number in range(len(self.parts))
-        ]
-        self.kept: list[Cuts | None] = [None] * len(self.parts)
-        self.known: dict[tuple[int, Box], TwoStageSolution] = {}
-        self.least = [-np.inf] * len(self.parts)  # bound of each part whatever the box
-        self.searches = 0
+    signature: tuple[int, ...]
+    x: Floats  # [column of the part]
+    objective: float
+    bound: float
 
-    @property
-    def whole(self) -> Box:
-        """The box of all signatures."""
-        return tuple((0, mark.most) for mark in self.marks)
+
+class Part:
+    """A part of a problem and its signatures by branch and bound over boxes of them."""
+
+    def __init__(
+        self, part: Component, marks: tuple[Mark, ...], own: list[int], settings: Settings, executor: Executor
+    ) -> None:
+        self.columns, self.own, self.settings = part.columns, own, settings
+        place_of = {int(column): place for place, column in enumerate(part.columns)}
+        self.sums = np.zeros((len(own), len(part.columns)))  # [mark, column]
+        for row, place in enumerate(own):
+            self.sums[row, [place_of[column] for column in marks[place].columns]] = 1.0
+        # the rules of the signature came last, and their order stands
+        self.problem = part.problem
+        few = len(part.problem.scenarios) <= FEW_FUTURES
+        self.standing = None if few else Standing(part.problem, settings, executor)
+        self.found: list[Choice] = []
+        self.boxes = 0
+        # boxes by the bound of the box that each comes from, lowest first; the number makes the order one
+        self.waiting: list[tuple[float, int, Box]] = [(-np.inf, 0, tuple((0, marks[place].most) for place in own))]
+        self._number = 0
+        self.infeasible = False
 
     @property
-    def stopped(self) -> bool:
-        """Whether somebody has asked to stop."""
-        return self.settings.stop is not None and self.settings.stop.is_set()
+    def bound(self) -> float:
+        """What no signature that is not found yet costs less than, unless it costs more than was asked for."""
+        return self.waiting[0][0] if self.waiting else np.inf
 
-    def signature(self, x: Floats) -> tuple[int, ...]:
-        """Signature of first-stage values [column]."""
-        return tuple(round(float(amount)) for amount in self.sums @ x)
+    def search(self, ceiling: float, gap: float) -> bool:
+        """Look for a plan of a signature that is not known yet, below a ceiling; whether there is one.
 
-    def best(self, box: Box, above: float = np.inf) -> tuple[Floats | None, float, float]:
-        """First-stage values of the best plan within a box (None where none is needed), its objective, and the bound.
-
-        ``above``: once the bound lies beyond this, no plan is asked for.
+        It is within ``gap`` of the best plan that is not known yet, and as good as asked for among those of its signature.
         """
-        x = np.zeros(len(self.engine.first.stage.cost))
-        found = [self.known.get((number, self._part_box(number, box))) for number in range(len(self.parts))]
-        bounds = [least if part is None else part.bound for least, part in zip(self.least, found, strict=True)]
-        for number, part in enumerate(self.parts):
-            solved = found[number]
-            if (solved is None or (solved.status == "stopped" and sum(bounds) <= above)) and not self.stopped:
-                rest = sum(bounds[:number]) + sum(bounds[number + 1 :])
-                solved = self._search(number, part, box, above - rest)
-                bounds[number] = solved.bound
-            if solved is not None and solved.x is None and solved.status == "infeasible":
-                return None, np.inf, np.inf
-            if sum(bounds) > above or solved is None or solved.x is None:
-                return None, np.inf, sum(bounds)
-            found[number] = solved
-            x[part.columns] = solved.x
-        return x, sum(part.objective for part in found if part is not None), sum(bounds)
-
-    def _part_box(self, number: int, box: Box) -> Box:
-        return tuple(box[place] for place in self.own[number])
-
-    def _search(self, number: int, part: Component, box: Box, above: float) -> TwoStageSolution:
-        own = self._part_box(number, box)
-        first = part.problem.first
-        lower, upper = first.row_lower.copy(), first.row_upper.copy()
-        if own:
-            # the rows of the signature came last, and their order stands
-            lower[-len(own) :], upper[-len(own) :] = np.array(own, dtype=float).T
-        problem = replace(part.problem, first=replace(first, row_lower=lower, row_upper=upper))
-        self.searches += 1
-        if len(problem.scenarios) <= FEW_FUTURES:
-            solved = solve_extensive(problem, self.settings)
-        else:
-            enough = threading.Event()
-            asked = replace(self.settings, stop=enough)
-
-            def listen(found: Round) -> None:
-                # by the bound alone, never by a clock: the same comes out on any machine
-                if found.bound > above or self.stopped:
-                    enough.set()
-
-            solved = solve_lshaped(problem, asked, cuts=self.kept[number], progress=listen)
-        if solved.cuts is not None:
-            self.kept[number] = solved.cuts
-        if self.least[number] == -np.inf:
-            self.least[number] = solved.bound
-        self.known[number, own] = solved
-        return solved
-
-
-def enumerate_alternatives(
-    engine: Engine,
-    settings: Settings,
-    *,
-    within: float = 0.01,
-    branches: bool = False,
-    most: int = MOST,
-    most_boxes: int = BOXES,
-    told: Callable[[str], None] | None = None,
-) -> Listed:
-    """Every signature with a plan whose objective lies within a share of the best, cheapest first.
-
-    Parameters
-    ----------
-    within
-        Share of the best objective by which a plan may cost more.
-    branches
-        Whether decisions on the branches of reviews count as different too.
-    most, most_boxes
-        Alternatives and boxes after which the search ends; the list then is not called complete.
-
-    Raises
-    ------
-    InfeasibleError, NoPlanError
-        Where there is no plan, or none was found in the time.
-    """
-    marks = marks_of(engine.problem, engine.first, branches)
-    boxes = Boxes(engine, marks, settings)
-    x, objective, bound = boxes.best(boxes.whole)
-    if x is None:
-        if bound == np.inf:
-            raise InfeasibleError("no plan keeps every limit; optimiser plan says which limits clash")
-        raise NoPlanError("stopped before any plan was found: allow more time or fewer futures (--scenarios)")
-    limit = objective + within * abs(objective)
-    best_bound = bound
-    found: list[Alternative] = []
-    # boxes by the bound of the box that each comes from, lowest first; the number makes the order one
-    waiting: list[tuple[float, int, Box]] = [(bound, 0, boxes.whole)]
-    number = searched = 0
-    while waiting and len(found) < most and searched < most_boxes:
-        bound_above, _, box = heapq.heappop(waiting)
-        x, objective, bound = boxes.best(box, limit)
-        searched += 1
-        if told is not None:
-            told(f"{len(found)} plans; {searched} boxes searched, {len(waiting)} left")
-        if x is None:
-            if bound > limit:
+        while self.waiting:
+            bound_above, number, box = heapq.heappop(self.waiting)
+            if bound_above >= ceiling:
+                self.waiting = []
+                return False
+            solved = self._best(box, replace(self.settings, ceiling=ceiling, gap=gap))
+            self.boxes += 1
+            if solved.status == "infeasible" and not self.found:
+                self.infeasible = True
+            if solved.status in ("beyond", "infeasible"):
                 continue
-            # stopped by hand or by the time limit before anything was known of it
-            heapq.heappush(waiting, (bound_above, number, box))
-            break
-        signature = boxes.signature(x)
-        decisions = with_managers_needed(engine.problem, decisions_from(engine.first, engine.problem, x))
-        bound = max(bound, bound_above)
-        found.append(Alternative(signature, decisions, objective, bound, objective > limit))
-        for smaller in _around(box, signature):
-            number += 1
-            heapq.heappush(waiting, (bound, number, smaller))
-        if boxes.stopped:
-            break
-    order = sorted(found, key=lambda each: (each.objective, each.signature))
-    return Listed(
-        marks,
-        tuple(order),
-        limit,
-        best_bound,
-        complete=not waiting,
-        stopped=boxes.stopped,
-        boxes=searched,
-        open_bound=waiting[0][0] if waiting else None,
-    )
+            bound = max(solved.bound, bound_above)
+            if solved.x is None:
+                heapq.heappush(self.waiting, (bound, number, box))
+                return False
+            signature = tuple(round(float(amount)) for amount in self.sums @ solved.x)
+            choice = Choice(signature, solved.x, solved.objective, bound)
+            if gap > self.settings.gap:
+                # dates, and what follows on branches, as good as they can be
+                own = self._best(tuple((amount, amount) for amount in signature), self.settings)
+                if own.x is not None:
+                    choice = Choice(signature, own.x, own.objective, max(own.bound, bound))
+            self.found.append(choice)
+            for smaller in _around(box, signature):
+                self._number += 1
+                heapq.heappush(self.waiting, (bound, self._number, smaller))
+            return True
+        return False
+
+    def _best(self, box: Box, settings: Settings) -> TwoStageSolution:
+        """The best plan within a box."""
+        first = self.problem.first
+        lower, upper = first.row_lower.copy(), first.row_upper.copy()
+        if box:
+            lower[-len(box) :], upper[-len(box) :] = np.array(box, dtype=float).T
+        if self.standing is not None:
+            return self.standing.solve(lower, upper, settings)
+        within = replace(self.problem, first=replace(first, row_lower=lower, row_upper=upper))
+        return solve_extensive(within, settings)
 
 
 def _around(box: Box, signature: tuple[int, ...]) -> list[Box]:
@@ -333,6 +246,142 @@ def _around(box: Box, signature: tuple[int, ...]) -> list[Box]:
         if value < most:
             found.append((*before, (value + 1, most), *after))
     return found
+
+
+def enumerate_alternatives(
+    engine: Engine,
+    settings: Settings,
+    *,
+    within: float = 0.01,
+    branches: bool = False,
+    most: int = MOST,
+    told: Callable[[str], None] | None = None,
+) -> Listed:
+    """Every signature with a plan whose objective lies within a share of the best, cheapest first.
+
+    Parameters
+    ----------
+    within
+        Share of the best objective by which a plan may cost more.
+    branches
+        Whether decisions on the branches of reviews count as different too.
+    most
+        Alternatives after which the search ends; the list then is not called complete.
+
+    Raises
+    ------
+    InfeasibleError, NoPlanError
+        Where there is no plan, or none was found in the time.
+    """
+    marks = marks_of(engine.problem, engine.first, branches)
+    with ThreadPoolExecutor(settings.workers) as executor:
+        return _listed(_parts(engine, marks, settings, executor), engine, marks, settings, within, most, told)
+
+
+def _listed(
+    parts: list[Part],
+    engine: Engine,
+    marks: tuple[Mark, ...],
+    settings: Settings,
+    within: float,
+    most: int,
+    told: Callable[[str], None] | None,
+) -> Listed:
+    for part in parts:
+        if part.search(np.inf, settings.gap):
+            continue
+        if part.infeasible:
+            raise InfeasibleError("no plan keeps every limit; optimiser plan says which limits clash")
+        raise NoPlanError("stopped before any plan was found: allow more time or fewer futures (--scenarios)")
+    objective, best_bound = (sum(getattr(part.found[0], name) for part in parts) for name in ("objective", "bound"))
+    limit = objective + within * abs(objective)
+    for part in parts:
+        # what the other parts cost at least is what this one cannot spend
+        ceiling = limit - (best_bound - part.found[0].bound)
+        while len(part.found) < most and not (settings.stop is not None and settings.stop.is_set()):
+            if told is not None:
+                boxes = sum(each.boxes for each in parts)
+                told(f"{math.prod(len(each.found) for each in parts)} plans; {boxes} boxes searched")
+            if not part.search(ceiling, max(settings.gap, COARSER * within)):
+                break
+    for part in parts:
+        part.found.sort(key=lambda choice: (choice.bound, choice.objective, choice.signature))
+    together = list(islice(_together(parts, limit), most + 1))
+    stopped = settings.stop is not None and settings.stop.is_set()
+    complete = len(together) <= most and not any(part.waiting for part in parts)
+    # what is left costs no less than the best of some part that is not found yet, with the best of all others
+    open_bounds = [best_bound - part.found[0].bound + part.bound for part in parts if part.waiting]
+    open_bounds += [_sum(together[most], "bound")] if len(together) > most else []
+    alternatives = [_alternative(engine, marks, parts, choices, limit) for choices in together[:most]]
+    return Listed(
+        marks,
+        tuple(sorted(alternatives, key=lambda each: (each.objective, each.signature))),
+        limit,
+        best_bound,
+        complete=complete,
+        stopped=stopped,
+        boxes=sum(part.boxes for part in parts),
+        open_bound=None if complete else min(open_bounds),
+    )
+
+
+def _parts(engine: Engine, marks: tuple[Mark, ...], settings: Settings, executor: Executor) -> list[Part]:
+    """The parts of a problem, none of which has a share in a mark of another."""
+    first = engine.two_stage.first
+    sums = np.zeros((len(marks), len(first.cost)))
+    for row, mark in enumerate(marks):
+        sums[row, list(mark.columns)] = 1.0
+    # a rule without limits for each mark keeps its columns in one part
+    joined = replace(
+        first,
+        matrix=sparse.csr_matrix(sparse.vstack([first.matrix, sparse.csr_matrix(sums)])),
+        row_lower=np.append(first.row_lower, np.full(len(marks), -np.inf)),
+        row_upper=np.append(first.row_upper, np.full(len(marks), np.inf)),
+    )
+    parts = components_of(replace(engine.two_stage, first=joined))
+    own: list[list[int]] = [
+        [place for place, mark in enumerate(marks) if mark.columns[0] in set(part.columns.tolist())] for part in parts
+    ]
+    return [Part(part, marks, places, settings, executor) for part, places in zip(parts, own, strict=True)]
+
+
+def _together(parts: list[Part], limit: float) -> Iterator[tuple[Choice, ...]]:
+    """Choices of all parts whose bounds add up to no more than the limit, the cheapest together first."""
+    start = (0,) * len(parts)
+    waiting, seen = [(0.0, start)], {start}
+    while waiting:
+        _, places = heapq.heappop(waiting)
+        choices = tuple(part.found[place] for part, place in zip(parts, places, strict=True))
+        if _sum(choices, "bound") <= limit:
+            yield choices
+        # bounds of a part never fall from one choice to the next
+        for number in range(len(parts)):
+            after = (*places[:number], places[number] + 1, *places[number + 1 :])
+            if after in seen or after[number] >= len(parts[number].found):
+                continue
+            seen.add(after)
+            cost = sum(part.found[place].bound for part, place in zip(parts, after, strict=True))
+            if cost <= limit:
+                heapq.heappush(waiting, (cost, after))
+
+
+def _sum(choices: tuple[Choice, ...], name: str) -> float:
+    return float(sum(getattr(choice, name) for choice in choices))
+
+
+def _alternative(
+    engine: Engine, marks: tuple[Mark, ...], parts: list[Part], choices: tuple[Choice, ...], limit: float
+) -> Alternative:
+    """The plan that choices of all parts make together."""
+    x = np.zeros(len(engine.first.stage.cost))
+    signature = [0] * len(marks)
+    for part, choice in zip(parts, choices, strict=True):
+        x[part.columns] = choice.x
+        for place, amount in zip(part.own, choice.signature, strict=True):
+            signature[place] = amount
+    decisions = with_managers_needed(engine.problem, decisions_from(engine.first, engine.problem, x))
+    objective = _sum(choices, "objective")
+    return Alternative(tuple(signature), decisions, objective, _sum(choices, "bound"), objective > limit)
 
 
 def most_different(listed: Listed) -> list[int]:

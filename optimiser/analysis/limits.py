@@ -27,7 +27,8 @@ CAPITAL_STEP = 100_000.0
 class Limit:
     """A limit of the first stage: what it is called, how one raises it, and whether the plan touches it.
 
-    ``used`` and ``limit`` are in ``unit``; ``step`` is the least that could change a plan, shown with the result.
+    ``used`` and ``limit`` are in ``unit``; ``step`` is the least that could change a plan, shown with the result. A limit that
+    grows with the months is told of in ``month``, where it is closest.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Limit:
     step_words: str
     binding: bool
     raised: Callable[[Problem, float], Problem]
+    month: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,13 @@ def limits_of(problem: Problem, decisions: Decisions, unregistered: np.ndarray) 
 
 def worths(
     engine: Engine, plan: Plan, limits: list[Limit], settings: Settings, progress: Callable[[str], None] | None = None
-) -> list[Worth]:
-    """Worth of one step more of every limit that binds."""
+) -> list[Worth | Limit]:
+    """Worth of one step more of every limit that binds; the limit itself where the search was stopped before it was known."""
     binding = [limit for limit in limits if limit.binding]
     if progress is not None and binding:
         progress("what " + ", ".join(limit.step_words for limit in binding) + " is worth")
     with ThreadPoolExecutor(WORKERS) as pool:
-        found = pool.map(lambda limit: _worth(engine, plan, limit, settings), binding)
-        return [result for result in found if result is not None]
+        return list(pool.map(lambda limit: _worth(engine, plan, limit, settings) or limit, binding))
 
 
 def _worth(engine: Engine, plan: Plan, limit: Limit, settings: Settings) -> Worth | None:
@@ -207,16 +208,19 @@ def _managers(problem: Problem, decisions: Decisions) -> Iterator[Limit]:
         return
     managers = problem.managers
     own = [(n, t) for n, node in enumerate(problem.nodes) for t in range(node.first_period, node.end_period)]
-    short = [t for n, t in own if decisions.managers[n, t] >= managers.recruitable[t]]
-    used = max((int(decisions.managers[n, t]) for n, t in own), default=0)
+    spare = np.array([int(managers.recruitable[t] - decisions.managers[n, t]) for n, t in own])
+    # where fewest are to spare, and of those where most are in post: in a month without either, nothing is held back
+    tightest = min(range(len(own)), key=lambda place: (spare[place], -decisions.managers[own[place]]))
+    period = own[tightest][1]
 
     def raised(problem: Problem, step: float) -> Problem:
         more = replace(managers, recruitable=managers.recruitable + int(step))
         return replace(problem, managers=more)
 
-    limit = int(managers.recruitable[short[0]]) if short else int(managers.recruitable[-1])
-    words = "registered managers that can be recruited"
-    yield Limit(words, words, "managers", used, limit, 1, "one more registered manager", bool(short), raised)
+    used, limit = int(decisions.managers[own[tightest]]), int(managers.recruitable[period])
+    words, more = "registered managers that can be recruited", "one more registered manager"
+    month = problem.periods[period]
+    yield Limit(words, words, "managers", used, limit, 1, more, bool(spare.min() <= 0), raised, month)
 
 
 def _homes(problem: Problem, decisions: Decisions) -> Iterator[Limit]:

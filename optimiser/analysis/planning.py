@@ -6,11 +6,11 @@ import hashlib
 import platform
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from optimiser.analysis.budget import (
     stream_by_year,
 )
 from optimiser.analysis.levers import figure_asked_words, with_figures
-from optimiser.analysis.limits import Worth, limits_of, worths
+from optimiser.analysis.limits import Limit, Worth, limits_of, worths
 from optimiser.analysis.sensitivity import Swing, swings
 from optimiser.analysis.slippage import Slippage, difference, figures_in, figures_of, with_capital, with_slippage
 from optimiser.analysis.stress import Ordinary, under_stresses
@@ -56,6 +56,9 @@ from optimiser.solve.highs import relative_gap
 from optimiser.solve.kept import Kept, TakenUp
 from optimiser.solve.twostage import Round, Settings
 from optimiser.verify import idle_while_unregistered, verify
+
+if TYPE_CHECKING:
+    from optimiser.analysis.simulation import Simulated
 
 #: Fresh futures on which a plan is priced again.
 FRESH = 40
@@ -233,7 +236,7 @@ def make_plan(
         # ended by a gap, not by a clock, so that the same bytes come out again
         extra = replace(settings, gap=2 * asked.gap)
         compared: list[Appraised] = []
-        worth: list[Worth] = []
+        worth: list[Worth | Limit] = []
         ranked: list[Swing] | None = None
         fresh: Row | None = None
 
@@ -250,6 +253,8 @@ def make_plan(
         if goes_on():
             worth = worths(engine, plan, limits, extra, told.step)
             at = timed("limits", at)
+        else:
+            worth = [limit for limit in limits if limit.binding]
         if goes_on():
             ranked = swings(instance, plan, asked.seed, told.step, reduction)
             at = timed("sensitivity", at)
@@ -345,7 +350,9 @@ def out_of_sample(plan: Plan, asked: Asked, reduction: Reduction | None = None) 
 
 def foresight_of(plan: Plan, asked: Asked, told: Told, reduction: Reduction | None = None) -> Row:
     """What the plan costs when nobody knows the future, and when to go to the market."""
-    (row,) = _simulated(plan, {OPTIMISED: plan}, asked, told, reduction)
+    from optimiser.analysis.simulation.summary import option_row
+
+    row = option_row(OPTIMISED, _simulated(plan, {OPTIMISED: plan}, asked, told, reduction)[OPTIMISED], OPTIMISED)
     wanted = (
         "cost_gbp",
         "terms",
@@ -358,35 +365,47 @@ def foresight_of(plan: Plan, asked: Asked, told: Told, reduction: Reduction | No
 
 
 def simulated_ranking(options: list[Appraised], asked: Asked, told: Told, reduction: Reduction | None = None) -> Row:
-    """Options by what they cost when nobody knows the future, and the order in which the optimiser puts them."""
+    """Options by what they cost when nobody knows the future, and the order in which the optimiser puts them.
+
+    Each with what it costs more than the one before it, future by future, so that noise can be told from an order.
+    """
+    from optimiser.analysis.simulation.summary import mean_row, option_row
+
     placed = {option.name: option.plan for option in options if option.plan is not None}
-    rows = _simulated(placed[OPTIMISED], placed, asked, told, reduction)
-    by_optimiser = sorted(placed, key=lambda name: placed[name].verified.expected_cost)
-    ranked = sorted(rows, key=lambda row: float(row["cost_gbp"]["mean"]))
-    return {
-        "futures": SIMULATED,
-        "options": [
+    found = _simulated(placed[OPTIMISED], placed, asked, told, reduction)
+    costs = {name: own.outcome.cost_gbp for name, own in found.items()}
+    means = {name: float(cost.mean()) for name, cost in costs.items()}
+    expected = {name: plan.verified.expected_cost for name, plan in placed.items()}
+    ranked = sorted(found, key=lambda name: means[name])
+    rows = []
+    for before, name in zip([None, *ranked], ranked, strict=False):
+        row = option_row(name, found[name], name)
+        rows.append(
             {
-                "option": row["option"],
+                "option": name,
                 "cost_gbp": row["cost_gbp"],
                 "terms": row["terms"],
                 "unregistered_child_weeks": row["unregistered_child_weeks"]["mean"],
-                "rank": rank,
-                "rank_by_optimiser": by_optimiser.index(row["option"]) + 1,
+                "rank": rank_of(name, means),
+                "rank_by_optimiser": rank_of(name, expected),
+                "above_before_gbp": None if before is None else mean_row(costs[name] - costs[before]),
                 "foresight": row["foresight"],
             }
-            for rank, row in enumerate(ranked, start=1)
-        ],
-    }
+        )
+    return {"futures": SIMULATED, "options": rows}
+
+
+def rank_of(name: str, costs: dict[str, float]) -> int:
+    """Rank of an option by cost, the cheapest 1; options that cost the same to the pound share theirs."""
+    return 1 + sum(cost < costs[name] - 0.5 for cost in costs.values())
 
 
 def _simulated(
     plan: Plan, options: dict[str, Plan], asked: Asked, told: Told, reduction: Reduction | None
-) -> list[Row]:
+) -> dict[str, Simulated]:
     from optimiser.analysis.simulation import simulate
-    from optimiser.analysis.simulation.summary import option_row
 
-    found = simulate(
+    return simulate(
         plan.instance,
         plan.problem,
         {name: option.decisions for name, option in options.items()},
@@ -397,7 +416,6 @@ def _simulated(
         told=told.step,
         reduction=reduction,
     )
-    return [option_row(name, own, name) for name, own in found.items()]
 
 
 def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -> tuple[list[Appraised], Row]:
@@ -459,7 +477,7 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
 
 
 def plan_document(
-    plan: Plan, compared: list[Appraised], worth: list[Worth], ranked: list[Swing] | None, asked: Asked
+    plan: Plan, compared: list[Appraised], worth: Sequence[Worth | Limit], ranked: list[Swing] | None, asked: Asked
 ) -> Row:
     """Everything there is to tell of a plan, as one JSON document; ``docs`` in the README says what each key holds."""
     verified, problem = plan.verified, plan.problem
@@ -661,16 +679,36 @@ def _against_paper(plan: Plan, compared: list[Appraised]) -> Row | None:
     }
 
 
-def _worth_row(plan: Plan, worth: Worth) -> Row:
-    limit = worth.limit
-    return {
+#: What is computed of a limit that binds.
+WORTH = (
+    "worth_least_gbp",
+    "worth_most_gbp",
+    "saving_gbp",
+    "child_weeks_avoided",
+    "objective_with_step_gbp",
+    "bound_with_step_gbp",
+    "cost_with_step_gbp",
+    "resolution_gbp",
+)
+
+
+def _worth_row(plan: Plan, found: Worth | Limit) -> Row:
+    """A limit that binds, with what one unit more is worth; None for all of that where it was not computed."""
+    worth = found if isinstance(found, Worth) else None
+    limit = found.limit if isinstance(found, Worth) else found
+    row = {
         "name": limit.name,
         "words": limit.words,
+        "month": limit.month,
         "unit": limit.unit,
         "used": float(limit.used),
         "limit": float(limit.limit),
         "step": float(limit.step),
         "step_words": limit.step_words,
+    }
+    if worth is None:
+        return row | dict.fromkeys(WORTH)
+    return row | {
         "worth_least_gbp": worth.least,
         "worth_most_gbp": worth.most,
         "saving_gbp": worth.pounds,

@@ -17,7 +17,7 @@ from models.problem import Problem
 from optimiser.assemble import assemble
 from optimiser.demand.reduction import Reduction
 from optimiser.demand.scenarios import ScenarioSet, average_scenario, make_scenarios, taken
-from optimiser.errors import OptimiserError
+from optimiser.errors import Fault, InstanceError, OptimiserError
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for, mean_of, range_of
 from optimiser.instance.schema import Instance
@@ -54,8 +54,17 @@ class Swing:
 
 
 def with_figure(instance: Instance, key: str, value: float) -> Instance:
-    """The instance with one figure moved; a distribution keeps its shape and takes the value as its mean."""
+    """The instance with one figure moved; a distribution keeps its shape and takes the value as its mean.
+
+    Raises
+    ------
+    InstanceError
+        Where the instance has no figure of that name.
+    """
     table, _, rest = key.partition(".")
+    if key not in instance.figure_values():
+        fix = "Name a figure of the register of evidence, as cohorts.NAME.arrivals_per_month."
+        raise InstanceError([Fault("the figures", None, "", key, "is no figure of the instance", fix)])
     if table == "settings":
         settings = instance.settings
         moved = _moved(getattr(settings, rest), value)

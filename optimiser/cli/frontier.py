@@ -89,7 +89,7 @@ def frontier(
         if out is not None:
             from optimiser.report.files import refuse_unless_writable
 
-            refuse_unless_writable(out)
+            refuse_unless_writable(out, "frontier")
         kept = None if start is None else kept_in(start)
         asked = replace(asked, cluster=cluster, start=kept)
         with telling() as told:
@@ -137,7 +137,7 @@ def sensitivity(
         if out is not None:
             from optimiser.report.files import refuse_unless_writable
 
-            refuse_unless_writable(out)
+            refuse_unless_writable(out, "sensitivity")
         with telling() as told:
             document = switching.sensitivity(found, asked, told, sought=inputs, tolerance=share)
     if out is not None:

@@ -65,7 +65,7 @@ def plan(
         if out is not None:
             from optimiser.report.files import refuse_unless_writable
 
-            refuse_unless_writable(out)
+            refuse_unless_writable(out, "plan")
         if start is not None:
             asked = replace(asked, start=kept_in(start), before=document_of(start))
         slipped = slippage_of(registration_delay, capital_year, carry_forward, grant_refused)
@@ -105,7 +105,7 @@ def appraise(
         if out is not None:
             from optimiser.report.files import refuse_unless_writable
 
-            refuse_unless_writable(out)
+            refuse_unless_writable(out, "appraise")
         asked = replace(asked, start=None if start is None else kept_in(start))
         with telling() as told:
             options, document = make_appraisal(found, asked, told)

@@ -35,9 +35,9 @@ def report(
 ) -> None:
     """Write finished runs as a page, a workbook and a committee paper; all three if none is named."""
     with no_plan_if_stopped():
-        from optimiser.report.files import holds_documents, read_documents, write_report
+        from optimiser.report.files import commands_in, read_documents, write_report
 
-        if len(runs) == 1 and not holds_documents(Path(runs[0])):
+        if len(runs) == 1 and not commands_in(Path(runs[0])):
             documents = _planned(runs[0], scenarios, seed, gap, capital)
         else:
             documents = read_documents([Path(run) for run in runs])

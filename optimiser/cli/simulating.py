@@ -77,7 +77,7 @@ def simulate(
         if out is not None:
             if calibrate_occupancy:
                 refuse_own_folder(out, source)
-            refuse_unless_writable(out)
+            refuse_unless_writable(out, "simulate")
         asked, decided = asked_of(scenarios, seed, gap, None, capital, None, "auto"), None
         if run_folder:
             found, run = read_run(Path(instance))

@@ -117,7 +117,7 @@ def _of_instance(
     asked = replace(asked_of(scenarios, seed, gap, None, None, None, "auto"), cluster=cluster)
     found = load(name)
     if out is not None:
-        refuse_unless_writable(out)
+        refuse_unless_writable(out, "split")
     with telling() as told:
         document = split(
             found, asked, told, folder=out, workers=workers, orders=orders, resale=resale, entitled=entitled

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimiser.finance import month_name, month_number
-from optimiser.report.terminal import month, pounds, quarter
+from optimiser.report.terminal import month, more_or_fewer, pounds, quarter
 
 if TYPE_CHECKING:
     import altair
@@ -583,7 +583,7 @@ def _options_finding(ranked: list[Row], step: float) -> str:
     if ours is not best:
         more = pounds(ours["expected_cost_gbp"] - best["expected_cost_gbp"], step)
         weeks = best["unregistered_child_weeks"] - ours["unregistered_child_weeks"]
-        words = f"{abs(weeks):.1f} {'fewer' if weeks >= 0 else 'more'} child-weeks without a registered place"
+        words = f"{more_or_fewer(-weeks)} child-weeks without a registered place"
         return f"{finding}. The optimised plan: {more} more, with {words}"
     if len(ranked) > 1:
         finding += f"; the next, {pounds(ranked[1]['expected_cost_gbp'] - best['expected_cost_gbp'], step)} more"

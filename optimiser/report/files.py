@@ -83,15 +83,25 @@ TABLES = (
 )
 
 
-def refuse_unless_writable(folder: Path) -> None:
+def refuse_unless_writable(folder: Path, command: str) -> None:
     """Say so before a long search where its result could not be written.
+
+    Parameters
+    ----------
+    command
+        Whose result is to be written: an earlier one of the same command is replaced, one of another never is.
 
     Raises
     ------
     InstanceError
-        If the folder holds something that is not an earlier run, or cannot be written.
+        If the folder holds what another command has written or something else again, or cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not holds_documents(folder))):
+    other = next((name for name in commands_in(folder) if name != command), None)
+    if other is not None:
+        rule = f"holds what optimiser {other} has written, and would lose it"
+        fix = "Name a new folder, beside that one."
+        raise InstanceError([Fault(str(folder), None, "--out", "", rule, fix)], "the command")
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not commands_in(folder))):
         fix = "Name a new folder, or one that an earlier run has written."
         raise InstanceError([Fault(str(folder), None, "--out", "", "holds other files", fix)], "the command")
     parent = folder.absolute().parent
@@ -102,9 +112,10 @@ def refuse_unless_writable(folder: Path) -> None:
         raise InstanceError([Fault(str(folder), None, "--out", "", "cannot be written", fix)], "the command")
 
 
-def holds_documents(folder: Path) -> bool:
-    """Whether ``--out`` of any command has written the folder."""
-    return any((folder / name).is_file() for name in (*DOCUMENTS.values(), GROUPS))
+def commands_in(folder: Path) -> list[str]:
+    """Commands whose ``--out`` has written the folder."""
+    left = {**DOCUMENTS, "split": GROUPS} if (folder / GROUPS).is_file() else DOCUMENTS
+    return [command for command, name in left.items() if (folder / name).is_file()]
 
 
 def read_kept(folder: Path) -> Kept:
@@ -272,7 +283,7 @@ def write_plan(plan: Plan, document: Row, folder: Path, source: Path) -> None:
 
     An earlier run there is replaced, once everything new has been written beside it.
     """
-    with _replacing(folder) as fresh:
+    with _replacing(folder, "plan") as fresh:
         _write_everything(plan, document, fresh)
         _copy_instance(source, fresh)
 
@@ -294,7 +305,7 @@ def write_appraisal(options: list[Appraised], document: Row, folder: Path, sourc
     import numpy as np
     import pandas as pd
 
-    with _replacing(folder) as fresh:
+    with _replacing(folder, "appraise") as fresh:
         compared = [{**row, "broken": "; ".join(row["broken"])} for row in document["options"]]
         published = [{name: value for name, value in row.items() if name != "moves"} for row in document["published"]]
         tables = {"options": compared, "published": published}
@@ -324,7 +335,7 @@ def _json(document: Row) -> str:
 
 def write_simulation(document: Row, folder: Path, source: Path | None = None) -> None:
     """Write a simulation's document and tables to a folder, as ``write_plan`` does."""
-    with _replacing(folder) as fresh:
+    with _replacing(folder, "simulate") as fresh:
         _copy_instance(source, fresh)
         for name in ("quarters", "occupancy", "years", "terms"):
             rows = [{"option": row["option"], **_flat(each)} for row in document["options"] for each in row[name]]
@@ -439,7 +450,7 @@ def write_split(document: Row, folder: Path) -> None:
 
     groups = folder / GROUPS
     kept = groups.read_bytes() if groups.is_file() else None
-    with _replacing(folder) as fresh:
+    with _replacing(folder, "split") as fresh:
         write_table(document["groups"], fresh / "groups.csv")
         bills = [
             {"rule": rule, "partner": name, **{key: value for key, value in row.items() if key != "years_gbp"}}
@@ -464,7 +475,7 @@ def write_frontier(document: Row, folder: Path, source: Path | None = None) -> N
     """Write a frontier's document, tables and chart to a folder, as ``write_plan`` does."""
     from optimiser.report.charts import frontier_chart, write_chart
 
-    with _replacing(folder) as fresh:
+    with _replacing(folder, "frontier") as fresh:
         _copy_instance(source, fresh)
         nested = (
             "next_million",
@@ -498,7 +509,7 @@ def write_sensitivity(document: Row, folder: Path, source: Path | None = None) -
     """Write a sensitivity's document, tables and chart to a folder, as ``write_plan`` does."""
     from optimiser.report.charts import tornado_chart, write_chart
 
-    with _replacing(folder) as fresh:
+    with _replacing(folder, "sensitivity") as fresh:
         _copy_instance(source, fresh)
         rows = [row | {"limits_broken": "; ".join(row["limits_broken"])} for row in document["tornado"]]
         write_table(rows, fresh / "tornado.csv")
@@ -589,7 +600,7 @@ def write_calibrated(document: Row, folder: Path, source: Path, command: str) ->
             "note": f"Fills as many bed-weeks as the simulation of {names} (standard error {error:.2g}); "
             f"{row['before']:g} before.",
         }
-    with _replacing(folder) as fresh:
+    with _replacing(folder, "simulate") as fresh:
         shutil.copytree(source, fresh, dirs_exist_ok=True)
         rewrite_figures(fresh, figures, evidence)
         (fresh / SIMULATION).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -605,9 +616,9 @@ def _flat(row: Row) -> Row:
 
 
 @contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """A new folder beside that of an earlier run, that takes its place once everything is written."""
-    refuse_unless_writable(folder)
+def _replacing(folder: Path, command: str) -> Iterator[Path]:
+    """A new folder beside that of an earlier run of a command, that takes its place once everything is written."""
+    refuse_unless_writable(folder, command)
     with _swapped_in(folder) as fresh:
         yield fresh
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from optimiser.report.terminal import counted, decision_words, exact, number, pounds, share, table_of
+from optimiser.report.terminal import counted, decision_words, exact, more_or_fewer, number, pounds, share, table_of
 
 Row = dict[str, Any]
 
@@ -241,7 +241,7 @@ def _own_lines(document: Row) -> list[str]:
         money = f"costs {pounds(cost, step)} more" if cost >= 0 else f"costs {pounds(-cost, step)} less"
         lines.append(
             f"{lead}: {counted(there['homes'], 'home')} instead of {there['homes_before']}; {money} and has "
-            f"{number(abs(weeks))} {'more' if weeks >= 0 else 'fewer'} child-weeks without a registered place (with the deterrent "
+            f"{more_or_fewer(weeks)} child-weeks without a registered place (with the deterrent "
             f"{pounds(abs(there['objective_more_gbp']), step)} {'more' if there['objective_more_gbp'] > 0 else 'less'})."
         )
     return lines

@@ -20,6 +20,7 @@ from optimiser.report.terminal import (
     decision_words,
     gap_words,
     month,
+    more_or_fewer,
     number,
     pounds,
     quarter,
@@ -117,7 +118,7 @@ def _reasons(writer: _Writer, plan: Row, appraisal: Row | None) -> None:
             writer.paragraphs(
                 [
                     f"Doing nothing would leave {number(nothing['unregistered_child_weeks'])} child-weeks without a registered "
-                    f"place; the plan has {_weeks_words(-weeks)} (expected, on the {appraisal['futures']} futures of the "
+                    f"place; the plan has {more_or_fewer(-weeks)} (expected, on the {appraisal['futures']} futures of the "
                     "appraisal)."
                 ]
             )
@@ -180,7 +181,7 @@ def _against_nothing(row: Row, nothing: Row | None, step: float) -> tuple[list[s
         (better if saving > 0 else worse).append(words)
     more = row["unregistered_child_weeks"] - nothing["unregistered_child_weeks"]
     if abs(more) >= 0.05:
-        (worse if more > 0 else better).append(f"{_weeks_words(more)} child-weeks without a registered place")
+        (worse if more > 0 else better).append(f"{more_or_fewer(more)} child-weeks without a registered place")
     return better, worse
 
 
@@ -263,16 +264,9 @@ def _not_proposed(writer: _Writer, plan: Row, appraisal: Row | None) -> None:
         broken = f" It does not keep: {row['broken'][0]}." if row["broken"] else ""
         words.append(
             f"{row['title']}: {pounds(abs(cost), step)} {'more' if cost >= 0 else 'less'} than the plan, and "
-            f"{_weeks_words(weeks)} child-weeks without a registered place.{broken}"
+            f"{more_or_fewer(weeks)} child-weeks without a registered place.{broken}"
         )
     writer.bullets(words)
-
-
-def _weeks_words(more: float) -> str:
-    """``12.1 more``, ``0.3 fewer``, ``as many``."""
-    if abs(more) < 0.05:
-        return "as many"
-    return f"{number(abs(more))} {'more' if more > 0 else 'fewer'}"
 
 
 def _table(part: Part, name: str) -> Table | None:

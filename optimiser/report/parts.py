@@ -15,6 +15,7 @@ from optimiser.report import charts
 from optimiser.report.budgeted import COLUMNS as MTFP
 from optimiser.report.simulated import market_words
 from optimiser.report.terminal import (
+    NO_LIMIT,
     against_paper_words,
     capital_words,
     counted,
@@ -25,6 +26,7 @@ from optimiser.report.terminal import (
     matters,
     month,
     number,
+    order_lines,
     pounds,
     quarter,
     share,
@@ -420,7 +422,10 @@ def _rank_words(found: Row, titles: dict[str, str]) -> list[str]:
     moved = [titles[row["option"]] for row in found["simulated"]["options"] if row["rank"] != row["rank_by_optimiser"]]
     if not moved:
         return ["Simulated child by child, the options keep the optimiser's order."]
-    return [f"Simulated child by child, the order differs from the optimiser's for: {'; '.join(moved)}."]
+    return [
+        f"Simulated child by child, the order differs from the optimiser's for: {'; '.join(moved)}.",
+        *order_lines(found["simulated"]["options"], titles, found["rounding_gbp"]),
+    ]
 
 
 def _by_year(rows: list[Row], titles: dict[str, str]) -> Table:
@@ -493,7 +498,7 @@ def change(documents: Documents) -> Part:
     plan = documents["plan"]
     step = plan["rounding_gbp"]
     points = [limit_words(row, step) for row in plan["limits"]]
-    sentences = [] if points else [no_limit_words(plan)]
+    sentences = [] if points else [NO_LIMIT]
     tables = []
     if plan["limits"]:
         limits = (
@@ -607,13 +612,6 @@ def cost_words(plan: Row) -> str:
         f"future in ten is above {pounds(plan['p90_gbp'], step)}, and the worst {share(1 - plan['cvar_level'])} cost "
         f"{pounds(plan['cvar_gbp'], step)} on average."
     )
-
-
-def no_limit_words(plan: Row) -> str:
-    """What can be said where no limit is listed."""
-    if "limits_seconds" not in plan["timings"]:
-        return "What one unit more of each limit is worth was not computed."
-    return "No limit binds: more capital, registrations, managers or block beds would change nothing."
 
 
 def figure_words(key: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from optimiser.report.terminal import error_words, number, pounds, quarter, share, table_of, with_error
+from optimiser.report.terminal import error_words, more_or_fewer, number, pounds, quarter, share, table_of, with_error
 
 Row = dict[str, Any]
 
@@ -27,9 +27,13 @@ def show_simulation(document: Row, console: Console) -> None:
     _side_by_side(document, console, step)
     _taken_apart(document, console, step)
     _calibration(document, console, step)
+    titles = {row["option"]: row["title"] for row in document["options"]}
     for row in document["options"]:
         console.print()
         console.print(Text(row["title"], style="bold"), highlight=False)
+        if row["same_as"] is not None:
+            console.print(f"• The same decisions as: {titles[row['same_as']]}.", highlight=False)
+            continue
         for line in option_lines(row, document, step):
             console.print(f"• {line}", highlight=False)
         _occupancy(row, document, console)
@@ -80,9 +84,9 @@ def _taken_apart(document: Row, console: Console, step: float) -> None:
 
 #: Parts of the foresight gap, and their heads.
 APART = {
-    "matching_gbp": "Children who do not match",
-    "whole_children_gbp": "Whole children in whole beds",
-    "not_knowing_ahead_gbp": "Nobody knows ahead",
+    "matching_gbp": "Do not match",
+    "whole_children_gbp": "Whole children",
+    "not_knowing_ahead_gbp": "Not known ahead",
 }
 
 
@@ -152,8 +156,8 @@ def _gap_lines(gap: Row | None, step: float) -> list[str]:
         return []
     weeks = gap["unregistered_child_weeks_gap"]["mean"]
     return [
-        f"Foresight gap: {with_error(gap['gap_gbp'], step)} ({share(gap['gap_share'], 1)}) and "
-        f"{'−' if weeks < 0 else ''}{number(abs(weeks))} child-weeks more than the optimiser says of the same children "
+        f"Foresight gap: {with_error(gap['gap_gbp'], step)} ({share(gap['gap_share'], 1)}), with {more_or_fewer(weeks)} "
+        f"child-weeks without a registered place, against what the optimiser says of the same children "
         f"({gap['futures']} futures). Counting by month instead of by its own periods changes what it says by "
         f"{with_error(gap['periods_gbp'], step)}."
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from rich import box
@@ -60,12 +61,23 @@ def quarter(name: str) -> str:
 
 def share(value: float | None, places: int = 0) -> str:
     """A percentage."""
-    return "–" if value is None else f"{100 * value:.{places}f}%"
+    if value is None:
+        return "–"
+    # no minus before what rounds to nothing
+    rounded = round(100 * value, places)
+    return f"{'−' if rounded < 0 else ''}{abs(rounded):.{places}f}%"
 
 
 def number(value: float | None, places: int = 1) -> str:
     """A number of children or beds, which are averages."""
     return "–" if value is None else f"{value:,.{places}f}"
+
+
+def more_or_fewer(more: float) -> str:
+    """``12.1 more``, ``0.3 fewer``; ``as many`` for what one decimal does not show."""
+    if abs(more) < 0.05:
+        return "as many"
+    return f"{number(abs(more))} {'more' if more > 0 else 'fewer'}"
 
 
 def gap_words(document: Row) -> str:
@@ -175,7 +187,7 @@ def against_paper_words(paper: Row, document: Row) -> str:
     theirs = "; ".join(parts) or "nothing begun or awarded today"
     saving, weeks = paper["saving_gbp"], paper["child_weeks_avoided"]
     money = f"saves {pounds(saving, step)}" if saving >= 0 else f"costs {pounds(-saving, step)} more"
-    fewer = f"has {number(abs(weeks))} {'fewer' if weeks >= 0 else 'more'} child-weeks without a registered place"
+    fewer = f"has {more_or_fewer(-weeks)} child-weeks without a registered place"
     kept = f" The paper's option does not keep: {paper['broken'][0]}." if paper["broken"] else ""
     return f"Against the paper's option ({theirs}), this plan {money} and {fewer} (expected, present real £).{kept}"
 
@@ -394,22 +406,28 @@ def void_words(document: Row, step: float) -> str:
 def _limits(document: Row) -> Group:
     lines: list[Any] = [_heading("4  What holds it back, and what one unit more is worth")]
     if not document["limits"]:
-        lines.append("No limit binds: more capital, registrations, managers or block beds would change nothing.")
+        lines.append(NO_LIMIT)
     for row in document["limits"]:
         lines.append(f"• {limit_words(row, document['rounding_gbp'])}")
     return Group(*lines)
 
 
+#: What is said where no limit of the first stage binds.
+NO_LIMIT = "No limit binds: more capital, registrations, managers or block beds would change nothing."
+
+
 def limit_words(row: Row, step: float) -> str:
     """One binding limit as a sentence."""
+    when = f" by {month(row['month'])}" if row.get("month") else ""
     used = (
         f"{pounds(row['used'], step)} of {pounds(row['limit'], step)}"
         if row["unit"] == "£"
         else (f"{number(row['used'], 0)} of {number(row['limit'], 0)} {row['unit']}")
     )
-    head = f"{row['words'][0].upper()}{row['words'][1:]} ({used}): {row['step_words']} "
+    limit = f"{row['words'][0].upper()}{row['words'][1:]}{when} ({used}): "
     if row["worth_least_gbp"] is None:
-        return head + "was not computed in the time."
+        return f"{limit}what {row['step_words']} is worth was not computed, since the search was stopped."
+    head = f"{limit}{row['step_words']} "
     if row["worth_most_gbp"] < step / 2:
         return head + "is worth nothing."
     if row["worth_least_gbp"] <= row["resolution_gbp"]:
@@ -591,6 +609,25 @@ def _show_simulated(document: Row, console: Console, step: float) -> None:
     if moved:
         names = ", ".join(titles[row["option"]] for row in moved)
         console.print(f"The order differs from the optimiser's for: {names}.", highlight=False)
+    for line in order_lines(found["options"], titles, step):
+        console.print(f"• {line}", highlight=False)
+
+
+def order_lines(rows: list[Row], titles: dict[str, str], step: float) -> list[str]:
+    """Neighbours in the order of simulated cost that the optimiser puts otherwise, and whether noise can tell them apart."""
+    lines = []
+    for before, row in pairwise(rows):
+        more = row.get("above_before_gbp")
+        same_order = row["rank"] == before["rank"] or row["rank_by_optimiser"] >= before["rank_by_optimiser"]
+        if more is None or same_order:
+            continue
+        error = more["standard_error"]
+        words = (
+            f"{titles[row['option']]} costs {with_error(more, min(step, 1_000.0))} more than {titles[before['option']]}"
+        )
+        sure = error is not None and abs(more["mean"]) > 2 * error
+        lines.append(words + ("." if sure else ", which cannot be told from noise."))
+    return lines
 
 
 def _and_more(broken: list[str]) -> str:

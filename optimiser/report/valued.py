@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from optimiser.report.terminal import decision_words, number, pounds, share, table_of
+from optimiser.report.terminal import decision_words, more_or_fewer, number, pounds, share, table_of
 
 Row = dict[str, Any]
 
@@ -92,7 +92,7 @@ def _information_lines(document: Row, step: float) -> list[str]:
             line += f" (best estimates {pounds(row['at_least_gbp'], fine)} to {pounds(row['at_most_gbp'], fine)})"
             if row["low_gbp"] <= 0:
                 line += "; that it is worth anything cannot be told from noise"
-                times = row.get("times_as_many_would_tell")
+                times = row["times_as_many_would_tell"]
                 line += "" if times is None else f", which {times:,} times as many futures would tell"
         lines.append(line + ".")
     return lines
@@ -115,8 +115,8 @@ def _difference_words(row: Row, step: float) -> str:
     weeks = row["unregistered_child_weeks"]
     words = (
         f"costs {pounds(abs(row['mean_gbp']), fine)} {more} ({_between(row, fine)}), of which "
-        f"{pounds(row['expected_cost_gbp'], fine)} without the deterrent, and has {number(abs(weeks))} "
-        f"{'more' if weeks >= 0 else 'fewer'} child-weeks without a registered place"
+        f"{pounds(row['expected_cost_gbp'], fine)} without the deterrent, and has {more_or_fewer(weeks)} "
+        "child-weeks without a registered place"
     )
     if row["told_from_noise"]:
         return words + "."

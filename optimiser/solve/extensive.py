@@ -83,8 +83,17 @@ def solve_extensive(problem: TwoStageProblem, settings: Settings | None = None) 
     began = time.perf_counter()
     factor = legible_factor(problem)
     program = extensive_program(with_costs_times(problem, factor))
-    found = highs.solve(program, gap=settings.gap, time_limit=settings.time_limit, stop=settings.stop)
+    found = highs.solve(
+        program,
+        gap=settings.gap,
+        cutoff=settings.ceiling * factor,
+        time_limit=settings.time_limit,
+        stop=settings.stop,
+    )
     seconds = time.perf_counter() - began
+    ceiling = settings.ceiling
+    if np.isfinite(ceiling) and (found.status == "infeasible" or found.bound / factor >= ceiling):
+        return TwoStageSolution(None, float("inf"), ceiling, float("inf"), "beyond", None, 1, None, seconds)
     if found.x is None:
         return TwoStageSolution(
             None, found.objective, found.bound / factor, float("inf"), found.status, None, 1, None, seconds
@@ -94,7 +103,7 @@ def solve_extensive(problem: TwoStageProblem, settings: Settings | None = None) 
     costs = _scenario_costs(problem, found.x)
     # without weight on the tail the excess may lie above what it must be: the cost is that of the scenarios themselves
     objective = total_cost(problem, costs)
-    bound = min(found.bound / factor, objective)
+    bound = min(found.bound / factor, objective, ceiling)
     return TwoStageSolution(x, objective, bound, relative_gap(objective, bound), found.status, costs, 1, None, seconds)
 
 

@@ -421,7 +421,10 @@ class Search:
         self.unit = 1.0
         self.box = BOXES[0]
         self.remembered: list[Floats] = []
-        self.expected = np.inf  # what the best plan should cost at most, as long as there is none
+        self.ceiling = settings.ceiling
+        self.model: Clustered | None = None  # the master that proves, and the centre of the relaxation it came from
+        self.centre = np.empty(0)
+        self.priced: list[tuple[Floats, Floats, float]] = []  # whole-number points with their costs and objective
 
     def order(self, scenarios: Ints) -> None:
         """Solve scenarios in this order: those that tell most first, for points found too dear on the way."""
@@ -486,8 +489,34 @@ class Search:
         if objective < self.objective and allowed:
             self.x, self.costs, self.objective = x.copy(), costs, objective
             self.placed, self.settled = tuple(placed[number] for number in range(self.count)), self.bases.copy()
+        if np.isfinite(objective) and self.integral(x):
+            self.priced.append((x.copy(), costs, objective))
         self.tell()
         return objective
+
+    def take(self, x: Floats, costs: Floats, objective: float) -> None:
+        """A point whose costs are known is the incumbent, where it costs less and obeys the first stage."""
+        if objective < self.objective and self.allowed(x):
+            self.x, self.costs, self.objective, self.placed = x, costs, objective, ()
+
+    def integral(self, x: Floats) -> bool:
+        """Whether a point is whole where it must be, up to rounding errors."""
+        return bool((np.abs(x - np.round(x))[self.first.integer] <= WHOLE).all())
+
+    def within(self, row_lower: Floats, row_upper: Floats, settings: Settings) -> None:
+        """Begin again within other limits of the rows of the first stage: cuts hold as they are, and so do costs."""
+        self.first = replace(self.first, row_lower=row_lower, row_upper=row_upper)
+        self.problem = replace(self.problem, first=self.first)
+        self.settings, self.ceiling = settings, settings.ceiling
+        self.bound, self.merit = -np.inf, np.inf
+        self.x, self.costs, self.objective = None, None, np.inf
+        limit = settings.time_limit
+        self.clock = Clock(None if limit is None else time.time() + limit, settings.stop)
+        self.remembered = self.pool.asked[-REMEMBERED:]
+        if self.model is not None:
+            self.model.row_lower[0], self.model.row_upper[0] = row_lower, row_upper
+        for point in self.priced:
+            self.take(*point)
 
     def with_penalties(self, costs: Floats) -> float:
         """Cost of a point where what scenarios miss has its price, and so has a tail beyond its limit."""
@@ -531,7 +560,7 @@ class Search:
         row = first.matrix @ x
         size = 1.0 + abs(first.matrix) @ np.abs(x)
         return bool(
-            (np.abs(x - np.round(x))[first.integer] <= WHOLE).all()
+            self.integral(x)
             and (x >= first.lower - slack).all()
             and (x <= first.upper + slack).all()
             and (row >= first.row_lower - slack * size).all()
@@ -601,6 +630,8 @@ class Search:
         left = self.left()
         settings = replace(self.settings, time_limit=None if left is None else 0.3 * left)
         problem = replace(self.problem, scenarios=scenarios, cvar_limit=None)
+        # what lies beyond the ceiling of all scenarios may not lie beyond that of a sample
+        settings = replace(settings, ceiling=np.inf)
         part = Search(problem, settings, self.executor, None, time.perf_counter())
         centre: Floats | None = None
         try:
@@ -693,7 +724,17 @@ class Search:
     @property
     def done(self) -> bool:
         """Whether the gap asked for is reached, or what is left cannot be told from rounding errors."""
+        return self.beyond or (self.near and self.objective <= self.ceiling)
+
+    @property
+    def near(self) -> bool:
+        """Whether the best point is as near its bound as the gap asked for."""
         return self.x is not None and self.objective - self.bound <= self.slack
+
+    @property
+    def beyond(self) -> bool:
+        """Whether no plan can cost less than the ceiling."""
+        return self.bound >= self.ceiling
 
     @property
     def slack(self) -> float:
@@ -752,7 +793,7 @@ class Search:
                 raised = value > bound + 0.1 * (merit - bound)
                 bound = max(bound, value)
                 self.raise_bound(value)
-                if self.done and not whole:
+                if self.done and (self.beyond or not whole):
                     break
             # whole numbers come later: until then the centre may miss a little what scenarios need
             close = relative_gap(merit, value) <= gap
@@ -791,9 +832,10 @@ class Search:
             return None
         x, bound = found.x[: self.columns], found.objective * self.unit
         self.raise_bound(bound)
-        known = [point for point in self.remembered if self.allowed(point)]
-        if known:
-            self.evaluate(min(known, key=self.modelled))
+        known = [] if self.beyond else [point for point in self.remembered if self.allowed(point)]
+        best = min(known, key=self.modelled, default=None)
+        if best is not None and (self.ceiling == np.inf or self.modelled(best) < self.ceiling):
+            self.evaluate(best, self.ceiling)
         return Relaxed(x, x, np.inf, bound)
 
     def rescaled(self, cost: float) -> bool:
@@ -909,22 +951,24 @@ class Search:
         for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x])):
             model.cut_at(point)
         model.close()
+        self.model, self.centre = model, relaxed.centre
+        self.prove(model, relaxed.centre)
+
+    def prove(self, model: Clustered, centre: Floats) -> None:
+        """Whole-number points of a master, until none can be better by more than the gap."""
         settled = set()
         while not self.done:
             self.check()
             cutoff = self.cutoff(0.999)
             found = model.solve(cutoff)
             self.heed(found, cutoff)
-            if found.x is None and self.x is None:
-                self.expected = np.inf
-                continue
             if found.x is None:
                 break
             point = self.whole(found.x[: self.columns])
             if point.tobytes() in settled:
                 # no cut can tell more: what is left between the bounds is a rounding error
                 break
-            added = self.explore(model, point, relaxed.centre, found.x)
+            added = self.explore(model, point, centre, found.x)
             for passed in found.passed:
                 added |= model.cut_at(passed[: self.columns], passed)
             if not added:
@@ -948,15 +992,15 @@ class Search:
             inward = point + INWARD * (centre - point)
             self.evaluate(inward)
             added |= model.cut_at(inward)
-        if self.x is None:
-            self.evaluate(point)
-        elif self.modelled(point) < worth:
+        if worth == np.inf or self.modelled(point) < worth:
             self.evaluate(point, worth)
         return model.cut_at(point, solution) or added
 
     def cutoff(self, share: float) -> float:
-        """Cost below which a point improves on the incumbent by more than a share of the gap."""
-        return self.objective - share * self.slack if self.x is not None else self.expected
+        """Cost below which a point improves on the incumbent by more than a share of the gap; never above the ceiling."""
+        if self.x is None or self.objective > self.ceiling:
+            return self.ceiling
+        return self.objective - share * self.slack
 
     def heed(self, found: highs.Outcome, cutoff: float) -> None:
         """Take what a search of the whole master below ``cutoff`` says of the bound."""
@@ -1228,9 +1272,40 @@ def solve_lshaped(
     with ThreadPoolExecutor(settings.workers) if executor is None else nullcontext(executor) as pool:
         factor = legible_factor(problem)
         told = progress if factor == 1 or progress is None else _in_money(progress, factor)
-        search = Search(with_costs_times(problem, factor), settings, pool, told, began)
+        within = replace(settings, ceiling=settings.ceiling * factor)
+        search = Search(with_costs_times(problem, factor), within, pool, told, began)
         status = _run(search, start, None if cuts is None else _times(cuts, factor))
-    seconds = time.perf_counter() - began
+    found = _solution(search, status, factor, time.perf_counter() - began)
+    return found if status in ("infeasible", "unbounded") else replace(found, cuts=_times(search.kept(), 1 / factor))
+
+
+class Standing:
+    """A problem solved again and again within other limits of the rows of its first stage.
+
+    The master stays as it is, with every cut: they hold whatever the first stage is. Points met before are never priced again.
+    """
+
+    def __init__(self, problem: TwoStageProblem, settings: Settings, executor: Executor) -> None:
+        """``executor`` is where recourse problems are solved."""
+        highs.check_version()
+        self.factor = legible_factor(problem)
+        began = time.perf_counter()
+        self._search = Search(with_costs_times(problem, self.factor), settings, executor, None, began)
+
+    def solve(self, row_lower: Floats, row_upper: Floats, settings: Settings) -> TwoStageSolution:
+        """Solve within limits of the first stage's rows, [row]."""
+        began = time.perf_counter()
+        ceiling = settings.ceiling * self.factor
+        self._search.within(row_lower, row_upper, replace(settings, ceiling=ceiling))
+        status = _run(self._search, None, None)
+        return _solution(self._search, status, self.factor, time.perf_counter() - began)
+
+
+def _solution(search: Search, status: str, factor: float, seconds: float) -> TwoStageSolution:
+    """What a search has come to, in pounds."""
+    if status == "beyond":
+        bound = search.bound / factor
+        return TwoStageSolution(None, np.inf, bound, np.inf, status, None, search.rounds, None, seconds)
     if status in ("infeasible", "unbounded"):
         value = np.inf if status == "infeasible" else -np.inf
         return TwoStageSolution(None, value, value, np.inf, status, None, search.rounds, None, seconds)
@@ -1242,7 +1317,7 @@ def solve_lshaped(
         status,
         None if search.costs is None else search.costs / factor,
         search.rounds,
-        _times(search.kept(), 1 / factor),
+        None,
         seconds,
         search.placed,
     )
@@ -1268,6 +1343,9 @@ def _in_money(progress: Callable[[Round], None], factor: float) -> Callable[[Rou
 def _run(search: Search, start: Floats | None, cuts: Cuts | None) -> str:
     """Search until solved, stopped, or known to have no solution."""
     try:
+        if search.model is not None:
+            search.prove(search.model, search.centre)
+            return _ended(search)
         if cuts is not None:
             search.reuse(cuts)
         if start is not None:
@@ -1292,7 +1370,14 @@ def _run(search: Search, start: Floats | None, cuts: Cuts | None) -> str:
         return "infeasible"
     except Unbounded:
         return "unbounded" if search.feasible() else "infeasible"
-    return "optimal" if search.done else "stopped"
+    return _ended(search)
+
+
+def _ended(search: Search) -> str:
+    """How a search ended that met a feasible problem."""
+    if search.beyond:
+        return "beyond"
+    return "optimal" if search.near else "stopped"
 
 
 def recourse_at(

@@ -142,12 +142,15 @@ class Settings:
     time_limit : seconds, None for none
     stop : set from another thread, ends the search with what was found
     workers : threads; results do not depend on them
+    ceiling : objective beyond which no plan is looked for. Once nothing can be below it the search ends as ``beyond``,
+        with a bound and no plan
     """
 
     gap: float = 1e-3
     time_limit: float | None = None
     stop: threading.Event | None = None
     workers: int = 2
+    ceiling: float = np.inf
 
 
 class Duals(Sequence[Floats]):
@@ -229,7 +232,7 @@ class TwoStageSolution:
     Parameters
     ----------
     x : [first-stage column], None without a feasible point
-    status : optimal, stopped, infeasible or unbounded
+    status : optimal, stopped, infeasible, unbounded, or beyond the ceiling asked for
     scenario_costs : [scenario], None without a feasible point
     rounds : passes over all scenarios
     recourse : [scenario], best recourse at x; empty where it has not been kept

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -47,9 +47,23 @@ def simulation_document(simulated: dict[str, Simulated], titles: dict[str, str] 
         "unregistered_name": instance.settings.unregistered_name,
         "titles": titles_of(instance),
         "cohorts": {row.cohort: row.title for row in instance.cohorts},
-        "options": [option_row(name, found, (titles or {}).get(name, name)) for name, found in simulated.items()],
+        "options": [
+            option_row(name, found, (titles or {}).get(name, name)) | {"same_as": same_as(name, simulated)}
+            for name, found in simulated.items()
+        ],
         "differences": differences(simulated),
     }
+
+
+def same_as(name: str, simulated: dict[str, Simulated]) -> str | None:
+    """The first option before this one that decides the same; None where it is the first to do so."""
+    own = simulated[name].decisions
+    for other, found in simulated.items():
+        if other == name:
+            return None
+        if all(np.array_equal(getattr(own, each.name), getattr(found.decisions, each.name)) for each in fields(own)):
+            return other
+    return None
 
 
 def option_row(name: str, found: Simulated, title: str) -> Row:
