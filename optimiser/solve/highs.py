@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -65,13 +66,19 @@ def check_version() -> str:
     SolverError
         If it is a version known to return wrong answers.
     """
-    found = version("highspy")
+    found = _installed()
     if found in EXCLUDED_VERSIONS:
         raise SolverError(
             f"highspy {found} is installed, and {EXCLUDED_VERSIONS[found]}: no plan is made with it. "
             "Install another with: pip install 'highspy!=" + found + "'"
         )
     return found
+
+
+@cache
+def _installed() -> str:
+    """Version of HiGHS; looked up once, which takes as long as a small program."""
+    return version("highspy")
 
 
 def solve(
@@ -102,7 +109,7 @@ def solve(
     began = time.perf_counter()
     highs = _load(program, gap=gap, time_limit=time_limit, presolve=True)
     highs.setOptionValue("mip_allow_restart", heuristics)
-    for name in () if heuristics else ("rins", "rens", "root_reduced_cost"):
+    for name in () if heuristics else ("rins", "rens", "root_reduced_cost", "feasibility_jump"):
         highs.setOptionValue(f"mip_heuristic_run_{name}", False)
     if np.isfinite(cutoff):
         highs.setOptionValue("objective_bound", float(cutoff))
