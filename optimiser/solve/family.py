@@ -16,7 +16,7 @@ import numpy as np
 
 from optimiser.errors import SolverError
 from optimiser.solve.highs import Basis, check_version
-from optimiser.solve.lshaped import Infeasible, Layer, Pool, Search, Stopped
+from optimiser.solve.lshaped import Infeasible, Layer, Pool, Relaxed, Search, Stopped
 from optimiser.solve.twostage import (
     Bools,
     Duals,
@@ -75,7 +75,13 @@ class Family:
         self.bases: list[tuple[Basis | None, ...]] = []
 
     def solve(
-        self, first: Stage, settings: Settings, *, absolute: float = 0.0, constant: float = 0.0
+        self,
+        first: Stage,
+        settings: Settings,
+        *,
+        absolute: float = 0.0,
+        constant: float = 0.0,
+        enough: float = np.inf,
     ) -> tuple[TwoStageSolution, Learned]:
         """Solve the member with this first stage; the family itself stays as it is.
 
@@ -84,6 +90,8 @@ class Family:
         first : the problem's own but for bounds, further rows and what columns cost
         absolute : £ between plan and bound that are close enough whatever the relative gap
         constant : £ added to what is minimised whatever is decided: the gap is relative to all of it
+        enough : £ at and above which what a plan costs does not matter: a bound of so much ends the search, which then may
+            have no point
 
         Raises
         ------
@@ -99,7 +107,8 @@ class Family:
                 problem, scenarios=tuple(replace(each, offset=each.offset + offset) for each in problem.scenarios)
             )
         search = _Member(problem, settings, _Here(), None, began)
-        search.absolute = absolute * self.factor
+        search.absolute, search.enough = absolute * self.factor, enough * self.factor
+        search.expected = search.enough
         search.pool = pool = _Shared(self, price, offset)
         inside = self._brought_within(first)
         if inside:
@@ -110,8 +119,8 @@ class Family:
         seconds = time.perf_counter() - began
         learned = pool.learned(price, offset, search.x, tuple(search.bases))
         if search.x is None:
-            value = np.inf if status == "infeasible" else -np.inf
-            return TwoStageSolution(None, np.inf, value, np.inf, status, None, search.rounds, None, seconds), learned
+            bound = np.inf if status == "infeasible" else search.bound / self.factor
+            return TwoStageSolution(None, np.inf, bound, np.inf, status, None, search.rounds, None, seconds), learned
         costs = None if search.costs is None else search.costs / self.factor
         objective, bound = search.objective / self.factor, search.bound / self.factor
         return TwoStageSolution(
@@ -123,7 +132,10 @@ class Family:
         room = max(ROOM // max(int(np.prod(self.slope.shape[1:])), 1), 1)
         self.constant = np.concatenate([self.constant, found.constant])[-room:]
         self.slope = np.concatenate([self.slope, found.slope])[-room:]
-        told = [Layer(np.flatnonzero(np.isfinite(own)), own, cut, None) for own, cut in zip(found.constant, found.slope, strict=True)]
+        told = [
+            Layer(np.flatnonzero(np.isfinite(own)), own, cut, None)
+            for own, cut in zip(found.constant, found.slope, strict=True)
+        ]
         self.layers = [*self.layers, *told][-room:]
         self.ray_constant = np.concatenate([self.ray_constant, found.ray_constant])
         self.ray_slope = np.concatenate([self.ray_slope, found.ray_slope])
@@ -137,9 +149,22 @@ class Family:
 
 
 class _Member(Search):
-    """A search that also ends where plan and bound are so many pounds apart."""
+    """A search that also ends where plan and bound are so many pounds apart, or nothing is left that matters."""
 
-    absolute = 0.0
+    absolute, enough = 0.0, np.inf
+
+    @property
+    def done(self) -> bool:
+        return self.bound >= self.enough or super().done
+
+    def recall(self, start: Floats | None) -> Relaxed | None:
+        """As ever; but points that cost too much to matter are not looked at."""
+        known = self.remembered
+        if np.isfinite(self.enough):
+            self.remembered = [point for point in known if self.modelled(point) < self.enough]
+        relaxed = super().recall(start)
+        self.remembered = known
+        return relaxed
 
     @property
     def slack(self) -> float:
@@ -183,17 +208,17 @@ class _Shared(Pool):
             most = value[best, np.arange(count)] + (self.price @ x + self.offset)
         for number in range(self.own, len(self.layers)):
             layer = self.layers[number]
-            value = layer.constant + layer.slope @ x
-            better = value > most[layer.scenario]
+            told = layer.constant + layer.slope @ x
+            better = told > most[layer.scenario]
             place = layer.scenario[better]
-            most[place], best[place] = value[better], number
+            most[place], best[place] = told[better], number
         return most, best
 
     def cuts_of(self, best: Ints, scenarios: Ints | None = None) -> tuple[Floats, Floats]:
         """Constants and slopes of one layer for every one of some scenarios (all), ``best`` [scenario] saying which."""
         scenarios = np.arange(len(best)) if scenarios is None else scenarios
         constant, slope = np.empty(len(best)), np.empty((len(best), len(self.price)))
-        known: Bools = best < self.own
+        known: Bools = np.less(best, self.own)
         constant[known] = self.constant[best[known], scenarios[known]] + self.offset
         slope[known] = self.slope[best[known], scenarios[known]] + self.price
         for number in np.unique(best[~known]):

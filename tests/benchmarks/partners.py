@@ -10,8 +10,9 @@ from __future__ import annotations
 import sys
 import time
 
+from optimiser.analysis.groups import bounds_of, play, prepared
 from optimiser.analysis.planning import Asked
-from optimiser.analysis.splits import bounds_of, play, prepared, split_document
+from optimiser.analysis.splits import split_document
 from optimiser.solve.engine import Engine, Found
 from optimiser.solve.twostage import Settings
 from tests.regional import regional_instance
