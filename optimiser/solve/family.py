@@ -16,7 +16,7 @@ import numpy as np
 
 from optimiser.errors import SolverError
 from optimiser.solve.highs import Basis, check_version
-from optimiser.solve.lshaped import Infeasible, Layer, Pool, Relaxed, Search, Stopped
+from optimiser.solve.lshaped import CLUSTERS, Clustered, Infeasible, Layer, Pool, Relaxed, Search, Stopped
 from optimiser.solve.twostage import (
     Bools,
     Duals,
@@ -35,7 +35,7 @@ ROOM = 15_000_000
 #: Points with bases kept, of which a member starts from the nearest.
 NEIGHBOURS = 64
 #: Points of others that a member looks at.
-LOOKED_AT = 6
+LOOKED_AT = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +166,35 @@ class _Member(Search):
         self.remembered = known
         return relaxed
 
+    def improve(self, relaxed: Relaxed) -> None:
+        """Find the best whole-number point from what others have learned; where nobody has, as ever."""
+        if not self.remembered:
+            return super().improve(relaxed)
+        model = Clustered(self, self.clusters(CLUSTERS, [relaxed.x, relaxed.centre]))
+        for point in (relaxed.x, *([] if self.x is None else [self.x]), *self.remembered):
+            model.cut_at(point)
+        model.close()
+        settled = set()
+        while not self.done:
+            self.check()
+            cutoff = self.cutoff(0.999)
+            found = model.solve(cutoff)
+            self.heed(found, cutoff)
+            if found.x is None and (self.x is not None or self.done):
+                break
+            if found.x is None:
+                self.expected = np.inf
+                continue
+            point = self.whole(found.x[: self.columns])
+            if model.cut_at(point, found.x):
+                continue
+            if point.tobytes() in settled:
+                # no cut can tell more: what is left between the bounds is a rounding error
+                break
+            settled.add(point.tobytes())
+            self.evaluate(point)
+            model.cut_at(point, found.x)
+
     @property
     def slack(self) -> float:
         return max(super().slack, self.absolute)
@@ -190,7 +219,7 @@ class _Shared(Pool):
         self.constant, self.slope = family.constant, family.slope
         self.known_rays = len(family.ray_constant)
         self.ray_constant, self.ray_slope = family.ray_constant, family.ray_slope
-        self.has_cut = np.isfinite(self.constant).any(axis=0)
+        self.has_cut[:] = np.isfinite(self.constant).any(axis=0)
         self.layers = list(family.layers)
 
     def add(self, scenario: Ints, constant: Floats, slope: Floats, dual: Duals) -> None:
@@ -209,7 +238,7 @@ class _Shared(Pool):
         for number in range(self.own, len(self.layers)):
             layer = self.layers[number]
             told = layer.constant + layer.slope @ x
-            better = told > most[layer.scenario]
+            better = np.flatnonzero(told > most[layer.scenario])
             place = layer.scenario[better]
             most[place], best[place] = told[better], number
         return most, best
@@ -218,7 +247,7 @@ class _Shared(Pool):
         """Constants and slopes of one layer for every one of some scenarios (all), ``best`` [scenario] saying which."""
         scenarios = np.arange(len(best)) if scenarios is None else scenarios
         constant, slope = np.empty(len(best)), np.empty((len(best), len(self.price)))
-        known: Bools = np.less(best, self.own)
+        known: Bools = np.asarray(best < self.own, dtype=bool)
         constant[known] = self.constant[best[known], scenarios[known]] + self.offset
         slope[known] = self.slope[best[known], scenarios[known]] + self.price
         for number in np.unique(best[~known]):
