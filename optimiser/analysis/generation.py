@@ -16,6 +16,7 @@ from models.problem import within
 from optimiser.analysis.entitlements import entitlements, plans_needed
 from optimiser.analysis.games import Floats, Ints, in_proportion
 from optimiser.analysis.groups import (
+    AT_FIRST,
     CLOSEST,
     Clock,
     Game,
@@ -184,7 +185,7 @@ def split_many(
     problem = prepared(instance, asked)
     store = Store(folder, instance, problem, asked)
     solved = dict(store.known)
-    groups, gap = Groups(Engine(problem)), min(asked.gap, 1e-4)
+    groups, gap = Groups(Engine(problem)), min(asked.gap, AT_FIRST)
     partners, everyone = len(problem.authorities), groups.everyone
     told.step("planning for all councils together")
     solved[everyone], found, learned = groups.plan(everyone, gap, stop)

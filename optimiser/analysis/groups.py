@@ -35,6 +35,8 @@ from optimiser.verify import verify
 EVERY_GROUP = 10
 #: Absolute gap of a group's plan, as a share of the smallest saving claimed; and the closest relative gap that is asked for.
 CLAIMED, CLOSEST = 0.05, 1e-6
+#: Relative gap of groups at first: from cuts of their neighbours, closer costs little more, and twice costs twice.
+AT_FIRST = 1e-5
 #: £ that no plan is brought closer to its bound than.
 CLOSE_ENOUGH = 1.0
 #: Rounds in which gaps are brought down.
@@ -317,7 +319,7 @@ def play(
     store = Store(folder, instance, problem, asked)
     solved = dict(store.known)
     groups = Groups(Engine(problem))
-    everyone, gap = groups.everyone, min(asked.gap, 1e-4)
+    everyone, gap = groups.everyone, min(asked.gap, AT_FIRST)
     told.step("planning for all councils together")
     solved[everyone], found, learned = groups.plan(everyone, gap, stop)
     groups.family.learn(learned)
