@@ -473,7 +473,8 @@ def test_a_split_is_written_with_tables_and_a_chart_and_read_again_to_settle_by(
     write_split(document, tmp_path / "run")
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {
-        "split.json", "groups.csv", "bills.csv", "bills_by_year.csv", "savings_by_rule.svg", "savings_by_rule.png",
+        "split.json", "groups.csv", "bills.csv", "bills_by_year.csv", "bills_by_future.csv",
+        "savings_by_rule.svg", "savings_by_rule.png",
     }  # fmt: skip
     assert read_split(tmp_path / "run") == json.loads(json.dumps(document))
     weeks = file_of(tmp_path, "weeks.csv", "authority,child_weeks\ncouncil-1,1\ncouncil-2,2\ncouncil-3,3\n")
@@ -509,10 +510,12 @@ def test_nominations_are_the_best_of_all_that_lie_within_a_tier(game: Game) -> N
 
     draws = np.random.default_rng(2)
     none = np.zeros(1)
-    curves = {
-        partner: [Nominated(beds, float(draws.uniform(0, 100)), none, float(draws.uniform(0, 20)), none, 0.0) for beds in range(5)]
-        for partner in range(3)
-    }  # fmt: skip
+
+    def nominated(beds: int) -> Nominated:
+        cost, resold = float(draws.uniform(0, 100)), float(draws.uniform(0, 20))
+        return Nominated(beds, cost, none, resold, none, 0.0, none, none)
+
+    curves = {partner: [nominated(beds) for beds in range(5)] for partner in range(3)}
     for sold in (False, True):
         best = min(
             sum(own.objective - sold * own.resold for own in chosen)

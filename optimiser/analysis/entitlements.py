@@ -34,6 +34,8 @@ class Nominated:
     resold: float  # expected income from beds idle after own children
     resold_in: Floats  # the same, [scenario]
     idle_bed_weeks: float
+    by_year: Floats  # expected nominal £, set-up left out, [year]
+    resold_by_year: Floats  # expected nominal £, [year]
 
 
 def entitlements(
@@ -158,6 +160,8 @@ def _beyond(curve: list[Nominated], beds: int) -> Nominated:
         last.resold + more * (last.resold - before.resold),
         last.resold_in + more * (last.resold_in - before.resold_in),
         last.idle_bed_weeks + more * (last.idle_bed_weeks - before.idle_bed_weeks),
+        last.by_year + more * (last.by_year - before.by_year),
+        last.resold_by_year + more * (last.resold_by_year - before.resold_by_year),
     )
 
 
@@ -174,16 +178,24 @@ def _without_minimum(problem: Problem, lot: int) -> Problem:
 
 def _setup(problem: Problem, position: int) -> float:
     """Expected set-up of an award, present real £."""
+    return float(_setup_by_period(problem, position) @ problem.present_value)
+
+
+def _setup_by_period(problem: Problem, position: int) -> Floats:
+    """Expected set-up of an award, nominal £, [period]."""
     award = problem.awards[position]
-    return float(
-        sum(
-            scenario.probability
-            * scenario.lot_setup[award.lot, award.period]
-            * problem.present_value[award.period]
-            * (award.node in scenario.path)
-            for scenario in problem.scenarios
-        )
+    found = np.zeros(len(problem.periods))
+    found[award.period] = sum(
+        scenario.probability * scenario.lot_setup[award.lot, award.period] * (award.node in scenario.path)
+        for scenario in problem.scenarios
     )
+    return found
+
+
+def _by_year(problem: Problem, amounts: Floats) -> Floats:
+    """Sums of amounts [period] by financial year, [year]."""
+    found: Floats = np.bincount(problem.period_year, amounts, len(problem.financial_years)).astype(float)
+    return found
 
 
 def _price_of(problem: Problem, position: int) -> float:
@@ -234,14 +246,17 @@ def _nominated(
     award = problem.awards[position]
     source = problem.lot_source + award.lot
     income, idle = np.zeros(len(problem.scenarios)), 0.0
+    nominal_income = np.zeros(len(problem.periods))
     for number, (scenario, placed) in enumerate(zip(problem.scenarios, found.placements, strict=True)):
         if award.node not in scenario.path:
             continue
         usable = beds * scenario.lot_delivered[award.lot, award.period] * problem.lot_occupancy[award.lot]
         empty = np.maximum(usable - placed.placed[:, source].sum(axis=0), 0.0) * problem.weeks
         income[number] = resale * float(empty @ problem.present_value)
+        nominal_income += scenario.probability * resale * empty
         idle += scenario.probability * float(empty.sum())
     once = setup if beds else 0.0
+    once_by_year = _by_year(problem, _setup_by_period(problem, position)) if beds else 0.0
     probability = np.array([scenario.probability for scenario in problem.scenarios])
     return Nominated(
         beds,
@@ -250,6 +265,8 @@ def _nominated(
         float(probability @ income),
         income,
         idle,
+        _by_year(problem, np.einsum("s,stap->p", probability, audited.ledger.nominal)) - once_by_year,
+        _by_year(problem, nominal_income),
     )
 
 
@@ -275,6 +292,8 @@ def _row(game: Game, total: float, tier: int, chosen: dict[int, Nominated], setu
     """One plan of entitlements; the set-up is paid by beds nominated."""
     problem, plan = game.problem, game.joint
     beds = sum(own.beds for own in chosen.values())
+    position = _shared(game)[0]
+    setup_by_year = _by_year(problem, _setup_by_period(problem, position))
     partners = {}
     for partner, own in chosen.items():
         paid = setup * own.beds / beds if beds else 0.0
@@ -289,6 +308,18 @@ def _row(game: Game, total: float, tier: int, chosen: dict[int, Nominated], setu
             "better_off_gbp": alone.objective - minimised,
             "idle_bed_weeks": own.idle_bed_weeks,
             "resold_gbp": own.resold if sold else 0.0,
+            "years_gbp": dict(
+                zip(
+                    problem.financial_years,
+                    (
+                        own.by_year
+                        + setup_by_year * (own.beds / beds if beds else 0.0)
+                        - (own.resold_by_year if sold else 0.0)
+                    ).tolist(),
+                    strict=True,
+                )
+            ),
+            "futures_gbp": futures.tolist(),
         }
     return {
         "tier": tier + 1,

@@ -161,6 +161,7 @@ def bill_row(game: Game, use: Use, rule: str, share: Floats, found: Row) -> Row:
             "balancing_payment_gbp": None if rule in FIXED_PARTS else float(payment[place]),
             "voids_gbp": float(voids[place]),
             "years_gbp": {year: float(years[place, at]) for at, year in enumerate(problem.financial_years)},
+            "futures_gbp": futures[:, place].tolist(),
         }
     return {
         "partners": partners,
