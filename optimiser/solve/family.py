@@ -34,6 +34,10 @@ from optimiser.solve.twostage import (
 ROOM = 15_000_000
 #: Points with bases kept, of which a member starts from the nearest.
 NEIGHBOURS = 64
+#: Slopes of cuts up to so many £ a unit are rounding errors.
+NOTHING = 1e-7
+#: The unit of money is chosen for the dearest plan of the family divided by this at least.
+LEAST = 1_000.0
 #: Points of others that a member looks at.
 LOOKED_AT = 8
 
@@ -48,6 +52,7 @@ class Learned:
     ray_constant, ray_slope : constant + slope·x <= 0 must hold; [ray] and [ray, column]
     x : the best point, [column]; None where there is none
     bases : [scenario], where the last look at the futures ended
+    size : what the best point costs
     """
 
     constant: Floats
@@ -56,6 +61,7 @@ class Learned:
     ray_slope: Floats
     x: Floats | None
     bases: tuple[Basis | None, ...]
+    size: float
 
 
 class Family:
@@ -70,6 +76,7 @@ class Family:
         scenarios, columns = len(problem.scenarios), len(problem.first.cost)
         self.constant, self.slope = np.empty((0, scenarios)), np.empty((0, scenarios, columns))
         self.ray_constant, self.ray_slope = np.empty(0), np.empty((0, columns))
+        self.size = 0.0  # of the dearest plan so far
         self.layers: list[Layer] = []
         self.points: list[Floats] = []
         self.bases: list[tuple[Basis | None, ...]] = []
@@ -108,7 +115,7 @@ class Family:
             )
         search = _Member(problem, settings, _Here(), None, began)
         search.absolute, search.enough = absolute * self.factor, enough * self.factor
-        search.expected = search.enough
+        search.expected, search.least = search.enough, self.size / LEAST
         search.pool = pool = _Shared(self, price, offset)
         inside = self._brought_within(first)
         if inside:
@@ -117,7 +124,7 @@ class Family:
             search.bases = list(self.bases[nearest[0]])
         status = _run(search)
         seconds = time.perf_counter() - began
-        learned = pool.learned(price, offset, search.x, tuple(search.bases))
+        learned = pool.learned(price, offset, search)
         if search.x is None:
             bound = np.inf if status == "infeasible" else search.bound / self.factor
             return TwoStageSolution(None, np.inf, bound, np.inf, status, None, search.rounds, None, seconds), learned
@@ -139,6 +146,7 @@ class Family:
         self.layers = [*self.layers, *told][-room:]
         self.ray_constant = np.concatenate([self.ray_constant, found.ray_constant])
         self.ray_slope = np.concatenate([self.ray_slope, found.ray_slope])
+        self.size = max(self.size, found.size)
         if found.x is not None:
             self.points = [*self.points, found.x][-NEIGHBOURS:]
             self.bases = [*self.bases, found.bases][-NEIGHBOURS:]
@@ -152,6 +160,11 @@ class _Member(Search):
     """A search that also ends where plan and bound are so many pounds apart, or nothing is left that matters."""
 
     absolute, enough = 0.0, np.inf
+    least = 0.0  # cost that the unit of money is chosen for at least
+
+    def rescaled(self, cost: float) -> bool:
+        """As ever; but a member that costs next to nothing, or of which nothing is known yet, counts in the family's money."""
+        return super().rescaled(max(abs(cost), self.least))
 
     @property
     def done(self) -> bool:
@@ -257,7 +270,7 @@ class _Shared(Pool):
             constant[own], slope[own] = layer.constant[place], layer.slope[place]
         return constant, slope
 
-    def learned(self, price: Floats, offset: float, x: Floats | None, bases: tuple[Basis | None, ...]) -> Learned:
+    def learned(self, price: Floats, offset: float, search: Search) -> Learned:
         """What the member adds to the family, without its prices."""
         fresh = self.layers[self.own :]
         count, columns = len(self.has_cut), len(price)
@@ -265,8 +278,12 @@ class _Shared(Pool):
         for number, layer in enumerate(fresh):
             constant[number, layer.scenario] = layer.constant - offset
             slope[number, layer.scenario] = layer.slope - price
+        # rounding errors where nothing stands make a program that is hard to solve
+        slope[np.abs(slope) < NOTHING] = 0.0
         rays = slice(self.known_rays, None)
-        return Learned(constant, slope, self.ray_constant[rays], self.ray_slope[rays], x, bases)
+        size = 0.0 if search.costs is None else float(np.abs(search.costs - offset).mean())
+        bases = tuple(search.bases)
+        return Learned(constant, slope, self.ray_constant[rays], self.ray_slope[rays], search.x, bases, size)
 
 
 def _run(search: Search) -> str:
