@@ -318,7 +318,8 @@ def test_coalition_generation_agrees_with_planning_for_every_group(partners: int
     many = Many(Groups(Engine(prepared(instance, asked))), CLOSEST)
     alone = np.array([many.cost_of(1 << p) for p in range(partners)])
     tolerance = 2 * CLOSEST * costs.total
-    found = _generated(many, alone, many.cost_of(many.everyone), tolerance)
+    found, short = _generated(many, alone, many.cost_of(many.everyone), tolerance)
+    assert not any(short.values())
     within_bounds = tolerance + max(s.objective - s.bound for s in every.solved.values())
     least, core = found["least_core"], least_core_excess(costs)
     assert abs(least.excess - core) <= 2 * within_bounds

@@ -42,8 +42,16 @@ from optimiser.verify import verify
 
 #: Share of the whole cost to which the gain of a group that would leave is found.
 EXACTLY = CLOSEST
-#: Searches for groups that would leave, for each partner: what least core, both nucleoli and verdicts have taken so far.
-SEARCHES = 8.0
+#: Searches for groups that would leave, for each partner, after which a rule looks at groups that are known only.
+SEARCHES = {"least_core": 1.5, "nucleolus": 0.5, "per_capita_nucleolus": 0.5}
+#: Seconds of a search against the first of all.
+AGAINST_FIRST = 1.5
+#: Part of the most that any group may gain beyond a level for which a group is taken: on the way to a rule; in a verdict.
+ON_THE_WAY, IN_A_VERDICT = 0.5, 0.95
+#: Groups beside one that gains, planned for with it.
+BESIDE = 4
+#: Least core and nucleoli are found to within this share of what all save together.
+WITHIN = 0.005
 #: Groups in the span of the settled that are shut out one by one before the span is shut out by its equations.
 ONE_BY_ONE = 30
 #: Pairs of groups named whom merging makes dearer.
@@ -67,8 +75,13 @@ class Many:
         self.partners, self.everyone = len(groups.problem.authorities), groups.everyone
         self.store, self.told = store, told or Told()
         self.solved: dict[int, Solved] = {} if solved is None else solved
+        self.costs: dict[int, float] = {}  # of groups planned for since a rule was begun
         self.searches = 0
         self.searching = 0.0  # seconds
+        self.most_searches = np.inf  # after so many, only groups that are known are looked at
+        self.cut_short = False  # whether that has happened
+        self.most_left = 0.0  # £ by which the last search's bound lies above the level that it was for
+        self.left_open = 0.0  # £ by which a search's bound on a gain lies above what a plan bears out
 
     def group(self, coalition: int) -> Solved:
         """One group's plan."""
@@ -77,6 +90,7 @@ class Many:
                 raise NoPlanError("Stopped before every group that matters had a plan.")
             self.solved[coalition], _, learned = self.groups.plan(coalition, self.gap, self.stop)
             self.groups.family.learn(learned)
+            self.costs[coalition] = self.solved[coalition].objective
             if self.store is not None:
                 self.store.save(self.solved)
         return self.solved[coalition]
@@ -94,14 +108,14 @@ class Many:
         return [partner for partner in range(self.partners) if coalition >> partner & 1]
 
     def would_gain_most(
-        self, paid: Floats, rules: tuple[Rule, ...] = (), *, beyond: float = -np.inf
+        self, paid: Floats, rules: tuple[Rule, ...] = (), *, beyond: float = -np.inf, part: float = np.inf
     ) -> tuple[int | None, float] | None:
         """The group that gains most by leaving when partners pay so much, £ [partner], and what no group gains more than.
 
         None where no group keeps the rules; no group where none gains more than ``beyond``.
         """
         began = time.perf_counter()
-        found = self.groups.gains_most(paid, EXACTLY, rules, self.stop, beyond=beyond)
+        found = self.groups.gains_most(paid, EXACTLY, rules, self.stop, beyond=beyond, part=part)
         self.searches, self.searching = self.searches + 1, self.searching + time.perf_counter() - began
         self.told.step(
             f"looked {self.searches} times for groups that would leave, {len(self.solved)} groups planned for"
@@ -119,25 +133,48 @@ class Many:
             paid, level = paid - level, 0.0
         shut: list[Rule] = []
         while len(shut) < ONE_BY_ONE:
-            found = self.would_gain_most(paid, tuple(shut), beyond=level)
+            if self.searches >= self.most_searches:
+                # from here on only groups that are known are looked at
+                self.cut_short = True
+                return None
+            found = self.would_gain_most(paid, tuple(shut), beyond=level, part=ON_THE_WAY)
             if found is None or found[0] is None:
                 return None
-            coalition = found[0]
+            coalition, self.most_left = found[0], found[1] - level
             inside = np.array([coalition >> partner & 1 for partner in range(self.partners)])
             if (inside @ kernel != 0).any():
-                return self._if_beyond(paid, coalition, level)
+                return self._if_beyond(paid, coalition, level, found[1])
             shut.append(self._other_than(coalition))
         for rules in self._outside(kernel):
-            found = self.would_gain_most(paid, rules, beyond=level)
+            if self.searches >= self.most_searches:
+                self.cut_short = True
+                return None
+            found = self.would_gain_most(paid, rules, beyond=level, part=ON_THE_WAY)
             if found is not None and found[0] is not None:
-                known = self._if_beyond(paid, found[0], level)
+                known = self._if_beyond(paid, found[0], level, found[1])
                 if known is not None:
                     return known
         return None
 
-    def _if_beyond(self, paid: Floats, coalition: int, level: float) -> tuple[int, float] | None:
-        """The group and its cost, if the plan made for it bears out what the search says."""
-        return (coalition, self.cost_of(coalition)) if self.excess(paid, coalition) > level else None
+    def _if_beyond(self, paid: Floats, coalition: int, level: float, most: float) -> tuple[int, float] | None:
+        """The group and its cost, if the plan made for it bears out what the search says; ``most`` is the search's bound."""
+        if self.excess(paid, coalition) > level:
+            self._beside(paid, coalition, level)
+            return coalition, self.cost_of(coalition)
+        self.left_open = max(self.left_open, most - level)
+        return None
+
+    def _beside(self, paid: Floats, coalition: int, level: float) -> None:
+        """Plan for the groups beside one, a member more or less, that may gain beyond the level too: cheaper than a search."""
+        found = []
+        for partner in range(self.partners):
+            other = coalition ^ 1 << partner
+            if 0 < other < self.everyone and other not in self.solved:
+                gain = float(paid[self.members(other)].sum()) - self.groups.cost_about(other)
+                found.append((gain, other))
+        for gain, other in sorted(found, reverse=True)[:BESIDE]:
+            if gain > level:
+                self.group(other)
 
     def _other_than(self, coalition: int) -> Rule:
         """Somebody joins who is not in a group, or somebody of it does not."""
@@ -204,7 +241,7 @@ def split_many(
         plan_all(pool, groups, [c for c in alone_first if c not in solved], gap, solved, store, clock, stop)
         alone = np.array([game.cost_of(one) for one in alone_first])
         total = game.cost_of(everyone)
-        game.would_gain_most(total * alone / alone.sum())
+        game.would_gain_most(total * alone / alone.sum(), beyond=0.0, part=IN_A_VERDICT)
         expected = _expected(game, clock, began, [c for c in further if c not in solved], made if entitled else None)
         told.step(f"the whole should take some {expected:.0f} seconds")
         plan_all(
@@ -218,8 +255,8 @@ def split_many(
             stop,
         )
     shapley = shapley_sampled(partners, game.cost_of, orders=orders, seed=seed)
-    tolerance = 2 * EXACTLY * abs(total)
-    levels = _generated(game, alone, total, tolerance)
+    tolerance = max(2 * EXACTLY * abs(total), WITHIN * (float(alone.sum()) - total))
+    levels, short = _generated(game, alone, total, tolerance, searches=True)
     shares = _shares(game, alone, total, demand) | {
         "shapley": shapley.shares,
         **{rule: own.shares + (total - float(own.shares.sum())) / partners for rule, own in levels.items()},
@@ -227,12 +264,12 @@ def split_many(
     store.save(game.solved, at_once=True)
     use = use_of(plan)
     shares = {PAYS_FOR_USE: plan.probability @ use.present + np.array(solved[everyone].deterrent), **shares}
-    rows, most = {}, {}
+    rows = {}
     for rule, share in shares.items():
         told.step(f"looking for groups that would leave: {rule}")
-        verdict, most[rule] = _verdict(game, share)
-        rows[rule] = bill_row(made, use, rule, share, verdict)
+        rows[rule] = bill_row(made, use, rule, share, _verdict(game, share))
     excess = levels["least_core"].excess
+    most = excess + tolerance + game.left_open
     own_gap = solved[everyone].objective - solved[everyone].bound
     owed = entitlements(made, gap=gap, resale=resale, told=told.step) if entitled else None
     seconds = time.perf_counter() - began
@@ -249,8 +286,8 @@ def split_many(
             "empty": excess > tolerance,
             "least_core_epsilon_gbp": excess,
             "least_gbp": excess - own_gap,
-            "most_gbp": most["least_core"],
-            "holds": FOR_ALL_VALUES if excess - own_gap > tolerance or most["least_core"] <= 0 else AT_INCUMBENTS,
+            "most_gbp": most,
+            "holds": FOR_ALL_VALUES if excess - own_gap > tolerance or most <= 0 else AT_INCUMBENTS,
         },
         "dearer_than_alone": [
             problem.authorities[partner]
@@ -269,6 +306,7 @@ def split_many(
                 "within_gbp": tolerance,
                 "groups_planned": len(solved),
                 "rounds": {rule: own.rounds for rule, own in levels.items()},
+                "cut_short": [rule for rule, own in short.items() if own],
             },
         },
     }
@@ -279,23 +317,34 @@ def _expected(game: Many, clock: Clock, began: float, further: list[int], entitl
     # half of all members are in a group of the orders: it takes longer than a council alone
     each = clock.seconds_each * GROUP_AGAINST_ALONE
     plans = len(further) * each + (0 if entitled is None else plans_needed(entitled)) * clock.seconds_each
-    return time.perf_counter() - began + plans + SEARCHES * game.partners * game.searching / max(game.searches, 1)
+    searches = sum(SEARCHES.values()) * game.partners + RULES_JUDGED
+    return time.perf_counter() - began + plans + searches * AGAINST_FIRST * game.searching / max(game.searches, 1)
 
 
+#: Rules on which a verdict is given, by one search each.
+RULES_JUDGED = 9
 #: Seconds that a group of the sampled orders takes, against one council alone.
 GROUP_AGAINST_ALONE = 1.5
 
 
-def _generated(game: Many, alone: Floats, total: float, tolerance: float) -> dict[str, Generated]:
-    """Least core and nucleoli from the groups that matter; each begins with all that are known."""
-    found = {}
+def _generated(
+    game: Many, alone: Floats, total: float, tolerance: float, *, searches: bool = False
+) -> tuple[dict[str, Generated], dict[str, bool]]:
+    """Least core and nucleoli from the groups that matter, each begun with all that are known; and which were cut short.
+
+    With ``searches`` there is an end to searches: from then on a rule is that of the groups known.
+    """
+    found, short = {}, {}
     for rule, per_capita, rounds in (
         ("least_core", False, 1),
         ("nucleolus", False, None),
         ("per_capita_nucleolus", True, None),
     ):
         game.told.step(f"finding the groups that decide: {rule.replace('_', ' ')}")
-        known = {coalition: solved.objective for coalition, solved in game.solved.items()}
+        game.cut_short = False
+        if searches:
+            game.most_searches = game.searches + SEARCHES[rule] * game.partners
+        game.costs = {coalition: solved.objective for coalition, solved in game.solved.items()}
         found[rule] = generated(
             alone,
             total,
@@ -303,10 +352,14 @@ def _generated(game: Many, alone: Floats, total: float, tolerance: float) -> dic
             per_capita=per_capita,
             rounds=rounds,
             within_alone=rule != "least_core",
-            known=known,
+            known=game.costs,
             tolerance=tolerance,
         )
-    return found
+        short[rule] = game.cut_short
+        if rule == "least_core" and game.cut_short:
+            game.left_open = max(game.left_open, game.most_left)
+    game.most_searches = np.inf
+    return found, short
 
 
 def _shares(game: Many, alone: Floats, total: float, demand: Floats) -> dict[str, Floats]:
@@ -321,14 +374,14 @@ def _shares(game: Many, alone: Floats, total: float, demand: Floats) -> dict[str
     }
 
 
-def _verdict(game: Many, share: Floats) -> tuple[Row, float]:
-    """Who gains most by leaving a split, found by one search; and £ that no group gains more than."""
+def _verdict(game: Many, share: Floats) -> Row:
+    """Who gains most by leaving a split, found by one search; nobody at all where its bound says so."""
     names = game.groups.problem.authorities
-    found = game.would_gain_most(share)
-    if found is None or found[0] is None:
+    found = game.would_gain_most(share, beyond=0.0, part=IN_A_VERDICT)
+    if found is None:
         raise SolverError("no group of councils without the others keeps every limit")
-    most = found[1]
-    game.group(found[0])
+    if found[0] is not None:
+        game.group(found[0])
     gains = {each: game.excess(share, each) for each in game.solved if each != game.everyone}
     noise = 1e-9 * abs(float(share.sum()))
     leaving = sorted((c for c, gain in gains.items() if gain > noise), key=lambda c: (-gains[c], c))
@@ -345,12 +398,13 @@ def _verdict(game: Many, share: Floats) -> tuple[Row, float]:
     worse = [c for c in single if gains[c] > noise]
     sure = all(float(share[place]) <= game.solved[c].bound + noise for place, c in enumerate(single))
     return {
-        "nobody_leaves": NO if leaving else FOR_ALL_VALUES if most <= noise else AT_INCUMBENTS,
+        "nobody_leaves": NO if leaving else FOR_ALL_VALUES if found[0] is None else AT_INCUMBENTS,
         "nobody_worse_off": NO if worse else FOR_ALL_VALUES if sure else AT_INCUMBENTS,
         "leaving": [row(each) for each in leaving[:10]],
         "groups_leaving": len(leaving),
         "worse_off": [row(each) for each in worse],
-    }, most
+        "gain_of_any_at_most_gbp": max(found[1], 0.0),
+    }
 
 
 def _if_another_leaves(game: Many, demand: Floats) -> list[Row]:

@@ -180,6 +180,11 @@ class Groups:
         found = self.engine.plan_of(solution, learned.bases)
         return self._audited(coalition, members, found, time.perf_counter() - began), found, learned
 
+    def cost_about(self, coalition: int) -> float:
+        """About what a group's plan costs, £: of the decisions that other groups have taken, the cheapest by the cuts known."""
+        first = self.engine.first_stage(bounds_of(self.problem, coalition))
+        return self.family.modelled(first)
+
     def gains_most(
         self,
         paid: Floats,
@@ -188,6 +193,7 @@ class Groups:
         stop: threading.Event | None = None,
         *,
         beyond: float = -np.inf,
+        part: float = np.inf,
     ) -> tuple[int | None, float] | None:
         """The group that gains most by leaving when partners pay so much, £ [partner], and what no group gains more than.
 
@@ -198,6 +204,7 @@ class Groups:
         gap : £ to which the gain is found, as a share of all that is paid
         rules : further rules on who is in the group
         beyond : £ that a group must gain more than to be looked for
+        part : a group will do that gains beyond that by this part of the most that any may
 
         Returns
         -------
@@ -212,6 +219,7 @@ class Groups:
             absolute=CLOSE_ENOUGH,
             constant=whole,
             enough=whole - beyond,
+            part=part,
         )
         self.family.learn(learned)
         if solution.status == "infeasible":

@@ -102,6 +102,7 @@ def lexicographic(
     rounds: int | None = None,
     taken: Iterable[Row] = (),
     tolerance: float = EXACT,
+    near: Floats | None = None,
 ) -> Levels:
     """Shares whose excesses, from the highest down, are as low as can be, by one linear program a round.
 
@@ -121,6 +122,8 @@ def lexicographic(
     rounds : stop after so many: one gives the least core
     taken : coalitions to begin with
     tolerance : by how much an excess may lie above the highest of those taken up, in the scaled game
+    near : shares [partner] of the scaled game near which others are looked for, of those that do as well: where few coalitions
+        are known, the corners of what they leave open are far from anything that will stand
     """
     rows: dict[int, Row] = {1 << partner: Row(1 << partner, 0.0) for partner in range(partners)}
     rows |= {row.coalition: row for row in taken}
@@ -147,7 +150,7 @@ def lexicographic(
             if free:
                 found, level, dual, reduced = _program(partners, free, weight_of, fixed, fixed_at, least, most)
                 programs += 1
-                shares = found
+                shares = found if near is None else _nearby(near, found, level, free, weight_of, fixed, fixed_at, most)
             else:
                 level = -np.inf
             new = separate(shares, kernel, level + tolerance)
@@ -222,6 +225,34 @@ def _program(
         if found.status == 0:
             return found.x[:partners], float(found.x[partners]), -found.ineqlin.marginals, -found.upper.marginals[:-1]
     raise ArithmeticError(f"the linear program of a round was not solved: {found.message}")
+
+
+def _nearby(
+    near: Floats,
+    found: Floats,
+    level: float,
+    free: Sequence[Row],
+    weight_of: Callable[[int], float],
+    fixed: Sequence[Floats],
+    fixed_at: Sequence[float],
+    most: Floats,
+) -> Floats:
+    """Of shares with no excess above a level, those whose distances from some others come to the least sum."""
+    partners = len(near)
+    member = members_of(np.array([row.coalition for row in free], dtype=np.int64), partners).astype(float)
+    nothing, one = np.zeros_like(member), np.eye(partners)
+    limit = np.array([row.cost + weight_of(row.coalition) * level for row in free])
+    outcome = linprog(
+        np.append(np.zeros(partners), np.ones(partners)),
+        A_ub=np.vstack([np.hstack([member, nothing]), np.hstack([one, -one]), np.hstack([-one, -one])]),
+        b_ub=np.concatenate([limit + ROUNDING, near, -near]),
+        A_eq=np.column_stack([np.array(fixed), np.zeros((len(fixed), partners))]),
+        b_eq=np.array(fixed_at),
+        bounds=[(None, top if np.isfinite(top) else None) for top in most] + [(0, None)] * partners,
+        method="highs-ds",
+        options={"primal_feasibility_tolerance": EXACT, "dual_feasibility_tolerance": EXACT},
+    )
+    return found if outcome.status != 0 else np.asarray(outcome.x[:partners], dtype=float)
 
 
 def _independent(rows: Sequence[Floats], at: Sequence[float]) -> tuple[list[Floats], list[float]]:
@@ -473,7 +504,7 @@ def generated(
     alone : cost of each partner alone, £ [partner]
     total : cost of all together, £
     oracle : finds the group that would gain most by leaving
-    known : costs of coalitions already known, £; what the oracle tells is added
+    known : costs of coalitions already known, £; what the oracle tells is added, and it may add more
     tolerance : £ by which an excess may lie above the highest of the coalitions looked at: what the oracle leaves open
     """
     partners = len(alone)
@@ -491,7 +522,7 @@ def generated(
         weight = np.array([coalition.bit_count() if per_capita else 1 for coalition in known_rows])
         outside = (members_of(np.array(list(known_rows), dtype=np.int64), partners) @ kernel != 0).any(axis=1)
         excess = np.array([_excess(row, shares, partners) for row in known_rows.values()]) / weight
-        over = np.flatnonzero(outside & (excess > level + EXACT))
+        over = np.flatnonzero(outside & (excess > level + 10 * ROUNDING))
         if len(over):
             # what is known already costs nothing to look at
             chosen = over[np.argsort(-excess[over], kind="stable")][:TAKEN_UP]
@@ -501,8 +532,12 @@ def generated(
         if found is None:
             return []
         known[found[0]] = found[1]
-        known_rows[found[0]] = scaled(*found)
-        return [known_rows[found[0]]]
+        # what else was looked at on the way is taken up with it
+        fresh = {c: scaled(c, v) for c, v in known.items() if 0 < c < whole and c not in known_rows}
+        known_rows.update(fresh)
+        return (
+            [fresh[found[0]], *(row for c, row in fresh.items() if c != found[0])] if fresh else [known_rows[found[0]]]
+        )
 
     whole = (1 << partners) - 1
     known_rows = {c: scaled(c, v) for c, v in known.items() if 0 < c < whole} | {c: Row(c, 0.0) for c in cost_alone}
@@ -514,6 +549,7 @@ def generated(
         within_alone=within_alone and total <= float(alone.sum()),
         rounds=rounds,
         tolerance=max(EXACT, tolerance / size),
+        near=(in_proportion(total, alone) - alone) / size,
     )
     first = levels.excess[0] * size if levels.excess else 0.0
     return Generated(alone + size * levels.shares, first, len(levels.excess), levels.asked, levels.settled)

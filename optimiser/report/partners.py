@@ -181,9 +181,18 @@ def _estimated(document: Row, step: float) -> list[str]:
         f"With so many councils not every group can be planned for: {generated['groups_planned']} groups were. The Shapley value "
         f"is estimated from {shapley['orders']} orders (standard error {pounds(largest, 100)} at most). Least core and "
         "nucleolus are found from the groups that gain most by leaving, each found by the program itself, to within "
-        f"{pounds(generated['within_gbp'], 1)}. The other rules are exact to the gaps of the plans they rest on.",
+        f"{pounds(generated['within_gbp'], 1)}{_cut_short(generated['cut_short'])}. The other rules are exact to the gaps of the "
+        "plans they rest on.",
         f"That took {timings['total_seconds']:,.0f} seconds; {timings['expected_seconds']:,.0f} were foretold.",
     ]
+
+
+def _cut_short(rules: list[str]) -> str:
+    """Which rules were not searched for to the end."""
+    if not rules:
+        return ""
+    names = " and ".join(RULES[rule].lower() for rule in rules)
+    return f"; the search for {names} ended early, and what it left is that of the groups planned for"
 
 
 def verdict_lines(document: Row) -> list[str]:

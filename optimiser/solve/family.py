@@ -7,7 +7,7 @@ begins with what all before it have learned, and most need one look at the futur
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from typing import Any
@@ -89,6 +89,7 @@ class Family:
         absolute: float = 0.0,
         constant: float = 0.0,
         enough: float = np.inf,
+        part: float = np.inf,
     ) -> tuple[TwoStageSolution, Learned]:
         """Solve the member with this first stage; the family itself stays as it is.
 
@@ -99,6 +100,7 @@ class Family:
         constant : £ added to what is minimised whatever is decided: the gap is relative to all of it
         enough : £ at and above which what a plan costs does not matter: a bound of so much ends the search, which then may
             have no point
+        part : a plan that lies below ``enough`` by this part of what the bound does will do
 
         Raises
         ------
@@ -115,6 +117,7 @@ class Family:
             )
         search = _Member(problem, settings, _Here(), None, began)
         search.absolute, search.enough = absolute * self.factor, enough * self.factor
+        search.part = part
         search.expected, search.least = search.enough, self.size / LEAST
         search.pool = pool = _Shared(self, price, offset)
         inside = self._brought_within(first)
@@ -133,6 +136,14 @@ class Family:
         return TwoStageSolution(
             search.x, objective, bound, search.gap, status, costs, search.rounds, None, seconds
         ), learned
+
+    def modelled(self, first: Stage) -> float:
+        """What a member's plan costs about: the cheapest, by the cuts there are, of the points where others ended."""
+        points = np.array(self._brought_within(first))
+        if not len(points):
+            return -np.inf
+        costs = [float(self.problem.probability @ (self.constant + self.slope @ point).max(axis=0)) for point in points]
+        return min(costs) / self.factor
 
     def learn(self, found: Learned) -> None:
         """Keep what a member has told for those after it."""
@@ -159,7 +170,7 @@ class Family:
 class _Member(Search):
     """A search that also ends where plan and bound are so many pounds apart, or nothing is left that matters."""
 
-    absolute, enough = 0.0, np.inf
+    absolute, enough, part = 0.0, np.inf, np.inf
     least = 0.0  # cost that the unit of money is chosen for at least
 
     def rescaled(self, cost: float) -> bool:
@@ -168,7 +179,11 @@ class _Member(Search):
 
     @property
     def done(self) -> bool:
-        return self.bound >= self.enough or super().done
+        if self.bound >= self.enough or super().done:
+            return True
+        if self.objective >= self.enough or not np.isfinite(self.part * self.bound):
+            return False
+        return self.enough - self.objective >= self.part * (self.enough - self.bound)
 
     def recall(self, start: Floats | None) -> Relaxed | None:
         """As ever; but points that cost too much to matter are not looked at."""
@@ -199,7 +214,10 @@ class _Member(Search):
                 self.expected = np.inf
                 continue
             point = self.whole(found.x[: self.columns])
-            if model.cut_at(point, found.x):
+            known = model.cut_at(point, found.x)
+            for near in self.beside(point):
+                model.cut_at(near)
+            if known:
                 continue
             if point.tobytes() in settled:
                 # no cut can tell more: what is left between the bounds is a rounding error
@@ -211,6 +229,13 @@ class _Member(Search):
     @property
     def slack(self) -> float:
         return max(super().slack, self.absolute)
+
+    def beside(self, point: Floats) -> Iterator[Floats]:
+        """Points with one yes-or-no decision changed, where a plan is searched for roughly: where the master would go next."""
+        for column in self.binary if self.part < np.inf else ():
+            near = point.copy()
+            near[column] = self.first.lower[column] + self.first.upper[column] - near[column]
+            yield near
 
 
 class _Here(Executor):
