@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from optimiser.report.terminal import counted, decision_words, number, pounds, table_of
@@ -33,6 +34,11 @@ FEW_RULES = {"use": "By use", "proportional": "In proportion", "shapley": "Shapl
 LISTED, NAMED = 16, 3
 
 
+def _table(head: list[str], rows: list[list[str]]) -> Any:
+    """A table whose cells are shown as they are written."""
+    return table_of([escape(cell) for cell in head], [[escape(cell) for cell in row] for row in rows])
+
+
 def group_words(group: str, titles: dict[str, str]) -> str:
     """``Kent County Council with Portsmouth City Council``."""
     names = [titles.get(name, name) for name in group.split("+")]
@@ -43,7 +49,8 @@ def show_split(document: Row, console: Console) -> None:
     """Print a split document: of an instance, or of a cost game from a file."""
 
     def say(words: str) -> None:
-        console.print(words, highlight=False)
+        # names may hold what a terminal takes for a style
+        console.print(words, highlight=False, markup=False)
 
     def head(words: str) -> None:
         console.print()
@@ -108,7 +115,7 @@ def _groups(document: Row, step: float) -> Any:
     left = len(rows) - LISTED
     if left > 0:
         rows = [*rows[: LISTED - 1], [f"… and {left} more", "", "", "", ""], rows[-1]]
-    return table_of(["Group of councils", "Cost", "Child-weeks", "Saving", "Gap"], rows)
+    return _table(["Group of councils", "Cost", "Child-weeks", "Saving", "Gap"], rows)
 
 
 def _signed(amount: float, step: float) -> str:
@@ -152,7 +159,7 @@ def _bills(document: Row, step: float) -> Any:
     if len(partners) > SIDE_BY_SIDE:
         shown = [rule for rule in FEW_RULES if rule in document["rules"]]
         rows = [[titles.get(name, name), *(cell(rule, name) for rule in shown)] for name in partners]
-        return table_of(["", *(FEW_RULES[rule] for rule in shown)], rows)
+        return _table(["", *(FEW_RULES[rule] for rule in shown)], rows)
     for rule, words in RULES.items():
         if rule not in document["rules"]:
             continue
@@ -167,7 +174,7 @@ def _bills(document: Row, step: float) -> Any:
         rows.append(["Going alone", *(pounds(alone[name]["alone_gbp"], step) for name in partners)])
     else:
         rows.append(["Going alone", *(pounds(document["alone_gbp"][name], step) for name in partners)])
-    return table_of(["Rule", *(titles.get(name, name) for name in partners)], rows)
+    return _table(["Rule", *(titles.get(name, name) for name in partners)], rows)
 
 
 def _estimated(document: Row, step: float) -> list[str]:
@@ -288,7 +295,7 @@ def _spread(document: Row, step: float) -> Any:
 
     if len(partners) > SIDE_BY_SIDE:
         rows = [[document["titles"][name], *(cell(rule, name) for rule in FEW_RULES)] for name in partners]
-        return table_of(["Bill, P10–P90", *FEW_RULES.values()], rows)
+        return _table(["Bill, P10–P90", *FEW_RULES.values()], rows)
     for rule, words in RULES.items():
         if rule in document["bills"]:
             each = document["bills"][rule]["partners"]
@@ -305,7 +312,7 @@ def _spread(document: Row, step: float) -> Any:
             *(f"{pounds(alone[n]['alone_p10_gbp'], step)}–{pounds(alone[n]['alone_p90_gbp'], step)}" for n in partners),
         ]
     )
-    return table_of(["Bill, P10–P90", *(document["titles"].get(name, name) for name in partners)], rows)
+    return _table(["Bill, P10–P90", *(document["titles"].get(name, name) for name in partners)], rows)
 
 
 def _risk_words(document: Row) -> str:
@@ -345,14 +352,14 @@ def _leaving(document: Row, rule: str, step: float) -> Any:
                     f"{titles[worst]} {_signed(more[worst], step)}",
                 ]
             )
-        return table_of(["Who leaves", "The others pay", "More than now", "Most of it"], rows)
+        return _table(["Who leaves", "The others pay", "More than now", "Most of it"], rows)
     for row in document["if_another_leaves"]:
         bills = row["bills"][rule]
         cells = [
             f"{pounds(bills[n], step)} ({pounds(bills[n] - together[n], step)})" if n in bills else "" for n in partners
         ]
         rows.append([f"{titles[row['leaves']]} leaves", *cells])
-    return table_of(["", *(titles[name] for name in partners)], rows)
+    return _table(["", *(titles[name] for name in partners)], rows)
 
 
 def _years(document: Row, step: float) -> Any:
@@ -363,9 +370,9 @@ def _years(document: Row, step: float) -> Any:
         rows = [
             [document["titles"][n], *(pounds(partners[n]["years_gbp"][year], step) for year in years)] for n in names
         ]
-        return table_of(["", *years], rows)
+        return _table(["", *years], rows)
     rows = [[year, *(pounds(partners[name]["years_gbp"][year], step) for name in names)] for year in years]
-    return table_of(["Year", *(document["titles"][name] for name in names)], rows)
+    return _table(["Year", *(document["titles"][name] for name in names)], rows)
 
 
 def show_invoices(document: Row, console: Console) -> None:
@@ -384,5 +391,5 @@ def show_invoices(document: Row, console: Console) -> None:
         ]
     )
     console.print(Text(f"Invoices: {words}", style="bold"), highlight=False)
-    console.print(table_of(["Council", "Child-weeks", "Invoice"], rows), highlight=False)
+    console.print(_table(["Council", "Child-weeks", "Invoice"], rows), highlight=False)
     console.print(document["basis"], highlight=False)
