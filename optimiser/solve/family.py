@@ -232,7 +232,10 @@ class _Member(Search):
 
     def beside(self, point: Floats) -> Iterator[Floats]:
         """Points with one yes-or-no decision changed, where a plan is searched for roughly: where the master would go next."""
-        for column in self.binary if self.part < np.inf else ():
+        if self.part == np.inf:
+            return
+        yes_or_no = self.first.integer & (self.first.upper - self.first.lower == 1)
+        for column in np.flatnonzero(yes_or_no):
             near = point.copy()
             near[column] = self.first.lower[column] + self.first.upper[column] - near[column]
             yield near
