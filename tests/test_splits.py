@@ -332,6 +332,49 @@ def test_coalition_generation_agrees_with_planning_for_every_group(partners: int
         assert len(many.solved) < (1 << partners) / 2
 
 
+@pytest.mark.long
+def test_many_councils_are_told_what_is_exact_and_what_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.console import Console
+
+    from optimiser.report.partners import show_split
+
+    instance, asked = regional_instance(4), Asked(2)
+    whole = splits.split(instance, asked, entitled=False)
+    monkeypatch.setattr(splits, "EVERY_GROUP", 3)
+    found = splits.split(instance, asked, orders=4)
+    for rule in ("equal", "by_demand", "proportional", "scrb"):
+        assert found["rules"][rule] == pytest.approx(whole["rules"][rule], abs=500.0), rule
+    for rule, bills_of in found["rules"].items():
+        assert sum(bills_of.values()) == pytest.approx(found["total_gbp"], abs=0.01), rule
+    assert abs(found["core"]["least_core_epsilon_gbp"] - whole["core"]["least_core_epsilon_gbp"]) <= (
+        found["estimated"]["generated"]["within_gbp"] + 500.0
+    )
+    assert len(found["if_another_leaves"]) == 4
+    assert found["entitlements"] is not None
+    assert found["timings"]["expected_seconds"] > 0
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    show_split(found, console)
+    words = console.export_text()
+    assert "were foretold" in words
+    assert "is estimated from" in words
+
+
+def test_names_are_shown_as_they_are_written(tmp_path: Path) -> None:
+    text = "coalition,cost\n[red]x[/red],5\nÅsa & Söner,7\n[red]x[/red]+Åsa & Söner,11\n"
+    done = CliRunner().invoke(app, ["split", "--costs", str(file_of(tmp_path, "costs.csv", text))])
+    assert done.exit_code == 0, done.output
+    assert "[red]x[/red]" in done.stdout
+
+
+def test_sums_beyond_counting_are_refused(tmp_path: Path) -> None:
+    text = "coalition,cost\na,1e308\nb,1e308\na+b,1.5e308\n"
+    with pytest.raises(InstanceError, match="is beyond"):
+        read_game(file_of(tmp_path, "costs.csv", text))
+    weeks = str(file_of(tmp_path, "weeks.csv", "authority,child_weeks\n"))
+    done = CliRunner().invoke(app, ["split", "--costs", "x.csv", "--settle", weeks, "--amount", "nan"])
+    assert done.exit_code == 2
+
+
 # settlement
 
 

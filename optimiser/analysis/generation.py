@@ -45,7 +45,7 @@ EXACTLY = CLOSEST
 #: Searches for groups that would leave, for each partner, after which a rule looks at groups that are known only.
 SEARCHES = {"least_core": 1.5, "nucleolus": 0.5, "per_capita_nucleolus": 0.5}
 #: Seconds of a search against the first of all.
-AGAINST_FIRST = 1.5
+AGAINST_FIRST = 1.0
 #: Part of the most that any group may gain beyond a level for which a group is taken: on the way to a rule; in a verdict.
 ON_THE_WAY, IN_A_VERDICT = 0.5, 0.95
 #: Groups beside one that gains, planned for with it.
@@ -314,17 +314,18 @@ def split_many(
 
 def _expected(game: Many, clock: Clock, began: float, further: list[int], entitled: Game | None) -> float:
     """Seconds that the whole should take, from what each council alone and the first search have taken."""
-    # half of all members are in a group of the orders: it takes longer than a council alone
-    each = clock.seconds_each * GROUP_AGAINST_ALONE
-    plans = len(further) * each + (0 if entitled is None else plans_needed(entitled)) * clock.seconds_each
+    # councils alone come first, when little has been learned: what comes after them takes less
+    plans = len(further) * GROUP_AGAINST_ALONE * clock.seconds_each
+    if entitled is not None:
+        plans += plans_needed(entitled) * ENTITLED_AGAINST_ALONE * clock.seconds_each
     searches = sum(SEARCHES.values()) * game.partners + RULES_JUDGED
     return time.perf_counter() - began + plans + searches * AGAINST_FIRST * game.searching / max(game.searches, 1)
 
 
 #: Rules on which a verdict is given, by one search each.
 RULES_JUDGED = 9
-#: Seconds that a group of the sampled orders takes, against one council alone.
-GROUP_AGAINST_ALONE = 1.5
+#: Seconds that a group of the sampled orders takes, and one council with beds of its own, against each alone at the start.
+GROUP_AGAINST_ALONE, ENTITLED_AGAINST_ALONE = 0.4, 0.2
 
 
 def _generated(
