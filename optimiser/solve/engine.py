@@ -32,7 +32,7 @@ from optimiser.solve.compile import (
 )
 from optimiser.solve.components import Component, components_of, solve_apart
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.highs import Basis, Point, check_version
+from optimiser.solve.highs import Basis, check_version
 from optimiser.solve.kept import Kept, TakenUp, keep, take_up
 from optimiser.solve.lshaped import recourse_at, solve_lshaped
 from optimiser.solve.twostage import Cuts, Round, Settings, Stage, TwoStageProblem, TwoStageSolution
@@ -147,10 +147,7 @@ class Engine:
         if found.x is None:
             return found
         decisions = with_managers_needed(self.problem, decisions_from(self.first, self.problem, found.x))
-        placed = self._placed(decisions, found.x)
-        if not bounds and len(parts) == 1 and learned[0] is not None:
-            # the next search starts best from where the plan itself ended
-            self._kept = (replace(learned[0], bases=tuple(point.basis for point in placed)),)
+        placed = found.recourse or self._placed(decisions, found.x)
         return self._found(decisions, placed, found, time.perf_counter() - began, method)
 
     def plan_of(self, found: TwoStageSolution, bases: Sequence[Basis | None]) -> Found:
@@ -258,15 +255,13 @@ class Engine:
         return held
 
     def _found(
-        self, decisions: Decisions, placed: Sequence[Point], found: TwoStageSolution, seconds: float, method: str
+        self, decisions: Decisions, placed: Iterable[Floats], found: TwoStageSolution, seconds: float, method: str
     ) -> Found:
         assert found.x is not None
         joined = tuple(place for place, column in self.first.columns["joined"].items() if found.x[column] > 0.5)
         return Found(decisions, self._placements(placed), found.bound, found.status, seconds, method, joined)
 
-    def _placed(
-        self, decisions: Decisions, x: Floats, bases: Sequence[Basis | None] | None = None
-    ) -> tuple[Point, ...]:
+    def _placed(self, decisions: Decisions, x: Floats, bases: Sequence[Basis | None] | None = None) -> Iterator[Floats]:
         """Placement problem of every future, solved by itself under exactly these whole-number decisions."""
         whole, given = vector_from(self.first, self.problem, decisions), x.copy()
         for name in DECISIONS:
@@ -276,10 +271,10 @@ class Engine:
             # a search keeps bases by part: they serve the whole where it is of one piece
             cuts = self._kept[0] if self._kept is not None and len(self._kept) == 1 else None
             bases = () if cuts is None else cuts.bases
-        return recourse_at(self.two_stage.scenarios, given, bases=bases)
+        return (point.x for point in recourse_at(self.two_stage.scenarios, given, bases=bases))
 
-    def _placements(self, found: Iterable[Point]) -> tuple[Placements, ...]:
-        return tuple(self.template.placements(self.problem, point.x) for point in found)
+    def _placements(self, recourse: Iterable[Floats]) -> tuple[Placements, ...]:
+        return tuple(self.template.placements(self.problem, y) for y in recourse)
 
 
 def by_extensive_form(
