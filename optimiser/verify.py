@@ -1111,6 +1111,8 @@ def _largest_flow(capacity: Floats, start: int, end: int) -> float:
 def _broken(rule: str, excess: Floats, scale: Floats | float, tolerance: float, where: Where) -> Iterator[Violation]:
     """Every place at which ``excess`` is above the tolerance. What is not a number is broken too."""
     excess = np.asarray(excess, dtype=float)
+    if (excess <= tolerance).all():
+        return  # within the least that any row may miss
     size = np.broadcast_to(np.nan_to_num(np.abs(np.asarray(scale, dtype=float)), posinf=1.0), excess.shape)
     for index in np.argwhere(~(excess <= tolerance * np.maximum(size, 1.0))):
         at = tuple(int(position) for position in index)

@@ -17,27 +17,10 @@ from tucoopy.solutions.least_core import least_core_epsilon_star
 from tucoopy.solutions.nucleolus import per_capita_nucleolus as other_per_capita
 from tucoopy.solutions.nucleolus import prenucleolus as other_prenucleolus
 
-from optimiser.analysis.games import (
-    AT_INCUMBENTS,
-    FOR_ALL_VALUES,
-    NO,
-    CostGame,
-    Scaled,
-    all_rules,
-    core_of,
-    dearer_together,
-    generated,
-    keeps_kohlberg,
-    kernel_of,
-    least_core_excess,
-    members_of,
-    nucleolus,
-    refuse_unless_it_adds_up,
-    scrb,
-    shapley,
-    shapley_sampled,
-    verdict,
-)
+from optimiser.analysis.games import CostGame, members_of
+from optimiser.analysis.nucleolus import Scaled, generated, keeps_kohlberg, kernel_of, least_core_excess, nucleolus
+from optimiser.analysis.rules import all_rules, refuse_unless_it_adds_up, scrb, shapley, shapley_sampled
+from optimiser.analysis.verdicts import AT_INCUMBENTS, FOR_ALL_VALUES, NO, core_of, dearer_together, verdict
 
 GAMES = 500
 
@@ -244,9 +227,9 @@ def test_a_split_that_leaves_pounds_over_is_refused() -> None:
 
 
 def test_a_rule_that_leaves_pounds_over_does_not_get_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    from optimiser.analysis import games
+    from optimiser.analysis import rules
 
-    monkeypatch.setitem(games.RULES, "scrb", lambda game: 0.99 * games.scrb(game))
+    monkeypatch.setitem(rules.RULES, "scrb", lambda game: 0.99 * rules.scrb(game))
     with pytest.raises(ValueError, match="scrb"):
         all_rules(random_game(2))
 
@@ -309,12 +292,12 @@ def test_groups_whom_merging_makes_dearer_are_found() -> None:
 
 
 def enumerating(game: CostGame) -> Callable[..., tuple[int, float] | None]:
-    def oracle(paid: np.ndarray, kernel: np.ndarray, per_capita: bool) -> tuple[int, float] | None:
+    def oracle(paid: np.ndarray, kernel: np.ndarray, level: float, per_capita: bool) -> tuple[int, float] | None:
         size = game.members.sum(axis=1).clip(1) if per_capita else 1.0
         outside = (game.members.astype(int) @ kernel != 0).any(axis=1)
         excess = np.where(outside, game.excess(paid) / size, -np.inf)
         best = int(excess.argmax())
-        return (best, float(game.cost[best])) if np.isfinite(excess[best]) else None
+        return (best, float(game.cost[best])) if excess[best] > level else None
 
     return oracle
 

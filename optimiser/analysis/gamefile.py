@@ -15,6 +15,8 @@ from optimiser.errors import Fault, InstanceError
 
 #: Missing groups that are named before the rest are counted.
 NAMED = 8
+#: Largest cost, £: beyond it sums of them are not exact to the penny.
+MOST = 1e13
 COLUMNS = ("coalition", "cost")
 FURTHER = ("bound", "demand")
 
@@ -152,6 +154,11 @@ class _Reader:
             value = math.nan
         if not math.isfinite(value):
             self.fault(number, name, cell, "is not a number" if cell else "is missing", "Write pounds as 1234567.89")
+            return math.nan
+        if abs(value) > MOST:
+            self.fault(
+                number, name, cell, f"is beyond {MOST:,.0f}", "Write the cost in pounds, or all costs in millions"
+            )
             return math.nan
         return value
 

@@ -1,4 +1,4 @@
-"""Joint procurement: what every group of councils would pay, how the bill may be shared, and who would be better off alone.
+"""Joint procurement: how the bill may be shared, and who would be better off alone.
 
 The game is played in what the plans minimise: expected pounds plus the deterrent on having no registered place, since only
 that has a bound. No council can be invoiced for a deterrent: each bears that of its own children, and bills are the
@@ -7,415 +7,37 @@ shares less it. They add up to the pounds of the joint plan.
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from models.problem import Problem, UnregisteredLimit, within
-from optimiser.analysis.games import (
+from models.problem import Problem
+from optimiser.analysis.games import CostGame, Floats
+from optimiser.analysis.groups import CLAIMED, EVERY_GROUP, Game, play, smallest_saving
+from optimiser.analysis.planning import Asked, Told, instance_row, rounding, versions
+from optimiser.analysis.rules import all_rules, refuse_unless_it_adds_up
+from optimiser.analysis.verdicts import (
     AT_INCUMBENTS,
     FOR_ALL_VALUES,
-    CostGame,
-    Floats,
     Leaving,
     Verdict,
-    all_rules,
     core_of,
     dearer_than_alone,
     dearer_together,
-    refuse_unless_it_adds_up,
     verdict,
 )
-from optimiser.analysis.planning import Asked, Told, fingerprint, instance_row, rounding, versions
-from optimiser.assemble import assemble
-from optimiser.demand.scenarios import make_scenarios
-from optimiser.errors import Fault, InfeasibleError, InstanceError, NoPlanError, SolverError
-from optimiser.instance.checks import check_chance
+from optimiser.errors import NoPlanError
 from optimiser.instance.schema import Instance
 from optimiser.plan import Plan, Row, decisions_table, titles_of
-from optimiser.solve.engine import Bounds, Engine, Found, stopped_by_hand
-from optimiser.solve.executor import executor
-from optimiser.solve.twostage import Settings
-from optimiser.verify import pounds_by_source, verify
+from optimiser.solve.engine import stopped_by_hand
+from optimiser.verify import pounds_by_source
 
-#: Partners up to which every group is planned.
-EVERY_GROUP = 10
-#: Absolute gap of a group's plan, as a share of the smallest saving claimed; and the closest relative gap that is asked for.
-CLAIMED, CLOSEST = 0.05, 1e-6
-#: Rounds in which gaps are brought down.
-CLOSER = 3
-#: Groups saved at least so often, seconds.
-SAVE_EVERY = 2.0
-GROUPS = "groups.json"
 #: Rules whose bill in each future is a fixed part of what the plan costs in it; the others are use and a fixed payment.
 FIXED_PARTS = ("equal", "by_demand", "proportional")
 PAYS_FOR_USE = "use"
-
-
-@dataclass(frozen=True)
-class Solved:
-    """One group's plan: what it minimises with its bound, its pounds, and the deterrent of each council's children.
-
-    All in present real £; ``scenario_pounds`` for single councils and for all together only.
-    """
-
-    coalition: int
-    objective: float
-    bound: float
-    pounds: float
-    deterrent: tuple[float, ...]  # [authority]
-    child_weeks: tuple[float, ...]  # without a registered place, expected, [authority]
-    seconds: float
-    scenario_pounds: tuple[float, ...] = ()
-
-
-# the game
-
-
-def prepared(instance: Instance, asked: Asked) -> Problem:
-    """The problem in which joining is a decision, on common futures, limits by authority; expected cost only.
-
-    Raises
-    ------
-    InstanceError
-        Where there is nobody to plan with, or a shared contract holds more of a council's children than its part.
-    """
-    if len(instance.authorities) < 2:
-        fix = "Add the councils that may plan together, each with its cohorts"
-        raise InstanceError(
-            [Fault("authorities.csv", None, "", "", "names one council: there is nothing to split", fix)],
-            instance.settings.name,
-        )
-    futures = make_scenarios(instance, asked.scenarios, asked.seed)
-    faults = check_chance(instance, len(futures.names))
-    problem = assemble(instance, futures, risk_weight=0.0)
-    problem = replace(problem, coalitions=True, cvar_limit=None, unregistered_limits=by_authority(problem))
-    faults = [*faults, *_children_beyond_their_part(problem)]
-    if faults:
-        raise InstanceError(faults, instance.settings.name)
-    return problem
-
-
-def by_authority(problem: Problem) -> tuple[UnregisteredLimit, ...]:
-    """Limits on having no registered place, one for each council: chances as they are, child-weeks by expected demand."""
-    weight = demand_of(problem)
-    found = []
-    for limit in problem.unregistered_limits:
-        whole = float(weight[list(limit.authorities)].sum()) or 1.0
-        for authority in limit.authorities:
-            weeks = None if limit.child_weeks is None else limit.child_weeks * float(weight[authority]) / whole
-            name = f"{limit.name}, {problem.authorities[authority]}"
-            found.append(replace(limit, name=name, authorities=(authority,), child_weeks=weeks))
-    return tuple(found)
-
-
-def demand_of(problem: Problem) -> Floats:
-    """Expected child-weeks in care of each council's children, as if each stayed the mean of the sources, [authority]."""
-    weight = np.zeros(len(problem.authorities))
-    for scenario in problem.scenarios:
-        children = problem.placed_at_start.sum(axis=1)
-        stay = np.where(problem.allowed, scenario.stay, np.nan)
-        mean = np.nanmean(stay, axis=1)
-        for period in range(len(problem.periods)):
-            children = children * mean[:, period] + scenario.arrivals[:, period]
-            np.add.at(weight, problem.cohort_authority, scenario.probability * problem.weeks[period] * children)
-    return weight
-
-
-def _children_beyond_their_part(problem: Problem) -> Iterator[Fault]:
-    """Shared contracts in place in which a council has more children than its part of the beds."""
-    for supply, name in enumerate(problem.supplies):
-        source = problem.supply_source + supply
-        if len(problem.members(source)) < 2:
-            continue
-        beds = min(float(scenario.supply_beds[supply, 0]) for scenario in problem.scenarios)
-        here = np.zeros(len(problem.authorities))
-        np.add.at(here, problem.cohort_authority, problem.placed_at_start[:, source])
-        for authority in np.flatnonzero(here > problem.cost_share[source] * beds + 1e-6):
-            council = problem.authorities[authority]
-            part = float(problem.cost_share[source, authority] * beds)
-            yield Fault(
-                "existing.csv",
-                None,
-                name,
-                f"{here[authority]:g} children of {council}",
-                f"live there at the start, and its part is {part:.1f} beds",
-                "Give each council's part of the contract a row of its own, with that council as its only member",
-            )
-
-
-def bounds_of(problem: Problem, coalition: int) -> Bounds:
-    """Who is in the plan, and who is not."""
-    inside = [float(coalition >> place & 1) for place in range(len(problem.authorities))]
-    return {("joined", place): (value, value) for place, value in enumerate(inside)}
-
-
-def solve_group(shared: Sequence[Engine], coalition: int, gap: float, stop: threading.Event | None = None) -> Solved:
-    """The best plan of one group, verified on the problem of its members alone.
-
-    ``shared`` holds the engine: a cluster sends it once and keeps it.
-    """
-    return solved_group(shared[0], coalition, gap, stop)[0]
-
-
-def solved_group(
-    engine: Engine, coalition: int, gap: float, stop: threading.Event | None, learn: bool = False
-) -> tuple[Solved, Found]:
-    """One group's plan in figures, and the plan; with ``learn`` its dual vectors serve the groups after it.
-
-    Raises
-    ------
-    InfeasibleError, NoPlanError, SolverError
-        Where the group cannot keep every limit by itself, was stopped, or its plan is rejected by the recomputation.
-    """
-    problem = engine.problem
-    settings = Settings(gap=gap, stop=stop, workers=1)
-    found = engine.search(settings, bounds=bounds_of(problem, coalition), learn=learn)
-    names = [name for place, name in enumerate(problem.authorities) if coalition >> place & 1]
-    if not isinstance(found, Found):
-        if found.status == "infeasible":
-            raise InfeasibleError(f"no plan of {' and '.join(names)} without the others keeps every limit")
-        raise NoPlanError("Stopped before every group had a plan.")
-    if stop is not None and stop.is_set() and found.status != "optimal":
-        raise NoPlanError("Stopped before every group had a plan.")
-    members = within(problem, [place for place in range(len(problem.authorities)) if coalition >> place & 1])
-    verified = verify(members, found.decisions, found.placements)
-    if verified.violations:
-        first = "; ".join(str(violation) for violation in verified.violations[:3])
-        raise SolverError(
-            f"the independent recomputation rejects what the solver returned for {'+'.join(names)}: {first}"
-        )
-    probability = np.array([scenario.probability for scenario in problem.scenarios])
-    deterred = np.zeros((len(problem.scenarios), len(problem.authorities)))
-    worth = problem.weeks * problem.present_value
-    for number, (scenario, placed) in enumerate(zip(problem.scenarios, found.placements, strict=True)):
-        without = placed.placed[:, problem.unregistered]
-        np.add.at(deterred[number], problem.cohort_authority, without @ (scenario.deterrent * worth))
-    weeks = probability @ verified.unregistered_child_weeks.sum(axis=2)
-    keep = coalition.bit_count() in (1, len(problem.authorities))
-    return Solved(
-        coalition,
-        verified.objective,
-        min(found.bound, verified.objective),
-        verified.expected_cost,
-        tuple((probability @ deterred).tolist()),
-        tuple(weeks.tolist()),
-        found.seconds,
-        tuple(verified.scenario_pounds.tolist()) if keep else (),
-    ), found
-
-
-@dataclass(frozen=True, eq=False)
-class Game:
-    """The game of an instance: every group's plan, and the joint plan itself."""
-
-    instance: Instance
-    problem: Problem  # of all together
-    solved: dict[int, Solved]
-    joint: Plan
-    engine: Engine  # of the program in which joining is a decision
-    demand: Floats
-    taken: int  # groups taken over from a run that was stopped
-    seconds: float
-
-    @property
-    def costs(self) -> CostGame:
-        """What every group minimises, with bounds."""
-        size = 1 << len(self.problem.authorities)
-        cost, bound = np.zeros(size), np.zeros(size)
-        for coalition, solved in self.solved.items():
-            cost[coalition], bound[coalition] = solved.objective, solved.bound
-        return CostGame(self.problem.authorities, cost, bound, self.demand)
-
-    @property
-    def everyone(self) -> Solved:
-        """All together."""
-        return self.solved[(1 << len(self.problem.authorities)) - 1]
-
-
-def play(
-    instance: Instance,
-    asked: Asked,
-    told: Told | None = None,
-    *,
-    folder: Path | None = None,
-    workers: int = 2,
-    stop: threading.Event | None = None,
-) -> Game:
-    """Plan for every group of councils on the same futures.
-
-    The plan of all together comes first; the dual vectors that it and the councils alone leave behind serve every other
-    group, so that what is found does not depend on the order in which the others are done, or on how many at a time.
-
-    Parameters
-    ----------
-    folder : where finished groups are kept, so that a stopped run goes on; None keeps nothing
-    workers : groups planned at a time
-    """
-    told = told or Told()
-    began = time.perf_counter()
-    told.step("drawing futures and building the model")
-    problem = prepared(instance, asked)
-    partners = len(problem.authorities)
-    if partners > EVERY_GROUP:
-        raise ValueError(f"every group of {partners} councils is more than is planned one by one")
-    store = Store(folder, instance, problem, asked)
-    solved = dict(store.known)
-    everyone = (1 << partners) - 1
-    engine = Engine(problem)
-    gap = min(asked.gap, 1e-4)
-    told.step("planning for all councils together")
-    together, found = solved_group(engine, everyone, gap, stop, learn=True)
-    for coalition in (1 << place for place in range(partners)):
-        if coalition not in solved:
-            told.step(f"planning for {problem.authorities[coalition.bit_length() - 1]} alone")
-            solved[coalition] = solved_group(engine, coalition, gap, stop, learn=False)[0]
-            store.save(solved)
-    solved[everyone] = together
-    store.save(solved)
-    with executor(asked.cluster, workers) as pool:
-        left = [coalition for coalition in range(1, everyone) if coalition not in solved]
-        _solve_all(pool, engine, {coalition: gap for coalition in left}, solved, store, told, stop)
-        for _ in range(CLOSER):
-            wanted = closer_gaps(problem, solved)
-            if not wanted:
-                break
-            told.step(f"bringing {len(wanted)} groups closer to their best")
-            _solve_all(pool, engine, wanted, solved, store, told, stop)
-    if solved[everyone] is not together:
-        told.step("the joint plan as close as the others")
-        again, found = solved_group(engine, everyone, _relative(solved[everyone]), stop)
-        # the plan adopted is the one whose bills are shared
-        solved[everyone] = replace(again, bound=min(max(again.bound, solved[everyone].bound), again.objective))
-    joint = within(problem, range(partners))
-    verified = verify(joint, found.decisions, found.placements)
-    _put_in_order(solved, partners)
-    demand = demand_of(problem)
-    plan = Plan(instance, joint, found, verified)
-    return Game(instance, joint, solved, plan, engine, demand, len(store.known), time.perf_counter() - began)
-
-
-def _relative(solved: Solved) -> float:
-    return max((solved.objective - solved.bound) / max(abs(solved.objective), 1.0), CLOSEST)
-
-
-def _solve_all(
-    pool: Executor,
-    engine: Engine,
-    gaps: dict[int, float],
-    solved: dict[int, Solved],
-    store: Store,
-    told: Told,
-    stop: threading.Event | None,
-) -> None:
-    """Plan for groups, as many at a time as there are workers; what is finished is kept."""
-    began, total = time.perf_counter(), len(gaps)
-    # an event cannot travel to a cluster; there, what runs is finished and the rest not begun
-    local = type(pool).__module__.startswith("concurrent")
-    shared = [engine]
-    tasks = {pool.submit(solve_group, shared, c, gap, stop if local else None): c for c, gap in gaps.items()}
-    try:
-        for done, task in enumerate(as_completed(tasks), start=1):
-            own = task.result()
-            old = solved.get(own.coalition)
-            solved[own.coalition] = own if old is None else _better(own, old)
-            store.save(solved)
-            spent = time.perf_counter() - began
-            told.step(f"planned {done} of {total} groups; some {spent / done * (total - done):.0f} seconds left")
-            if stop is not None and stop.is_set():
-                raise NoPlanError("Stopped before every group had a plan.")
-    finally:
-        for task in tasks:
-            task.cancel()
-        store.save(solved, at_once=True)
-
-
-def _better(new: Solved, old: Solved) -> Solved:
-    """The cheaper plan with the higher bound of two."""
-    best = new if new.objective <= old.objective else old
-    return replace(best, bound=min(max(new.bound, old.bound), best.objective))
-
-
-def closer_gaps(problem: Problem, solved: dict[int, Solved]) -> dict[int, float]:
-    """Groups whose absolute gap is more than a twentieth of the smallest saving claimed, with the relative gap to ask for.
-
-    A saving is claimed where a group's plan costs less than the bounds of its members alone add up to.
-    """
-    wanted = CLAIMED * smallest_saving(problem, solved)
-    found = {}
-    for coalition, own in solved.items():
-        if wanted and own.objective - own.bound > wanted:
-            relative = 0.9 * wanted / max(abs(own.objective), 1.0)
-            if relative >= CLOSEST:
-                found[coalition] = relative
-    return found
-
-
-def smallest_saving(problem: Problem, solved: dict[int, Solved]) -> float:
-    """Smallest saving that is claimed of a group of two or more; nought where none is."""
-    partners = len(problem.authorities)
-    savings = []
-    for coalition, own in solved.items():
-        members = [1 << place for place in range(partners) if coalition >> place & 1]
-        saving = sum(solved[member].bound for member in members) - own.objective
-        if len(members) > 1 and saving > 0:
-            savings.append(saving)
-    return min(savings, default=0.0)
-
-
-def _put_in_order(solved: dict[int, Solved], partners: int) -> None:
-    """By coalition, so that documents do not depend on which was finished first."""
-    for coalition in sorted(solved):
-        solved[coalition] = solved.pop(coalition)
-
-
-class Store:
-    """Finished groups in a folder, written whole or not at all; those of another instance or other futures are not read."""
-
-    def __init__(self, folder: Path | None, instance: Instance, problem: Problem, asked: Asked) -> None:
-        self.path = None if folder is None else folder / GROUPS
-        self.key = {
-            "fingerprint": fingerprint(instance),
-            "futures": len(problem.scenarios),
-            "seed": instance.settings.seed if asked.seed is None else asked.seed,
-            "gap": asked.gap,
-            "versions": versions(),
-        }
-        self.known: dict[int, Solved] = {}
-        self._saved = 0.0
-        if self.path is not None and self.path.is_file():
-            try:
-                held = json.loads(self.path.read_text(encoding="utf-8"))
-                if held["key"] == self.key:
-                    rows = [Solved(**{**row, **_tuples(row)}) for row in held["groups"]]
-                    self.known = {row.coalition: row for row in rows}
-            except (ValueError, KeyError, TypeError, OSError):
-                self.known = {}
-
-    def save(self, solved: dict[int, Solved], at_once: bool = False) -> None:
-        """Write what there is, now and then."""
-        if self.path is None or (not at_once and time.monotonic() - self._saved < SAVE_EVERY):
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        document = {"key": self.key, "groups": [asdict(solved[coalition]) for coalition in sorted(solved)]}
-        handle, name = tempfile.mkstemp(prefix=f".{GROUPS}-", dir=self.path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file)
-        os.replace(name, self.path)
-        self._saved = time.monotonic()
-
-
-def _tuples(row: Row) -> Row:
-    return {name: tuple(row[name]) for name in ("deterrent", "child_weeks", "scenario_pounds")}
 
 
 # who uses what
@@ -539,6 +161,7 @@ def bill_row(game: Game, use: Use, rule: str, share: Floats, found: Row) -> Row:
             "balancing_payment_gbp": None if rule in FIXED_PARTS else float(payment[place]),
             "voids_gbp": float(voids[place]),
             "years_gbp": {year: float(years[place, at]) for at, year in enumerate(problem.financial_years)},
+            "futures_gbp": futures[:, place].tolist(),
         }
     return {
         "partners": partners,
@@ -694,7 +317,17 @@ def split(
         if len(instance.authorities) > EVERY_GROUP:
             from optimiser.analysis.generation import split_many
 
-            return split_many(instance, asked, told, folder=folder, orders=orders, stop=stop)
+            return split_many(
+                instance,
+                asked,
+                told,
+                folder=folder,
+                workers=workers,
+                orders=orders,
+                resale=resale,
+                entitled=entitled,
+                stop=stop,
+            )
         game = play(instance, asked, told, folder=folder, workers=workers, stop=stop)
         told.step("sharing the bill")
         document = split_document(game, asked)

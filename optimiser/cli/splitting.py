@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from optimiser.analysis.games import CostGame
 
 
+#: Pounds that an invoice can be for.
+MOST_POUNDS = 1e13
+
+
 def split(
     instance: Annotated[
         str | None,
@@ -65,6 +69,8 @@ def split(
     """Say who should join a joint procurement, who pays what under each rule, and whether anyone is better off alone."""
     if (instance is None) == (costs is None):
         raise typer.BadParameter("give an INSTANCE or --costs FILE, and not both", param_hint="INSTANCE")
+    if amount is not None and not abs(amount) <= MOST_POUNDS:
+        raise typer.BadParameter(f"{amount} is no sum of pounds", param_hint="--amount")
     if (settle is None) != (amount is None):
         raise typer.BadParameter("invoices need both --settle and --amount", param_hint="--settle")
     with no_plan_if_stopped():

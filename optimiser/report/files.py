@@ -444,6 +444,10 @@ def read_split(folder: Path) -> Row | None:
     return document
 
 
+#: What is written of a bill to tables of their own.
+BY_YEAR_OR_FUTURE = ("years_gbp", "futures_gbp")
+
+
 def write_split(document: Row, folder: Path) -> None:
     """Write a split's document, tables and chart to a folder, beside the groups that it was made from."""
     from optimiser.report.charts import savings_by_rule, write_chart
@@ -453,7 +457,11 @@ def write_split(document: Row, folder: Path) -> None:
     with _replacing(folder, "split") as fresh:
         write_table(document["groups"], fresh / "groups.csv")
         bills = [
-            {"rule": rule, "partner": name, **{key: value for key, value in row.items() if key != "years_gbp"}}
+            {
+                "rule": rule,
+                "partner": name,
+                **{key: value for key, value in row.items() if key not in BY_YEAR_OR_FUTURE},
+            }
             for rule, each in document["bills"].items()
             for name, row in each["partners"].items()
         ]
@@ -465,6 +473,13 @@ def write_split(document: Row, folder: Path) -> None:
         ]
         write_table(bills, fresh / "bills.csv")
         write_table(years, fresh / "bills_by_year.csv")
+        futures = [
+            {"rule": rule, "partner": name, "future": place, "present_real_gbp": amount}
+            for rule, each in document["bills"].items()
+            for name, row in each["partners"].items()
+            for place, amount in enumerate(row["futures_gbp"], start=1)
+        ]
+        write_table(futures, fresh / "bills_by_future.csv")
         if kept is not None:
             (fresh / GROUPS).write_bytes(kept)
         (fresh / SPLIT).write_text(_json(document), encoding="utf-8")

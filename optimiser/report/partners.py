@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from optimiser.report.terminal import counted, decision_words, number, pounds, table_of
@@ -28,9 +29,14 @@ ALL_VALUES = "for all values within the bounds"
 FOUND_ONLY = "only at the plans found"
 #: Partners that tables hold side by side; with more, these rules are shown and the files hold the others.
 SIDE_BY_SIDE = 4
-FEW_RULES = {"use": "By use", "proportional": "In proportion", "shapley": "Shapley", "least_core": "Least core"}
+FEW_RULES = {"use": "By use", "proportional": "In proportion", "shapley": "Shapley", "nucleolus": "Nucleolus"}
 #: Groups of councils listed in full, and groups named of those who would leave.
 LISTED, NAMED = 16, 3
+
+
+def _table(head: list[str], rows: list[list[str]]) -> Any:
+    """A table whose cells are shown as they are written."""
+    return table_of([escape(cell) for cell in head], [[escape(cell) for cell in row] for row in rows])
 
 
 def group_words(group: str, titles: dict[str, str]) -> str:
@@ -43,7 +49,8 @@ def show_split(document: Row, console: Console) -> None:
     """Print a split document: of an instance, or of a cost game from a file."""
 
     def say(words: str) -> None:
-        console.print(words, highlight=False)
+        # names may hold what a terminal takes for a style
+        console.print(words, highlight=False, markup=False)
 
     def head(words: str) -> None:
         console.print()
@@ -63,7 +70,7 @@ def show_split(document: Row, console: Console) -> None:
         for line in _children(document):
             say(line)
     else:
-        say(f"{counted(len(document['partners']), 'partner')}, together {_pounds(document['total_gbp'], step)}.")
+        say(f"{counted(len(document['partners']), 'partner')}, together {pounds(document['total_gbp'], step)}.")
     head(f"{'2  ' if modelled else ''}What each would pay under each rule, and its saving against going alone")
     console.print(_bills(document, step), highlight=False)
     for line in _estimated(document, step):
@@ -79,9 +86,9 @@ def show_split(document: Row, console: Console) -> None:
         head("4  Who carries the risk")
         console.print(_spread(document, step), highlight=False)
         say(_risk_words(document))
-        if document["if_another_leaves"] and len(document["partners"]) <= SIDE_BY_SIDE:
-            head("5  If a council leaves, the others' bills (Shapley value)")
-            console.print(_leaving(document, step), highlight=False)
+        rule = leaving_rule(document)
+        head(f"5  If a council leaves, the others' bills ({RULES[rule].lower() if rule != 'shapley' else RULES[rule]})")
+        console.print(_leaving(document, rule, step), highlight=False)
         head("6  Year by year (Shapley value, nominal £, expected)")
         console.print(_years(document, step), highlight=False)
 
@@ -94,43 +101,38 @@ def _step(document: Row) -> float:
     return float(10.0 ** math.floor(math.log10(size) - 3.5))
 
 
-def _pounds(amount: float, step: float) -> str:
-    """Pounds; with pence where steps are pence."""
-    return pounds(amount, step) if step >= 1 else f"£{amount:,.2f}".replace("£-", "−£")
-
-
 def _groups(document: Row, step: float) -> Any:
     rows = [
         [
             group_words(row["group"], document["titles"]),
-            _pounds(row["pounds_gbp"], step),
+            pounds(row["pounds_gbp"], step),
             number(row["child_weeks_unregistered"]),
             _signed(row["saving_gbp"], step) if "+" in row["group"] else "",
-            _pounds(row["gap_gbp"], 100),
+            pounds(row["gap_gbp"], 100),
         ]
         for row in sorted(document["groups"], key=lambda row: row["group"].count("+"))
     ]
     left = len(rows) - LISTED
     if left > 0:
         rows = [*rows[: LISTED - 1], [f"… and {left} more", "", "", "", ""], rows[-1]]
-    return table_of(["Group of councils", "Cost", "Child-weeks", "Saving", "Gap"], rows)
+    return _table(["Group of councils", "Cost", "Child-weeks", "Saving", "Gap"], rows)
 
 
 def _signed(amount: float, step: float) -> str:
-    return _pounds(0.0 if abs(amount) < step / 2 else amount, step)
+    return pounds(0.0 if abs(amount) < step / 2 else amount, step)
 
 
 def _how_sure(document: Row) -> str:
     words = (
         f"Each is a plan of its own on the same {document['futures']} futures, verified; child-weeks are those without a "
         "registered place, which the saving counts at their deterrent. The gap is how much cheaper a group's plan could still be: "
-        f"{_pounds(document['largest_gap_gbp'], 100)} at most"
+        f"{pounds(document['largest_gap_gbp'], 100)} at most"
     )
     smallest = document["smallest_saving_gbp"]
     if smallest <= 0:
         return f"{words}; no group saves more than that."
     kept = "within" if document["gaps_close_enough"] else "more than"
-    return f"{words}, {kept} a twentieth of the smallest saving claimed ({_pounds(smallest, 100)})."
+    return f"{words}, {kept} a twentieth of the smallest saving claimed ({pounds(smallest, 100)})."
 
 
 def _children(document: Row) -> list[str]:
@@ -152,35 +154,52 @@ def _bills(document: Row, step: float) -> Any:
         saving = (
             document["alone_gbp"][name] - bill if bills is None else bills[rule]["partners"][name]["better_off_gbp"]
         )
-        return f"{_pounds(bill, step)} ({_signed(saving, step)})"
+        return f"{pounds(bill, step)} ({_signed(saving, step)})"
 
     if len(partners) > SIDE_BY_SIDE:
         shown = [rule for rule in FEW_RULES if rule in document["rules"]]
         rows = [[titles.get(name, name), *(cell(rule, name) for rule in shown)] for name in partners]
-        return table_of(["", *(FEW_RULES[rule] for rule in shown)], rows)
+        return _table(["", *(FEW_RULES[rule] for rule in shown)], rows)
     for rule, words in RULES.items():
         if rule not in document["rules"]:
             continue
         rows.append([words, *(cell(rule, name) for name in partners)])
     if bills is not None:
+        for words, each in _entitled(document):
+            cells = [
+                f"{pounds(each[n]['bill_gbp'], step)} ({_signed(each[n]['better_off_gbp'], step)})" for n in partners
+            ]
+            rows.append([words, *cells])
         alone = next(iter(bills.values()))["partners"]
-        rows.append(["Going alone", *(_pounds(alone[name]["alone_gbp"], step) for name in partners)])
+        rows.append(["Going alone", *(pounds(alone[name]["alone_gbp"], step) for name in partners)])
     else:
-        rows.append(["Going alone", *(_pounds(document["alone_gbp"][name], step) for name in partners)])
-    return table_of(["Rule", *(titles.get(name, name) for name in partners)], rows)
+        rows.append(["Going alone", *(pounds(document["alone_gbp"][name], step) for name in partners)])
+    return _table(["Rule", *(titles.get(name, name) for name in partners)], rows)
 
 
 def _estimated(document: Row, step: float) -> list[str]:
-    """What is estimated and what is not."""
+    """What is exact, what is found to within a sum, and what is estimated."""
     found = document.get("estimated")
     if not found:
         return []
-    largest = max(found["shapley"]["standard_error_gbp"].values())
+    shapley, generated, timings = found["shapley"], found["generated"], document["timings"]
+    largest = max(shapley["standard_error_gbp"].values())
     return [
-        f"With so many councils not every group can be planned for. The Shapley value is estimated from "
-        f"{found['shapley']['orders']} orders (standard error {_pounds(largest, min(step, 1_000.0))} at most); the least core "
-        "is found from the groups that gain most by leaving; the other rules are exact to the gaps of the plans they rest on."
+        f"With so many councils not every group can be planned for: {generated['groups_planned']} groups were. The Shapley value "
+        f"is estimated from {shapley['orders']} orders (standard error {pounds(largest, 100)} at most). Least core and "
+        "nucleolus are found from the groups that gain most by leaving, each found by the program itself, to within "
+        f"{pounds(generated['within_gbp'], 1)}{_cut_short(generated['cut_short'])}. The other rules are exact to the gaps of the "
+        "plans they rest on.",
+        f"That took {timings['total_seconds']:,.0f} seconds; {timings['expected_seconds']:,.0f} were foretold.",
     ]
+
+
+def _cut_short(rules: list[str]) -> str:
+    """Which rules were not searched for to the end."""
+    if not rules:
+        return ""
+    names = " and ".join(RULES[rule].lower() for rule in rules)
+    return f"; the search for {names} ended early, and what it left is that of the groups planned for"
 
 
 def verdict_lines(document: Row) -> list[str]:
@@ -192,12 +211,12 @@ def verdict_lines(document: Row) -> list[str]:
     if core["empty"]:
         lines = [
             f"However the bill is shared, some group of councils is better off by leaving, by "
-            f"{_pounds(core['least_core_epsilon_gbp'], step)} or more ({sure})."
+            f"{pounds(core['least_core_epsilon_gbp'], step)} or more ({sure})."
         ]
     else:
         lines = [
             f"There is a way to share the bill that no group of councils would leave ({sure}); under the best, every group "
-            f"would lose {_pounds(-core['least_core_epsilon_gbp'], step)} or more by leaving."
+            f"would lose {pounds(-core['least_core_epsilon_gbp'], step)} or more by leaving."
         ]
     for rule, words in RULES.items():
         if rule in document["verdicts"]:
@@ -214,7 +233,7 @@ def verdict_lines(document: Row) -> list[str]:
         sure = "" if row["certain"] else " (at the plans found only)"
         lines.append(
             f"{group_words(row['one'], titles)} and {group_words(row['other'], titles)} pay "
-            f"{_pounds(row['dearer_gbp'], step)} more together than apart{sure}{what}."
+            f"{pounds(row['dearer_gbp'], step)} more together than apart{sure}{what}."
         )
     return lines
 
@@ -226,7 +245,7 @@ def _verdict_words(found: Row, titles: dict[str, str], step: float) -> str:
         return "nobody would leave at the plans found; a group might with a plan closer to its bound."
     named = [
         f"{group_words(row['group'], titles)} {'would be better off alone' if '+' not in row['group'] else 'would gain together'} "
-        f"by {_pounds(row['gain_gbp'], step)}"
+        f"by {pounds(row['gain_gbp'], step)}"
         for row in found["leaving"][:NAMED]
     ]
     more = found["groups_leaving"] - len(named)
@@ -234,26 +253,36 @@ def _verdict_words(found: Row, titles: dict[str, str], step: float) -> str:
     return f"{'; '.join(named)}{further}."
 
 
-def entitlement_lines(document: Row, step: float) -> list[str]:
-    """Fixed entitlements in two sentences, without resale and with it."""
+def _entitled(document: Row) -> list[tuple[str, Row]]:
+    """Fixed entitlements in words with each council's figures, without resale and with it; none where there are none."""
     found = document.get("entitlements")
     if not found:
         return []
-    lines = []
-    for name, words in (("without_resale", "without resale"), ("with_resale", "with resale")):
+    price = f"£{found['resale_gbp_per_week']:,.0f}"
+    return [
+        ("Fixed entitlements, no resale", found["without_resale"]["partners"]),
+        (f"Fixed entitlements, resale {price}", found["with_resale"]["partners"]),
+    ]
+
+
+def entitlement_lines(document: Row, step: float) -> list[str]:
+    """What fixed entitlements are, and who nominates how many beds, without resale and with it."""
+    found = document.get("entitlements")
+    if not found:
+        return []
+    lines = [
+        "Fixed entitlements are a plan of their own: each council nominates beds, keeps them to itself and carries its own "
+        "voids."
+    ]
+    for name, words in (("without_resale", "Without resale"), ("with_resale", "With resale")):
         row = found[name]
-        each = "; ".join(
-            f"{document['titles'][council]} {counted(own['beds'], 'bed')}, {_pounds(own['bill_gbp'], step)} "
-            f"({_signed(own['better_off_gbp'], step)})"
-            for council, own in row["partners"].items()
-        )
+        beds = [
+            f"{document['titles'][council]} {own['beds']}" for council, own in row["partners"].items() if own["beds"]
+        ]
         price = f" at £{found['resale_gbp_per_week']:,.0f} a week" if name == "with_resale" else ""
         more = row["pooling_worth_gbp"]
-        compared = f"{_pounds(abs(more), step)} {'dearer' if more >= 0 else 'cheaper'} than the joint plan"
-        lines.append(
-            f"• Fixed entitlements {words}{price} (a plan of its own: each council keeps the beds it nominates): {each}; "
-            f"all together {compared}."
-        )
+        compared = f"{pounds(abs(more), step)} {'dearer' if more >= 0 else 'cheaper'} than the joint plan"
+        lines.append(f"• {words}{price}: beds nominated {', '.join(beds) or 'by nobody'}; all together {compared}.")
     return lines
 
 
@@ -262,28 +291,28 @@ def _spread(document: Row, step: float) -> Any:
 
     def cell(rule: str, name: str) -> str:
         row = document["bills"][rule]["partners"][name]
-        return f"{_pounds(row['p10_gbp'], step)}–{_pounds(row['p90_gbp'], step)}"
+        return f"{pounds(row['p10_gbp'], step)}–{pounds(row['p90_gbp'], step)}"
 
     if len(partners) > SIDE_BY_SIDE:
         rows = [[document["titles"][name], *(cell(rule, name) for rule in FEW_RULES)] for name in partners]
-        return table_of(["Bill, P10–P90", *FEW_RULES.values()], rows)
+        return _table(["Bill, P10–P90", *FEW_RULES.values()], rows)
     for rule, words in RULES.items():
         if rule in document["bills"]:
             each = document["bills"][rule]["partners"]
             rows.append(
-                [words, *(f"{_pounds(each[n]['p10_gbp'], step)}–{_pounds(each[n]['p90_gbp'], step)}" for n in partners)]
+                [words, *(f"{pounds(each[n]['p10_gbp'], step)}–{pounds(each[n]['p90_gbp'], step)}" for n in partners)]
             )
+    for words, each in _entitled(document):
+        cells = [f"{pounds(each[n]['p10_gbp'], step)}–{pounds(each[n]['p90_gbp'], step)}" for n in partners]
+        rows.append([words, *cells])
     alone = next(iter(document["bills"].values()))["partners"]
     rows.append(
         [
             "Going alone",
-            *(
-                f"{_pounds(alone[n]['alone_p10_gbp'], step)}–{_pounds(alone[n]['alone_p90_gbp'], step)}"
-                for n in partners
-            ),
+            *(f"{pounds(alone[n]['alone_p10_gbp'], step)}–{pounds(alone[n]['alone_p90_gbp'], step)}" for n in partners),
         ]
     )
-    return table_of(["Bill, P10–P90", *(document["titles"].get(name, name) for name in partners)], rows)
+    return _table(["Bill, P10–P90", *(document["titles"].get(name, name) for name in partners)], rows)
 
 
 def _risk_words(document: Row) -> str:
@@ -291,7 +320,7 @@ def _risk_words(document: Row) -> str:
     step = 1_000.0
 
     def voids(rows: Row) -> str:
-        return ", ".join(f"{document['titles'][n]} {_pounds(row['voids_gbp'], step)}" for n, row in rows.items())
+        return ", ".join(f"{document['titles'][n]} {pounds(row['voids_gbp'], step)}" for n, row in rows.items())
 
     return (
         "Equal shares, by demand and in proportion are fixed parts of what the plan turns out to cost: a council pays for the "
@@ -301,18 +330,36 @@ def _risk_words(document: Row) -> str:
     )
 
 
-def _leaving(document: Row, step: float) -> Any:
-    partners = document["partners"]
-    together = document["rules"]["shapley"]
+def leaving_rule(document: Row) -> str:
+    """The rule by which bills are shown if a council leaves: Shapley value where every group is planned for."""
+    return "shapley" if "shapley" in document["if_another_leaves"][0]["bills"] else "proportional"
+
+
+def _leaving(document: Row, rule: str, step: float) -> Any:
+    partners, titles = document["partners"], document["titles"]
+    together = document["rules"][rule]
     rows = []
+    if len(partners) > SIDE_BY_SIDE:
+        for row in document["if_another_leaves"]:
+            bills = row["bills"][rule]
+            more = {name: bill - together[name] for name, bill in bills.items()}
+            worst = max(more, key=lambda name: more[name])
+            rows.append(
+                [
+                    titles[row["leaves"]],
+                    pounds(sum(bills.values()), step),
+                    _signed(sum(more.values()), step),
+                    f"{titles[worst]} {_signed(more[worst], step)}",
+                ]
+            )
+        return _table(["Who leaves", "The others pay", "More than now", "Most of it"], rows)
     for row in document["if_another_leaves"]:
-        bills = row["bills"]["shapley"]
+        bills = row["bills"][rule]
         cells = [
-            f"{_pounds(bills[n], step)} ({_pounds(bills[n] - together[n], step)})" if n in bills else ""
-            for n in partners
+            f"{pounds(bills[n], step)} ({pounds(bills[n] - together[n], step)})" if n in bills else "" for n in partners
         ]
-        rows.append([f"{document['titles'][row['leaves']]} leaves", *cells])
-    return table_of(["", *(document["titles"][name] for name in partners)], rows)
+        rows.append([f"{titles[row['leaves']]} leaves", *cells])
+    return _table(["", *(titles[name] for name in partners)], rows)
 
 
 def _years(document: Row, step: float) -> Any:
@@ -321,11 +368,11 @@ def _years(document: Row, step: float) -> Any:
     years = list(partners[names[0]]["years_gbp"])
     if len(names) > SIDE_BY_SIDE:
         rows = [
-            [document["titles"][n], *(_pounds(partners[n]["years_gbp"][year], step) for year in years)] for n in names
+            [document["titles"][n], *(pounds(partners[n]["years_gbp"][year], step) for year in years)] for n in names
         ]
-        return table_of(["", *years], rows)
-    rows = [[year, *(_pounds(partners[name]["years_gbp"][year], step) for name in names)] for year in years]
-    return table_of(["Year", *(document["titles"][name] for name in names)], rows)
+        return _table(["", *years], rows)
+    rows = [[year, *(pounds(partners[name]["years_gbp"][year], step) for name in names)] for year in years]
+    return _table(["Year", *(document["titles"][name] for name in names)], rows)
 
 
 def show_invoices(document: Row, console: Console) -> None:
@@ -344,5 +391,5 @@ def show_invoices(document: Row, console: Console) -> None:
         ]
     )
     console.print(Text(f"Invoices: {words}", style="bold"), highlight=False)
-    console.print(table_of(["Council", "Child-weeks", "Invoice"], rows), highlight=False)
+    console.print(_table(["Council", "Child-weeks", "Invoice"], rows), highlight=False)
     console.print(document["basis"], highlight=False)

@@ -24,9 +24,11 @@ WIDTH = 110
 
 
 def pounds(amount: float | None, step: float = 10_000) -> str:
-    """``£3.81m``, ``£640k``, ``£4,557``: no closer than the step that the inputs bear."""
+    """``£3.81m``, ``£640k``, ``£4,557``: no closer than the step that the inputs bear; ``£0.35`` where steps are pence."""
     if amount is None:
         return "–"
+    if 0 < step < 1:
+        return f"{'−' if amount < -step / 2 else ''}£{abs(amount):,.2f}"
     rounded = round(amount / step) * step if step else amount
     sign, size = ("−" if rounded < 0 else ""), abs(rounded)
     if size >= 1e6:

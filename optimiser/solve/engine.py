@@ -32,10 +32,10 @@ from optimiser.solve.compile import (
 )
 from optimiser.solve.components import Component, components_of, solve_apart
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.highs import check_version
+from optimiser.solve.highs import Basis, check_version
 from optimiser.solve.kept import Kept, TakenUp, keep, take_up
 from optimiser.solve.lshaped import recourse_at, solve_lshaped
-from optimiser.solve.twostage import Cuts, Round, Settings, TwoStageProblem, TwoStageSolution
+from optimiser.solve.twostage import Cuts, Round, Settings, Stage, TwoStageProblem, TwoStageSolution
 
 Floats = NDArray[np.float64]
 Bounds = dict[tuple[str, object], tuple[float, float]]
@@ -147,15 +147,14 @@ class Engine:
         if found.x is None:
             return found
         decisions = with_managers_needed(self.problem, decisions_from(self.first, self.problem, found.x))
-        return Found(
-            decisions,
-            self._placements(found.recourse or self._placed(decisions, found.x)),
-            found.bound,
-            found.status,
-            time.perf_counter() - began,
-            method,
-            tuple(place for place, column in self.first.columns["joined"].items() if found.x[column] > 0.5),
-        )
+        placed = found.recourse or self._placed(decisions, found.x)
+        return self._found(decisions, placed, found, time.perf_counter() - began, method)
+
+    def plan_of(self, found: TwoStageSolution, bases: Sequence[Basis | None]) -> Found:
+        """The plan of a solution with a best point, placed anew in every future; ``bases`` [future] to start from."""
+        assert found.x is not None
+        decisions = with_managers_needed(self.problem, decisions_from(self.first, self.problem, found.x))
+        return self._found(decisions, self._placed(decisions, found.x, bases), found, found.seconds, "lshaped")
 
     def place(self, decisions: Decisions) -> Found:
         """Best placements in every future under given decisions.
@@ -217,13 +216,20 @@ class Engine:
     def _within(self, bounds: Bounds, prices: Prices, rows: Sequence[Row], constant: float) -> TwoStageProblem:
         if not bounds and not prices and not rows and not constant:
             return self.two_stage
+        scenarios = self.two_stage.scenarios
+        if constant:
+            scenarios = tuple(replace(each, offset=each.offset + constant) for each in scenarios)
+        return replace(self.two_stage, first=self.first_stage(bounds, prices, rows), scenarios=scenarios)
+
+    def first_stage(self, bounds: Bounds, prices: Prices | None = None, rows: Sequence[Row] = ()) -> Stage:
+        """The first stage within closer limits, at further prices and under further rules, as ``search`` takes them."""
         first = self.two_stage.first
         lower, upper, cost = first.lower.copy(), first.upper.copy(), first.cost.copy()
         for (name, index), (least, most) in bounds.items():
             column = self.first.columns[name].get(index)
             if column is not None:
                 lower[column], upper[column] = least, most
-        for (name, index), price in prices.items():
+        for (name, index), price in (prices or {}).items():
             cost[self.first.columns[name][index]] += price
         changed = replace(first, lower=lower, upper=upper, cost=cost)
         if rows:
@@ -237,10 +243,7 @@ class Engine:
                 row_lower=np.append(first.row_lower, [row.least for row in rows]),
                 row_upper=np.append(first.row_upper, [row.most for row in rows]),
             )
-        scenarios = self.two_stage.scenarios
-        if constant:
-            scenarios = tuple(replace(each, offset=each.offset + constant) for each in scenarios)
-        return replace(self.two_stage, first=changed, scenarios=scenarios)
+        return changed
 
     def _held(self, point: Floats, bounds: Bounds) -> Floats:
         """A first-stage point [column] with what is bounded brought within its bounds."""
@@ -251,16 +254,24 @@ class Engine:
                 held[column] = min(max(held[column], least), most)
         return held
 
-    def _placed(self, decisions: Decisions, x: Floats) -> Iterator[Floats]:
+    def _found(
+        self, decisions: Decisions, placed: Iterable[Floats], found: TwoStageSolution, seconds: float, method: str
+    ) -> Found:
+        assert found.x is not None
+        joined = tuple(place for place, column in self.first.columns["joined"].items() if found.x[column] > 0.5)
+        return Found(decisions, self._placements(placed), found.bound, found.status, seconds, method, joined)
+
+    def _placed(self, decisions: Decisions, x: Floats, bases: Sequence[Basis | None] | None = None) -> Iterator[Floats]:
         """Placement problem of every future, solved by itself under exactly these whole-number decisions."""
         whole, given = vector_from(self.first, self.problem, decisions), x.copy()
         for name in DECISIONS:
             columns = list(self.first.columns[name].values())
             given[columns] = whole[columns]
-        # a search keeps bases by part: they serve the whole where it is of one piece
-        cuts = self._kept[0] if self._kept is not None and len(self._kept) == 1 else None
-        found = recourse_at(self.two_stage.scenarios, given, bases=() if cuts is None else cuts.bases)
-        return (point.x for point in found)
+        if bases is None:
+            # a search keeps bases by part: they serve the whole where it is of one piece
+            cuts = self._kept[0] if self._kept is not None and len(self._kept) == 1 else None
+            bases = () if cuts is None else cuts.bases
+        return (point.x for point in recourse_at(self.two_stage.scenarios, given, bases=bases))
 
     def _placements(self, recourse: Iterable[Floats]) -> tuple[Placements, ...]:
         return tuple(self.template.placements(self.problem, y) for y in recourse)

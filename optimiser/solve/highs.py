@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -69,13 +70,19 @@ def check_version() -> str:
     SolverError
         If it is a version known to return wrong answers.
     """
-    found = version("highspy")
+    found = _installed()
     if found in EXCLUDED_VERSIONS:
         raise SolverError(
             f"highspy {found} is installed, and {EXCLUDED_VERSIONS[found]}: no plan is made with it. "
             "Install another with: pip install 'highspy!=" + found + "'"
         )
     return found
+
+
+@cache
+def _installed() -> str:
+    """Version of HiGHS; looked up once, which takes as long as a small program."""
+    return version("highspy")
 
 
 def solve(
@@ -109,7 +116,7 @@ def solve(
     passed: list[Floats] = []
     if not heuristics:
         highs.cbMipImprovingSolution.subscribe(lambda event: passed.append(np.array(event.data_out.mip_solution)))
-        for name in ("rins", "rens", "root_reduced_cost"):
+        for name in ("rins", "rens", "root_reduced_cost", "feasibility_jump"):
             highs.setOptionValue(f"mip_heuristic_run_{name}", False)
         # a node more costs less than trying branches out, where every row is dense
         highs.setOptionValue("mip_pscost_minreliable", 0)
