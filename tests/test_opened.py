@@ -20,7 +20,8 @@ from optimiser.analysis import planning
 from optimiser.analysis.planning import Asked, make_appraisal, make_plan
 from optimiser.instance.finding import bundled
 from optimiser.report.files import write_report
-from optimiser.report.parts import Documents, parts_of, tables_of
+from optimiser.report.layout import Documents, tables_of
+from optimiser.report.parts import parts_of
 from optimiser.report.workbook import HEAD
 
 NAMES = [folder.name for folder in bundled()]

@@ -16,16 +16,17 @@ import pytest
 from python_calamine import CalamineWorkbook
 from typer.testing import CliRunner
 
-from optimiser.analysis import planning
+from optimiser.analysis import planning, trail
 from optimiser.analysis.planning import Asked, make_appraisal, make_plan
 from optimiser.cli import app
 from optimiser.errors import InstanceError
 from optimiser.instance.reading import read_instance
 from optimiser.report import charts
 from optimiser.report.files import read_documents, write_appraisal, write_plan, write_report
+from optimiser.report.layout import Documents, tables_of
 from optimiser.report.page import page
 from optimiser.report.paper import paper
-from optimiser.report.parts import Documents, parts_of, tables_of
+from optimiser.report.parts import parts_of
 from optimiser.report.terminal import pounds
 from optimiser.report.workbook import HEAD, workbook
 from tests.instance_folders import Folder
@@ -384,6 +385,7 @@ def test_the_command_plans_and_appraises_an_instance_from_what_the_plan_has_lear
 
     monkeypatch.setattr(planning, "make_plan", make("plan"))
     monkeypatch.setattr(planning, "make_appraisal", make("appraise"))
+    monkeypatch.setattr(trail, "headlines_of", lambda *_: documents["trace"])
     words = ["report", "kent-in-house-2025", "--scenarios", "7", "--page", "--to", str(tmp_path)]
     assert CliRunner().invoke(app, words).exit_code == 0
     assert [given.scenarios for given in asked] == [7, 7]

@@ -55,18 +55,18 @@ def show_split(document: Row, console: Console) -> None:
         console.print(Text(document["instance"]["title"], style="bold"), highlight=False)
         head("1  What each group of councils would pay")
         console.print(_groups(document, step), highlight=False)
-        say(_how_sure(document))
+        say(sure_words(document))
         say(f"The joint plan costs {pounds(document['total_gbp'], step)} (expected, present real £):")
         for row in document["decisions"]:
             if row["action"] != "recruit":
                 say(f"• {decision_words(row, document['item_titles'])}")
-        for line in _children(document):
+        for line in children_words(document):
             say(line)
     else:
         say(f"{counted(len(document['partners']), 'partner')}, together {_pounds(document['total_gbp'], step)}.")
     head(f"{'2  ' if modelled else ''}What each would pay under each rule, and its saving against going alone")
     console.print(_bills(document, step), highlight=False)
-    for line in _estimated(document, step):
+    for line in estimated_words(document, step):
         say(line)
     if len(document["partners"]) > SIDE_BY_SIDE:
         say("The other rules are in --json and in the files that --out writes.")
@@ -78,7 +78,7 @@ def show_split(document: Row, console: Console) -> None:
             say(line)
         head("4  Who carries the risk")
         console.print(_spread(document, step), highlight=False)
-        say(_risk_words(document))
+        say(risk_words(document))
         if document["if_another_leaves"] and len(document["partners"]) <= SIDE_BY_SIDE:
             head("5  If a council leaves, the others' bills (Shapley value)")
             console.print(_leaving(document, step), highlight=False)
@@ -120,7 +120,8 @@ def _signed(amount: float, step: float) -> str:
     return _pounds(0.0 if abs(amount) < step / 2 else amount, step)
 
 
-def _how_sure(document: Row) -> str:
+def sure_words(document: Row) -> str:
+    """How closely the plans of the groups are known, beside what they would save."""
     words = (
         f"Each is a plan of its own on the same {document['futures']} futures, verified; child-weeks are those without a "
         "registered place, which the saving counts at their deterrent. The gap is how much cheaper a group's plan could still be: "
@@ -133,7 +134,8 @@ def _how_sure(document: Row) -> str:
     return f"{words}, {kept} a twentieth of the smallest saving claimed ({_pounds(smallest, 100)})."
 
 
-def _children(document: Row) -> list[str]:
+def children_words(document: Row) -> list[str]:
+    """Children without a registered place of each council, alone and together; nothing where there are none."""
     rows = [
         f"{document['titles'][name]} {number(row['alone'])} child-weeks alone, {number(row['together'])} together"
         for name, row in document["unregistered"].items()
@@ -170,7 +172,7 @@ def _bills(document: Row, step: float) -> Any:
     return table_of(["Rule", *(titles.get(name, name) for name in partners)], rows)
 
 
-def _estimated(document: Row, step: float) -> list[str]:
+def estimated_words(document: Row, step: float) -> list[str]:
     """What is estimated and what is not."""
     found = document.get("estimated")
     if not found:
@@ -286,7 +288,8 @@ def _spread(document: Row, step: float) -> Any:
     return table_of(["Bill, P10–P90", *(document["titles"].get(name, name) for name in partners)], rows)
 
 
-def _risk_words(document: Row) -> str:
+def risk_words(document: Row) -> str:
+    """Who bears what turns out otherwise than expected, and the empty beds."""
     use, fixed = document["bills"]["use"]["partners"], document["bills"]["proportional"]["partners"]
     step = 1_000.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ from optimiser.analysis.trail.figures import KEYS, Figure, figures_of, find
 from optimiser.analysis.trail.terms import Terms
 from optimiser.errors import Fault, InstanceError
 from optimiser.plan import Plan
-from optimiser.report.files import is_run, read_placements, read_run
+from optimiser.report.files import PLACEMENTS, is_run, read_placements, read_run
 from optimiser.solve.engine import Found
 from optimiser.verify import verify
 
 Row = dict[str, Any]
 
+TRACE = "trace/1"
 #: Figures agree to the penny; other units as closely.
 PENNY = 0.005
 
@@ -76,13 +78,19 @@ class Run:
         InstanceError
             If no figure is meant, with the nearest names.
         """
-        meant = find(asked, self.figures, str(self.folder))
+        return self._document(find(asked, self.figures, str(self.folder)))
+
+    def headlines(self) -> Row:
+        """Net present cost, then the nominal cost of each financial year, as ``trace`` has them."""
+        return self._document(headline_figures(self.figures))
+
+    def _document(self, figures: Sequence[Figure]) -> Row:
         terms = self._terms()
         return {
-            "document": "trace/1",
+            "document": TRACE,
             "run": str(self.folder),
             "instance": self.document["instance"]["name"],
-            "figures": [traced(terms, figure) for figure in meant],
+            "figures": [traced(terms, figure) for figure in figures],
         }
 
     def _terms(self) -> Terms:
@@ -112,6 +120,37 @@ def _costs(folder: Path) -> list[Row]:
         ]
 
 
+def headline_figures(figures: Sequence[Figure]) -> list[Figure]:
+    """Net present cost, and the nominal cost of each financial year."""
+    cost = [figure for figure in figures if figure.name == "summary.expected_cost_gbp"]
+    return cost + [figure for figure in figures if figure.table == "years" and figure.column == "nominal_gbp"]
+
+
+def headlines_of_runs(folders: Sequence[Path]) -> dict[str, Row]:
+    """``{"trace": document}`` with the headlines of the plan among runs; {} where none of them holds placements.
+
+    Raises
+    ------
+    InstanceError
+        If the plan does not belong to the instance beside it.
+    """
+    for folder in folders:
+        if is_run(folder) and (folder / PLACEMENTS).is_file():
+            return {"trace": Run(folder).headlines()}
+    return {}
+
+
+def headlines_of(plan: Plan, document: Row) -> Row:
+    """Headlines of a plan that has just been made, as ``Run.headlines`` has them."""
+    terms = Terms(plan, plan.beside.get(DO_NOTHING), document)
+    figures = headline_figures(figures_of(document, []))
+    return {
+        "document": TRACE,
+        "instance": document["instance"]["name"],
+        "figures": [traced(terms, figure) for figure in figures],
+    }
+
+
 def traced(terms: Terms, figure: Figure) -> Row:
     """A figure with its terms, what they come to, and the register's rows for their inputs."""
     made = terms.of(figure)
@@ -128,4 +167,4 @@ def traced(terms: Terms, figure: Figure) -> Row:
     }
 
 
-__all__ = ["KEYS", "Figure", "Run", "Terms", "figures_of", "find", "traced"]
+__all__ = ["KEYS", "Figure", "Run", "Terms", "figures_of", "find", "headlines_of", "headlines_of_runs", "traced"]
