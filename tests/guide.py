@@ -194,8 +194,8 @@ OPENING = """Every command prints its document with `--json`, and writes it with
 * Months are written `2025-04`, financial years `2025/26`, quarters by their first month. Nothing is rounded.
 * A key whose figure there is not, such as a saving where doing nothing cannot be priced, holds `null`.
 * Pounds are expected, present and real unless the name or the table says nominal. `objective_gbp` and `bound_gbp` hold the
-  deterrent on having no registered place, and so do what one unit or £1m more is worth and the savings of councils and groups in a split;
-  no other figure of money does unless it is named.
+  deterrent on having no registered place, and so do what one unit or £1m more is worth and the savings of councils and groups in
+  a split; no other figure of money does unless it is named.
 * The same instance, seed and version give the same bytes, `timings` aside."""
 
 #: Keys that mean the same in every document.
