@@ -162,7 +162,19 @@ def test_a_figure_that_its_terms_do_not_come_to_is_not_called_right(documents: D
     assert "does not come to what the plan says" in part.sentences[0]
 
 
+def two_plans(documents: Documents) -> Documents:
+    """The same with a second plan on the frontier, which half a million buys."""
+    told = deepcopy(documents)
+    (first,) = told["frontier"]["points"]
+    further = {"capital_limit_gbp": 500_000.0, "objective_gbp": first["objective_gbp"] - 1e5, "homes": 1}
+    further["bound_gbp"] = further["objective_gbp"] - 1e4
+    first["best_until_gbp"] = 500_000.0
+    told["frontier"]["points"].append({**first, **further, "best_from_gbp": 500_000.0, "best_until_gbp": None})
+    return told
+
+
 def test_the_frontier_has_every_plan_its_bound_and_the_envelope_of_the_instance(documents: Documents) -> None:
+    documents = two_plans(documents)
     (part,) = (part for part in parts_of(documents) if part.name == "frontier")
     table, decided = part.tables
     points = documents["frontier"]["points"]
@@ -174,7 +186,7 @@ def test_the_frontier_has_every_plan_its_bound_and_the_envelope_of_the_instance(
 
 
 def test_a_frontier_by_year_is_drawn_in_panels_with_words(documents: Documents) -> None:
-    told = deepcopy(documents)
+    told = two_plans(documents)
     found = told["frontier"]
     later = [{**row, "year": "2026/27", "objective_gbp": row["objective_gbp"] - 1e6} for row in found["points"]]
     found["points"] = [{**row, "year": "2025/26"} for row in found["points"]] + later
@@ -247,6 +259,7 @@ def test_the_workbook_draws_savings_by_partner_and_rule(documents: Documents, sh
 
 
 def test_the_workbook_draws_the_frontier_from_cells_that_follow_its_table(documents: Documents) -> None:
+    documents = two_plans(documents)
     content = workbook(documents)
     with zipfile.ZipFile(io.BytesIO(content)) as book:
         drawn = "".join(book.read(name).decode() for name in book.namelist() if name.startswith("xl/charts/chart"))
@@ -257,6 +270,7 @@ def test_the_workbook_draws_the_frontier_from_cells_that_follow_its_table(docume
     side = len(table.columns) + 1
     steps = [(row[side], row[side + 1]) for row in rows[HEAD + 1 :] if row[side] != ""]
     assert len(steps) == 2 * len(table.rows)
+    assert [step[0] for step in steps[:3]] == [0, 500_000, 500_000]
     for place, row in enumerate(table.rows):
         assert steps[2 * place] == (pytest.approx(row["capital_limit_gbp"]), pytest.approx(row["objective_gbp"]))
         assert steps[2 * place + 1][1] == pytest.approx(row["objective_gbp"])
