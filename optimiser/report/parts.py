@@ -11,7 +11,7 @@ from collections.abc import Callable
 from optimiser.errors import Fault, InstanceError
 from optimiser.report import charts
 from optimiser.report.budgeted import COLUMNS as MTFP
-from optimiser.report.further import frontier, partners, stresses, trace
+from optimiser.report.further import counted_kind, frontier, partners, stresses, trace
 from optimiser.report.layout import Column, Documents, Part, Row, Table
 from optimiser.report.simulated import market_words
 from optimiser.report.terminal import (
@@ -465,7 +465,7 @@ def evidence(documents: Documents) -> Part:
     """Where every figure comes from."""
     plan = documents["plan"]
     found = plan["evidence"]
-    counts = ", ".join(f"{count} {name}" for name, count in found["counts"].items() if count)
+    counts = ", ".join(counted_kind(name, count) for name, count in found["counts"].items() if count)
     columns = (
         Column("figure", "Figure"),
         Column("what", "What it is"),
