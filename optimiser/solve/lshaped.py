@@ -59,16 +59,14 @@ VIOLATED = 1e-7
 WHOLE = 1e-6
 #: Scenarios whose extensive form gives the first centre.
 FIRST_SAMPLE = 6
-#: Scenarios beyond which a sample is solved first, and about how many that takes.
-SAMPLE_BEYOND, SAMPLE = 400, 100
+#: Scenarios beyond which a sample is solved first: one in so many of them, and about so many at most.
+SAMPLE_BEYOND, ONE_IN, SAMPLE = 100, 6, 100
 #: Groups of scenarios in the master that proves.
 CLUSTERS = 25
 #: Relative gap of the master, as a share of the gap asked for.
 MASTER_GAP = 0.5
 #: Waves in which scenarios are solved where a point may turn out too dear before all are.
 WAVES = 4
-#: Most whole-number points tried near an incumbent, and how many yes-or-no columns may differ from it.
-POLISHING, NEAR = 8, 4
 #: Gain, as a share of the gap, for which a point is worth evaluating.
 WORTH = 0.2
 #: Points of a search kept for another.
@@ -111,9 +109,15 @@ class Recourse:
     """The recourse problem of one scenario, ready to be solved at many first-stage points."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self.stage = scenario.recourse
+        self.scenario, self.stage = scenario, scenario.recourse
         self.technology = _by_rows(scenario.technology)
         self.matrix = _by_rows(self.stage.matrix)
+        # the same arrays seen by columns: a view costs more to make than to multiply with
+        self.technology_across, self.across = self.technology.T, self.matrix.T
+
+    def __reduce__(self) -> tuple[type[Recourse], tuple[Scenario]]:
+        """Another process makes its own views."""
+        return Recourse, (self.scenario,)
 
     def program(self, x: Floats, relaxed: float = 0.0) -> Program:
         """The recourse problem at x; its rows may be relaxed by a tolerance."""
@@ -173,14 +177,14 @@ class Recourse:
         if open_rows.any():
             dual, rows = np.where(open_rows, 0.0, dual), np.where(open_rows, 0.0, rows)
         cost = np.where(ray[:, None], 0.0, stage.cost)
-        reduced = cost - (self.matrix.T @ dual.T).T
+        reduced = cost - (self.across @ dual.T).T
         columns = np.where(reduced > 0, stage.lower, stage.upper)
         wrong = np.where(np.isinf(columns), np.abs(reduced), 0.0)
         columns[np.isinf(columns)] = 0.0
         allowance = NOISE * (1.0 + np.abs(cost) + np.abs(dual).max(axis=1, initial=0.0)[:, None])
         charge = 10.0 * (1.0 + size) * wrong.sum(axis=1)
         constant = (dual * rows).sum(axis=1) + (reduced * columns).sum(axis=1) - charge
-        return constant, (self.technology.T @ dual.T).T, ~(wrong > allowance).any(axis=1)
+        return constant, (self.technology_across @ dual.T).T, ~(wrong > allowance).any(axis=1)
 
     def answer(self, warm: Warm, x: Floats, basis: Basis | None, elastic_basis: Basis | None) -> Answer:
         """Solve at x, from stored bases where there are any."""
@@ -404,7 +408,6 @@ class Search:
         self.objective = np.inf
         self.merit = np.inf
         self.bound = -np.inf
-        self.binary = np.flatnonzero(self.first.integer & (self.first.upper - self.first.lower == 1))
         self.unit = 1.0
         self.box = BOXES[0]
         self.remembered: list[Floats] = []
@@ -572,7 +575,7 @@ class Search:
 
     def sample(self) -> Floats | None:
         """Solve a spaced sample of the scenarios; keep its cuts, and try its best point; gives its centre."""
-        step = self.count // SAMPLE
+        step = max(self.count // SAMPLE, ONE_IN)
         chosen = np.arange(step // 2, self.count, step)
         share = self.probability[chosen]
         if share.sum() <= 0:
@@ -892,13 +895,9 @@ class Search:
         for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x])):
             model.cut_at(point)
         model.close()
-        polished, settled = np.inf, set()
+        settled = set()
         while not self.done:
             self.check()
-            if not self.remembered and self.x is not None and self.objective < polished - 0.5 * self.slack:
-                self.polish(model, relaxed.centre)
-                polished = self.objective
-                continue
             cutoff = self.cutoff(0.999)
             found = model.solve(cutoff)
             self.heed(found, cutoff)
@@ -954,18 +953,6 @@ class Search:
         self.raise_bound(min(found.bound * self.unit, cutoff))
         if found.status == "stopped":
             raise Stopped
-
-    def polish(self, model: Clustered, centre: Floats) -> None:
-        """Better whole-number points near the incumbent: few yes-or-no columns changed, all others free."""
-        if not self.binary.size:
-            return
-        for _ in range(POLISHING):
-            assert self.x is not None
-            found = model.solve(self.cutoff(WORTH), near=self.x)
-            if found.status == "stopped":
-                raise Stopped
-            if found.x is None or not self.explore(model, self.whole(found.x[: self.columns]), centre, found.x):
-                return
 
 
 class Lazy:
@@ -1132,22 +1119,9 @@ class Clustered:
                 break
         self.growing = None
 
-    def solve(self, cutoff: float, near: Floats | None = None) -> highs.Outcome:
-        """Best whole-number point of cost at most ``cutoff`` pounds; or the best near another point."""
-        search = self.search
-        program = self.program()
-        if near is not None:
-            first, binary = search.first, search.binary
-            at_upper = near[binary] > first.lower[binary] + 0.5
-            row = np.zeros(self.size)
-            row[binary] = np.where(at_upper, -1.0, 1.0)
-            away = NEAR + row[binary] @ np.where(at_upper, first.upper[binary], first.lower[binary])
-            program = replace(
-                program,
-                matrix=sparse.vstack([program.matrix, sparse.csr_matrix(row)], format="csr"),
-                row_lower=np.append(program.row_lower, -np.inf),
-                row_upper=np.append(program.row_upper, away),
-            )
+    def solve(self, cutoff: float) -> highs.Outcome:
+        """Best whole-number point of cost at most ``cutoff`` pounds."""
+        search, program = self.search, self.program()
         highest = cutoff / search.unit
         for gap in (MASTER_GAP * search.settings.gap, 0.0):
             found = highs.solve(
