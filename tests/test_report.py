@@ -318,14 +318,6 @@ def test_the_chart_of_options_says_where_the_optimised_plan_is_not_the_cheapest(
     assert "The optimised plan:" in title and "7.5 fewer child-weeks" in title
 
 
-def test_an_option_that_comes_out_as_the_optimised_plan_is_not_called_dearer_or_cheaper(documents: Documents) -> None:
-    appraisal = deepcopy(documents["appraise"])
-    rows = {row["option"]: row for row in appraisal["options"]}
-    rows["do-nothing"] |= {key: rows["optimised"][key] for key in ("expected_cost_gbp", "unregistered_child_weeks")}
-    rows["do-nothing"]["expected_cost_gbp"] -= 1.0
-    assert " ".join(charts.options_chart(appraisal).title.text).endswith(", as the optimised plan")
-
-
 def test_the_timeline_keeps_its_stages_in_order(documents: Documents) -> None:
     rows = documents["plan"]["timeline"]
     assert rows

@@ -484,11 +484,8 @@ def _options_finding(ranked: list[Row], step: float) -> str:
     finding = f"{best['title']}: least cost on average, {pounds(best['expected_cost_gbp'], step)}"
     ours = next((row for row in ranked if row["option"] == "optimised"), best)
     if ours is not best:
-        dearer = ours["expected_cost_gbp"] - best["expected_cost_gbp"]
+        more = pounds(ours["expected_cost_gbp"] - best["expected_cost_gbp"], step)
         weeks = best["unregistered_child_weeks"] - ours["unregistered_child_weeks"]
-        if dearer < step / 2 and abs(weeks) < LEAST_CHILDREN:
-            return f"{finding}, as the optimised plan"
-        more = pounds(dearer, step)
         words = f"{abs(weeks):.1f} {'fewer' if weeks >= 0 else 'more'} child-weeks without a registered place"
         return f"{finding}. The optimised plan: {more} more, with {words}"
     if len(ranked) > 1:

@@ -135,6 +135,11 @@ def is_run(folder: Path) -> bool:
     return (folder / DOCUMENT).is_file()
 
 
+def is_plan_with_placements(folder: Path) -> bool:
+    """Whether ``plan --out`` has written the folder, with what its figures are traced from."""
+    return is_run(folder) and (folder / PLACEMENTS).is_file()
+
+
 def read_documents(folders: Sequence[Path]) -> dict[str, Row]:
     """The documents that runs have left in folders, by the command that made each.
 

@@ -185,8 +185,14 @@ def _ranges(found: Row) -> Table:
     return Table("Partners risk", "How each bill may turn out, present real £", columns, rows)
 
 
+def _leading(rules: Row) -> str:
+    """The rule that one is shown for: the Shapley value where there is one."""
+    return "shapley" if "shapley" in rules else next(rule for rule in RULES if rule in rules)
+
+
 def _years(found: Row) -> Table:
-    councils = found["bills"]["shapley"]["partners"]
+    rule = _leading(found["bills"])
+    councils = found["bills"][rule]["partners"]
     years = list(next(iter(councils.values()))["years_gbp"])
     columns = (
         Column("year", "Financial year", "date"),
@@ -198,12 +204,13 @@ def _years(found: Row) -> Table:
         own = {who: row["years_gbp"][year] for who, row in councils.items()}
         rows.append({"year": year, **own, "together": sum(own.values())})
     brief = tuple(column.key for column in columns) if side_by_side(found) else ()
-    caption = "Bills by financial year under the Shapley value, nominal, expected"
+    caption = f"Bills by financial year, nominal, expected: {RULES[rule]}"
     return Table("Partners by year", caption, columns, tuple(rows), brief)
 
 
 def _leaving(found: Row) -> Table:
-    together = found["rules"]["shapley"]
+    rule = _leading(found["if_another_leaves"][0]["bills"])
+    together = found["rules"][rule]
     columns = (
         Column("leaves", "Leaves"),
         Column("council", "Whose bill"),
@@ -218,9 +225,9 @@ def _leaving(found: Row) -> Table:
             "more_gbp": bill - together[who],
         }
         for row in found["if_another_leaves"]
-        for who, bill in row["bills"]["shapley"].items()
+        for who, bill in row["bills"].get(rule, {}).items()
     )
-    return Table("Partners leaving", "If a council leaves: the others' bills (Shapley value)", columns, rows)
+    return Table("Partners leaving", f"If a council leaves: the others' bills ({RULES[rule]})", columns, rows)
 
 
 # stresses

@@ -175,8 +175,7 @@ def against_paper_words(paper: Row, document: Row) -> str:
     theirs = "; ".join(parts) or "nothing begun or awarded today"
     saving, weeks = paper["saving_gbp"], paper["child_weeks_avoided"]
     money = f"saves {pounds(saving, step)}" if saving >= 0 else f"costs {pounds(-saving, step)} more"
-    how_many = "as many" if abs(weeks) < 0.05 else f"{number(abs(weeks))} {'fewer' if weeks >= 0 else 'more'}"
-    fewer = f"has {how_many} child-weeks without a registered place"
+    fewer = f"has {number(abs(weeks))} {'fewer' if weeks >= 0 else 'more'} child-weeks without a registered place"
     kept = f" The paper's option does not keep: {paper['broken'][0]}." if paper["broken"] else ""
     return f"Against the paper's option ({theirs}), this plan {money} and {fewer} (expected, present real £).{kept}"
 

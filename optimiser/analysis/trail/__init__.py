@@ -17,13 +17,13 @@ from optimiser.analysis.trail.figures import KEYS, Figure, figures_of, find
 from optimiser.analysis.trail.terms import Terms
 from optimiser.errors import Fault, InstanceError
 from optimiser.plan import Plan
-from optimiser.report.files import PLACEMENTS, is_run, read_placements, read_run
+from optimiser.report import files
+from optimiser.report.files import is_run, read_placements, read_run
 from optimiser.solve.engine import Found
 from optimiser.verify import verify
 
 Row = dict[str, Any]
 
-TRACE = "trace/1"
 #: Figures agree to the penny; other units as closely.
 PENNY = 0.005
 
@@ -78,20 +78,18 @@ class Run:
         InstanceError
             If no figure is meant, with the nearest names.
         """
-        return self._document(find(asked, self.figures, str(self.folder)))
+        meant = find(asked, self.figures, str(self.folder))
+        terms = self._terms()
+        return {
+            "document": "trace/1",
+            "run": str(self.folder),
+            "instance": self.document["instance"]["name"],
+            "figures": [traced(terms, figure) for figure in meant],
+        }
 
     def headlines(self) -> Row:
         """Net present cost, then the nominal cost of each financial year, as ``trace`` has them."""
-        return self._document(headline_figures(self.figures))
-
-    def _document(self, figures: Sequence[Figure]) -> Row:
-        terms = self._terms()
-        return {
-            "document": TRACE,
-            "run": str(self.folder),
-            "instance": self.document["instance"]["name"],
-            "figures": [traced(terms, figure) for figure in figures],
-        }
+        return _headlines(self._terms(), self.figures, self.document) | {"run": str(self.folder)}
 
     def _terms(self) -> Terms:
         """The run's plans as they were, recomputed from its instance, decisions and placements."""
@@ -120,12 +118,6 @@ def _costs(folder: Path) -> list[Row]:
         ]
 
 
-def headline_figures(figures: Sequence[Figure]) -> list[Figure]:
-    """Net present cost, and the nominal cost of each financial year."""
-    cost = [figure for figure in figures if figure.name == "summary.expected_cost_gbp"]
-    return cost + [figure for figure in figures if figure.table == "years" and figure.column == "nominal_gbp"]
-
-
 def headlines_of_runs(folders: Sequence[Path]) -> dict[str, Row]:
     """``{"trace": document}`` with the headlines of the plan among runs; {} where none of them holds placements.
 
@@ -135,20 +127,21 @@ def headlines_of_runs(folders: Sequence[Path]) -> dict[str, Row]:
         If the plan does not belong to the instance beside it.
     """
     for folder in folders:
-        if is_run(folder) and (folder / PLACEMENTS).is_file():
+        if files.is_plan_with_placements(folder):
             return {"trace": Run(folder).headlines()}
     return {}
 
 
 def headlines_of(plan: Plan, document: Row) -> Row:
     """Headlines of a plan that has just been made, as ``Run.headlines`` has them."""
-    terms = Terms(plan, plan.beside.get(DO_NOTHING), document)
-    figures = headline_figures(figures_of(document, []))
-    return {
-        "document": TRACE,
-        "instance": document["instance"]["name"],
-        "figures": [traced(terms, figure) for figure in figures],
-    }
+    return _headlines(Terms(plan, plan.beside.get(DO_NOTHING), document), figures_of(document, []), document)
+
+
+def _headlines(terms: Terms, figures: Sequence[Figure], document: Row) -> Row:
+    wanted = [figure for figure in figures if figure.name == "summary.expected_cost_gbp"]
+    wanted += [figure for figure in figures if figure.table == "years" and figure.column == "nominal_gbp"]
+    name = document["instance"]["name"]
+    return {"document": "trace/1", "instance": name, "figures": [traced(terms, figure) for figure in wanted]}
 
 
 def traced(terms: Terms, figure: Figure) -> Row:
@@ -167,4 +160,4 @@ def traced(terms: Terms, figure: Figure) -> Row:
     }
 
 
-__all__ = ["KEYS", "Figure", "Run", "Terms", "figures_of", "find", "headlines_of", "headlines_of_runs", "traced"]
+__all__ = ["KEYS", "Figure", "Run", "Terms", "figures_of", "find", "traced"]
