@@ -26,7 +26,7 @@ FEW = {
     "appraise": ["--scenarios", "2", "--gap", "0.05"],
     "frontier": ["--scenarios", "2", "--gap", "0.05"],
     "split": ["--scenarios", "2", "--gap", "0.001"],
-    "sensitivity": ["--scenarios", "1", "--gap", "0.05", "--tolerance", "50%", "--capital", "700000"],
+    "sensitivity": ["--scenarios", "1", "--gap", "0.05", "--tolerance", "50%", "--inputs", "1", "--capital", "700000"],
     "simulate": ["--scenarios", "2"],
 }
 
