@@ -399,6 +399,16 @@ class Plan:
         return None
 
 
+def expected_terms(plan: Plan) -> list[Row]:
+    """Expected cost by financial year and term, all authorities together, nominal, real and present £; noughts left out."""
+    together: dict[tuple[str, str], Row] = {}
+    for row in plan.terms_table():
+        own = together.setdefault((row["year"], row["term"]), {"year": row["year"], "term": row["term"]})
+        for name in ("nominal_gbp", "real_gbp", "present_gbp"):
+            own[name] = own.get(name, 0.0) + row[name]
+    return [row for row in together.values() if row["nominal_gbp"]]
+
+
 def decisions_table(problem: Problem, decisions: Decisions, plan: Plan | None = None) -> list[Row]:
     """What is decided, one row a decision, in the order in which it falls due.
 

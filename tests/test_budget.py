@@ -34,6 +34,7 @@ from optimiser.solve.engine import Engine
 from optimiser.verify import itemised, verify
 from tests.test_appraisal import choices
 from tests.test_assemble import HOME, tiny
+from tests.test_plan import bound_by_limits
 
 PENNY = 0.005
 NAMES = [folder.name for folder in bundled()]
@@ -137,6 +138,23 @@ def made_of(plan: Plan, recurring: float, unregistered: float, waiting: float, s
     changed = replace(plan)
     changed.__dict__["nominal"] = nominal
     return changed
+
+
+def test_the_budget_is_told_where_the_instance_names_no_option_of_doing_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("swings", "out_of_sample", "foresight_of"):
+        monkeypatch.setattr(f"optimiser.analysis.planning.{name}", lambda *_: None)
+    named = bound_by_limits()
+    documents = [
+        make_plan(instance, Asked(scenarios=3))[1]
+        for instance in (named, named.model_copy(update={"options": (), "decisions": ()}))
+    ]
+    assert documents[0]["mtfp"] == documents[1]["mtfp"] != []
+    assert documents[0]["saving_gbp"] == documents[1]["saving_gbp"] is not None
+    assert sum(row["present_gbp"] for row in documents[1]["mtfp"]) == pytest.approx(
+        documents[1]["expected_cost_gbp"], abs=PENNY
+    )
 
 
 def test_the_lines_by_hand() -> None:

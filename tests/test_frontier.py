@@ -20,8 +20,9 @@ from typer.testing import CliRunner
 import optimiser
 from models.decisions import Decisions, with_managers_needed
 from models.problem import Envelope, Problem
-from optimiser.analysis.frontier import Curve, Grid, Limited, Solved, frontier, sums_of
+from optimiser.analysis.frontier import Curve, Grid, Limited, Solved, frontier
 from optimiser.analysis.planning import Asked, Told, prepare
+from optimiser.analysis.slippage import Slippage
 from optimiser.cli import app
 from optimiser.cli.frontier import grid_of
 from optimiser.cli.shared import amount_of
@@ -55,7 +56,7 @@ def with_envelope(problem: Problem) -> Problem:
 def by_brute_force(seed: int, limited: Limited) -> list[tuple[float, float]]:
     """(capital used, least objective): every amount of capital that buys a lower cost than less capital does."""
     problem = with_envelope(random_problem(seed))
-    top = max(sums_of(problem, limited) or (0.0,))
+    top = max(limited.sums(problem) or (0.0,))
     ample = limited.at(problem, top)
     recourse = oracle.Recourse(ample)
     least: dict[float, float] = {}
@@ -73,7 +74,7 @@ def by_brute_force(seed: int, limited: Limited) -> list[tuple[float, float]]:
 
 def curve_of(problem: Problem, limited: Limited) -> Curve:
     curve = Curve(INSTANCE, Engine(problem), limited, EXACT)
-    top = max(sums_of(problem, limited) or (0.0,))
+    top = max(limited.sums(problem) or (0.0,))
     assert curve.descend(top)
     return curve
 
@@ -83,7 +84,7 @@ CASES = [(seed, None) for seed in SEEDS] + [(seed, year) for seed in YEARS for y
 
 @pytest.mark.parametrize(("seed", "year"), CASES)
 def test_every_breakpoint_is_the_one_that_brute_force_finds(seed: int, year: int | None) -> None:
-    problem, limited = with_envelope(random_problem(seed)), Limited(0, year)
+    problem, limited = with_envelope(random_problem(seed)), Limited((0,), year)
     if year is not None and not (year < len(problem.financial_years) and limited.amounts(problem).any()):
         pytest.skip("no home begins in that year")
     expected = by_brute_force(seed, limited)
@@ -110,7 +111,7 @@ def test_every_breakpoint_is_the_one_that_brute_force_finds(seed: int, year: int
 
 
 def test_the_brute_force_problems_have_steps_to_find() -> None:
-    steps = [len(by_brute_force(seed, Limited(0, None))) for seed in SEEDS]
+    steps = [len(by_brute_force(seed, Limited((0,), None))) for seed in SEEDS]
     assert sum(count > 1 for count in steps) >= 5 and max(steps) >= 3
 
 
@@ -139,7 +140,7 @@ def reduced_kent() -> Instance:
 def kent() -> tuple[Engine, dict[float, float]]:
     """The engine, and the least objective by capital used over all home purchases, each placed by itself."""
     _, engine = prepare(reduced_kent(), Asked(scenarios=3))
-    problem = Limited(0, None).at(engine.problem, 1e8)
+    problem = Limited((0,), None).at(engine.problem, 1e8)
     engine = engine.under(problem)
     least: dict[float, float] = {}
     size = len(problem.begins)
@@ -151,7 +152,7 @@ def kent() -> tuple[Engine, dict[float, float]]:
             continue
         checked = verify(problem, decisions, engine.place(decisions).placements)
         if not checked.violations:
-            used = Limited(0, None).used(problem, decisions)
+            used = Limited((0,), None).used(problem, decisions)
             least[used] = min(least.get(used, np.inf), checked.objective)
     return engine, least
 
@@ -160,7 +161,7 @@ def test_no_purchase_of_a_reduced_kent_that_beats_its_neighbours_by_more_than_th
     engine, least = kent()
     assert len(least) >= 6
     settings = Settings(gap=1e-3)
-    curve = Curve(reduced_kent(), engine, Limited(0, None), settings)
+    curve = Curve(reduced_kent(), engine, Limited((0,), None), settings)
     assert curve.descend(1e8)
     stretches = curve.stretches([limit for each in curve.solved for limit in (each.limit, each.used)])
     used = [each.solved.used for each in stretches]
@@ -194,7 +195,7 @@ def test_plans_that_are_kept_differ_by_more_than_the_gap_and_costs_fall() -> Non
 
 def test_a_bound_that_crosses_an_affordable_plan_is_refused() -> None:
     problem = with_envelope(random_problem(69))
-    curve = curve_of(problem, Limited(0, None))
+    curve = curve_of(problem, Limited((0,), None))
     cheapest = min(curve.solved, key=lambda each: each.used)
     curve.solved.append(replace(curve.solved[0], bound=cheapest.objective * 2 + 1, plan=None))
     with pytest.raises(SolverError, match="one of the two is wrong"):
@@ -203,7 +204,7 @@ def test_a_bound_that_crosses_an_affordable_plan_is_refused() -> None:
 
 def test_steps_smaller_than_the_gap_are_merged_into_the_plan_that_takes_less() -> None:
     problem = with_envelope(random_problem(69))
-    curve = curve_of(problem, Limited(0, None))
+    curve = curve_of(problem, Limited((0,), None))
     limits = [limit for each in curve.solved for limit in (each.limit, each.used)]
     assert len(curve.stretches(limits)) > 1
     curve.settings = Settings(gap=0.999)
@@ -215,8 +216,8 @@ def test_steps_smaller_than_the_gap_are_merged_into_the_plan_that_takes_less() -
 def test_sums_of_prices_hold_every_amount_that_homes_along_a_path_can_cost() -> None:
     for seed in (14, 46, 69):
         problem = with_envelope(random_problem(seed))
-        limited = Limited(0, None)
-        sums = sums_of(problem, limited)
+        limited = Limited((0,), None)
+        sums = limited.sums(problem)
         assert sums is not None and sums[0] == 0.0
         ample = limited.at(problem, sums[-1])
         for decisions in oracle.first_stages(ample):
@@ -226,8 +227,8 @@ def test_sums_of_prices_hold_every_amount_that_homes_along_a_path_can_cost() -> 
 
 def test_an_envelope_too_large_to_feel_is_taken_over_without_a_search() -> None:
     problem = with_envelope(random_problem(46))
-    curve = curve_of(problem, Limited(0, None))
-    other = Curve(INSTANCE, curve.engine, Limited(0, 0), EXACT)
+    curve = curve_of(problem, Limited((0,), None))
+    other = Curve(INSTANCE, curve.engine, Limited((0,), 0), EXACT)
     top = max(other.sums or (0.0,))
     other.take(top, curve.solved[0])
     assert isinstance(other.solved[0], Solved) and other.settled(top) and not other.seconds
@@ -300,7 +301,7 @@ def test_a_grid_has_a_row_an_envelope_and_reads_as_people_write_it() -> None:
     assert amount_of("£1,900,000") == 1.9e6 and amount_of("much") is None
 
 
-@pytest.mark.parametrize("words", ["0:1m", "1m:0:1k", "0:1m:0", "a:b:c"])
+@pytest.mark.parametrize("words", ["0:1m", "1m:0:1k", "0:1m:0", "a:b:c", "0:3.8m:1"])
 def test_a_grid_that_is_none_is_refused(words: str, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["frontier", "kent-in-house-2025", "--capital", words])
     assert done.exit_code == 2
@@ -310,6 +311,101 @@ def test_an_instance_without_homes_is_refused() -> None:
     bare = optimiser.load("kent-sufficiency-2019")
     with pytest.raises(InstanceError, match="asks for no capital"):
         frontier(bare, Asked(scenarios=2))
+
+
+def halves(problem: Problem) -> Problem:
+    """The homes of a problem in two envelopes, the first home in one and all in the other."""
+    every = tuple(range(len(problem.homes)))
+    two = (Envelope("one", every[:1], None, None, True), Envelope("all", every, None, None, True))
+    return replace(problem, envelopes=two)
+
+
+@pytest.mark.parametrize("seed", [14, 46, 69])
+def test_envelopes_varied_together_buy_what_brute_force_finds(seed: int) -> None:
+    problem = halves(random_problem(seed))
+    limited = Limited((0, 1), None, (0.3, 0.7))
+    top = limited.enough(problem)
+    ample = limited.at(problem, top)
+    recourse = oracle.Recourse(ample)
+    costs = [
+        (limited.used(ample, decisions), cost)
+        for decisions in oracle.first_stages(ample)
+        if (cost := recourse.objective(decisions)) is not None
+    ]
+    curve = curve_of(problem, limited)
+    for limit in np.linspace(0.0, top * 1.1, 9):
+        affordable = [cost for used, cost in costs if used <= limit + 0.005]
+        best = curve.best(limit)
+        assert (best is None) == (not affordable)
+        if best is not None:
+            assert best.objective == pytest.approx(min(affordable), rel=1e-5, abs=1e-5)
+            held = limited.at(problem, limit)
+            taken = [
+                float((limited._amounts(held, each) * best.plan.decisions.homes_begun).sum()) for each in held.envelopes
+            ]
+            if len(problem.leaves) == 1:
+                assert all(amount <= each.total + 0.02 for amount, each in zip(taken, held.envelopes, strict=True))
+
+
+def with_second_envelope() -> Instance:
+    instance = reduced_kent()
+    second = instance.capital[0].model_copy(update={"envelope": "second", "limit_gbp": 1_900_000.0, "authority": None})
+    return instance.model_copy(update={"capital": (*instance.capital, second)})
+
+
+def shown(document: dict) -> str:
+    console = Console(width=110, record=True, file=StringIO())
+    show_frontier(document, console)
+    return " ".join(console.export_text().split())
+
+
+def test_it_is_said_which_envelopes_are_varied_and_which_are_held() -> None:
+    _, together = frontier(with_second_envelope(), Asked(scenarios=2), grid=Grid(0.0, 5.7e6, 1.9e6))
+    assert [each["name"] for each in together["envelopes"]] == ["in-house", "second"]
+    assert sum(each["share"] for each in together["envelopes"]) == pytest.approx(1)
+    assert together["own_limit_gbp"] == 5.7e6
+    for row in together["points"]:
+        assert row["capital_used_gbp"] <= row["capital_limit_gbp"] / 3 + 0.02, (
+            "the second holds a third of every amount"
+        )
+    assert "together: in-house 67%, second 33%" in shown(together)
+    _, named = frontier(with_second_envelope(), Asked(scenarios=2), grid=Grid(0.0, 1.9e6, 1.9e6), envelope="second")
+    assert named["envelopes_held"] == [{"name": "in-house", "limit_gbp": 3.8e6}]
+    # a third of the whole is the second by itself
+    assert named["points"][1]["objective_gbp"] == pytest.approx(together["points"][-1]["objective_gbp"], rel=2e-3)
+    assert "second; held: in-house £3,800,000" in shown(named)
+    with pytest.raises(InstanceError, match=r"is no envelope.*Name one of in-house, second"):
+        frontier(with_second_envelope(), Asked(scenarios=2), envelope="third")
+
+
+def test_what_slips_stands_beside_what_the_same_envelopes_bought_before() -> None:
+    slipped = Slippage(6, (("2025/26", 1_200_000.0),))
+    _, document = frontier(reduced_kent(), Asked(scenarios=3, slippage=slipped))
+    _, before = small()
+    for row in (*document["points"], document["own"]):
+        limit = row["capital_limit_gbp"]
+        same = [each for each in before["points"] if each["best_from_gbp"] <= limit + 0.005][-1]
+        assert row["before"]["objective_gbp"] == pytest.approx(same["objective_gbp"], rel=1.1e-3)
+        assert row["before"]["bound_gbp"] <= same["objective_gbp"] * (1 + 1e-9)
+        # what slips can only cost: fewer homes in time, or less capital
+        assert row["objective_gbp"] >= row["before"]["bound_gbp"]
+        if "slippage_costs_gbp" in row:
+            assert row["slippage_costs_gbp"] == pytest.approx(
+                row["expected_cost_gbp"] - row["before"]["expected_cost_gbp"]
+            )
+    words = shown(document)
+    assert "Once this slips: every registration 6 months later; £1,200,000 of capital in 2025/26" in words
+    assert "What slipping costs at each envelope" in words and "Before anything slipped it bought" in words
+
+
+def test_no_envelope_at_all_buys_nothing_and_says_so() -> None:
+    instance = reduced_kent()
+    none = instance.model_copy(update={"capital": (instance.capital[0].model_copy(update={"limit_gbp": 0.0}),)})
+    _, document = frontier(none, Asked(scenarios=2), grid=Grid(0.0, 0.0, 1e5))
+    (point,) = document["points"]
+    assert point["homes"] == 0 and point["saving_gbp"] == 0 and document["own"]["less"] is None
+    words = shown(document)
+    assert "1 envelope, by" in words and "Repaid" not in words.split("•", 1)[1]
 
 
 def test_the_command_writes_tables_and_chart_and_prints_one_document(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as limited
 from hypothesis import strategies as st
-from scipy.optimize import linprog
+from scipy.optimize import linprog, minimize
 
 import optimiser
 from optimiser.analysis.planning import Asked, make_plan, out_of_sample, prepare, reduction_of
@@ -26,6 +26,7 @@ from optimiser.demand.reduction import (
     fast_forward,
     reduce_futures,
     with_fresh,
+    with_means_of,
 )
 from optimiser.demand.scenarios import make_scenarios, taken
 from optimiser.errors import InstanceError
@@ -210,6 +211,55 @@ def test_reducing_to_all_futures_plans_on_the_very_same() -> None:
     _, reduced = prepare(instance, Asked(scenarios=8, reduce_from=8))
     _, engine = prepare(instance, Asked(scenarios=8))
     assert [s.probability for s in reduced.problem.scenarios] == [s.probability for s in engine.problem.scenarios]
+
+
+def test_probabilities_are_moved_until_means_are_those_of_the_sample_and_no_further() -> None:
+    rng = np.random.default_rng(4)
+    features = rng.lognormal(0, 1, (300, 4))
+    share = np.full(300, 1 / 300)
+    found = fast_forward(distances(features), share, 30)
+    moved = with_means_of(features, share, found.kept, found.probability)
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+
+    def off(probability: Floats) -> float:
+        return float(np.abs((probability @ features[found.kept] - mean) / deviation).max())
+
+    assert moved.sum() == pytest.approx(1) and (moved > 0).all()
+    assert off(found.probability) > 0.03 and off(moved) < 0.003
+    # least movement with the means held exactly, by another solver
+    least = minimize(
+        lambda p: float(((p - found.probability) ** 2 / found.probability).sum()),
+        found.probability,
+        method="SLSQP",
+        bounds=[(0, 1)] * 30,
+        constraints={
+            "type": "eq",
+            "fun": lambda p: np.append((p @ features[found.kept] - mean) / deviation, p.sum() - 1),
+        },
+        options={"maxiter": 400, "ftol": 1e-12},
+    )
+    assert least.success
+
+    def movement(probability: Floats) -> float:
+        return float(((probability - found.probability) ** 2 / found.probability).sum())
+
+    assert movement(moved) <= movement(least.x) * 1.02
+    assert np.abs(moved - least.x).max() < 0.01
+
+
+@pytest.mark.parametrize("name", ["kent-in-house-2025", "cambridgeshire-residential-2024"])
+def test_futures_that_stand_for_others_cost_on_average_what_the_sample_does(name: str) -> None:
+    instance = optimiser.load(name)
+    reduction = reduce_futures(instance, 300, 20)
+    every = amounts(instance, make_scenarios(instance, 300))
+    kept = reduction.futures.probability @ every[reduction.kept]
+    alike = fast_forward(distances(every), np.full(300, 1 / 300), 20)
+    before = alike.probability @ every[alike.kept]
+    mean, deviation = every.mean(axis=0), every.std(axis=0)
+    off = [
+        float(np.nanmean(np.abs(found - mean)[deviation > 0] / deviation[deviation > 0])) for found in (kept, before)
+    ]
+    assert off[0] < off[1] / 4
 
 
 def test_the_futures_kept_are_those_of_the_sample_and_fresh_ones_come_after_it() -> None:

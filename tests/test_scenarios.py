@@ -12,7 +12,7 @@ import pytest
 import optimiser
 from optimiser.analysis.appraisal import decisions_of
 from optimiser.assemble import assemble
-from optimiser.demand.scenarios import ScenarioSet, average_scenario, make_scenarios
+from optimiser.demand.scenarios import ScenarioSet, average_scenario, make_scenarios, mean_shares, source_names
 from optimiser.instance.finding import bundled
 from optimiser.instance.schema import Instance
 from optimiser.solve.engine import Placing
@@ -262,6 +262,18 @@ def test_the_longest_stay_of_any_source_holds_where_no_registered_home_is_found(
     assert (futures.stay[:, :, -1] >= futures.stay[:, :, :-1].max(axis=1 + 1) - 1e-12).all()
     assert (gone[:, 0, 1] < gone[:, 0, 3]).any()
     assert (futures.step[:, :, -1] == 0).all()
+
+
+def test_an_uncertain_stay_of_a_source_is_drawn_for_each_future_apart_from_the_cohorts() -> None:
+    rows = [
+        {"cohort": "children", "source": "market", "mean_stay_months": "uniform(6, 12)", "children_at_start": 30},
+        {"cohort": "children", "source": "block"},
+    ]
+    instance = tiny(cohorts=[cohort(mean_stay_months="uniform(20, 40)", arrivals_per_month=1)], placements=rows)
+    leave, _ = mean_shares(instance, 400)
+    market, own = 1 / leave[:, 0, source_names(instance).index("market")], 1 / leave[:, 0, -1]
+    assert 6 <= market.min() < 6.1 and 11.9 < market.max() <= 12 and market.mean() == pytest.approx(9)
+    assert abs(np.corrcoef(market, own)[0, 1]) < 0.15
 
 
 def test_a_source_with_a_stay_of_its_own_scales_who_leaves() -> None:

@@ -7,8 +7,8 @@ import io
 import itertools
 import logging
 import traceback
-import xml.etree.ElementTree as ElementTree
-from collections import Counter, defaultdict
+import zipfile
+from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimiser.demand.records.codes import PLACES
 from optimiser.demand.ssda903 import Returns, daily_stock, read_returns, suppressed, suppressed_parts
 from optimiser.demand.synthetic import Synthetic, synthesise
 from optimiser.errors import InstanceError
+from tests.demand_records import slow_rows, slow_stock
 
 EPISODES = "CHILD,DECOM,RNE,LS,CIN,PLACE,PLACE_PROVIDER,DEC,REC,REASON_PLACE_CHANGE,HOME_POST,PL_POST,URN"
 HEADER = "CHILD,SEX,DOB,ETHNIC,UPN,MOTHER,MC_DOB"
@@ -76,70 +76,13 @@ def by_child(table: pd.DataFrame, columns: list[str]) -> Counter[tuple[tuple[str
 # against a slow and independent count
 
 
-def slow_rows(folder: Path) -> list[dict[str, str]]:
-    """Rows of Episodes, one by one; the year comes from the folder's or file's name, which the reader never looks at."""
-    rows: list[dict[str, str]] = []
-    for path in sorted(folder.rglob("*.csv")):
-        records = [row for row in csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))) if any(row)]
-        titles = [title.upper() for title in records[0]]
-        if "DECOM" in titles:
-            year = str(int(path.parent.name[:4]) + 1)
-            rows += [dict(zip(titles, record, strict=True)) | {"YEAR": year} for record in records[1:]]
-    for path in sorted(folder.rglob("*.xml")):
-        for child in ElementTree.parse(path).getroot():
-            name = child.findtext("HEADER/CHILDID") or ""
-            for episode in child.findall("EPISODE"):
-                cells = {element.tag: element.text or "" for element in episode}
-                year = str(int(path.stem[-7:-3]) + 1)
-                rows.append({"REC": "", "DEC": "", "CHILD": name, "PLACE": cells["PL"], "YEAR": year} | cells)
-    return rows
-
-
-def slow_day(text: str) -> date:
-    return date.fromisoformat(text) if "-" in text else date(*(int(part) for part in reversed(text.split("/"))))
-
-
-def slow_stock(rows: list[dict[str, str]], last_year: int) -> Counter[tuple[date, str]]:
-    """Children by night and category: for each child and night, which row says where the child was."""
-    of_child: dict[str, dict[date, list[tuple[int, date, int, dict[str, str]]]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    for number, row in enumerate(rows):
-        end = slow_day(row["DEC"]) if row["DEC"] else date.max
-        of_child[row["CHILD"]][slow_day(row["DECOM"])].append((int(row["YEAR"]), end, number, row))
-    stock: Counter[tuple[date, str]] = Counter()
-    for starts in of_child.values():
-        kept = []
-        for start in sorted(starts):
-            year, end, _, row = max(starts[start], key=lambda one: one[:3])
-            if row["LS"] in ("V3", "V4") or end == start:
-                continue
-            kept.append((start, date(year, 4, 1) if end == date.max else end, row))
-        held = ""
-        left_on = None
-        for place, (start, end, row) in enumerate(kept):
-            after = kept[place + 1][0] if place + 1 < len(kept) else date.max
-            if start != left_on:
-                held = ""
-            if not row["PLACE"].startswith("T"):
-                held = row["PLACE"]
-            category = PLACES[held or row["PLACE"]]
-            night = max(start, date(FIRST_YEAR - 1, 4, 1))
-            while night < min(end, after, date(last_year, 4, 1)):
-                if category.is_bed:
-                    stock[night, category.name] += 1
-                night += timedelta(days=1)
-            left_on = None if row["REC"].startswith("E") and end <= after else min(end, after)
-    return stock
-
-
 @pytest.mark.parametrize("form", ["csv", "xml"])
 def test_daily_stock_is_that_of_a_slow_count_of_the_files_row_by_row(
     form: str, untidy: Synthetic, untidy_xml: Synthetic
 ) -> None:
     records = untidy if form == "csv" else untidy_xml
     stock = daily_stock(read_returns([records.folder]))
-    expected = slow_stock(slow_rows(records.folder), FIRST_YEAR + YEARS - 1)
+    expected = slow_stock(slow_rows(records.folder), FIRST_YEAR, FIRST_YEAR + YEARS - 1)
     found = {(day.date(), name): int(count) for (day, name), count in stock.stack().items() if count}
     assert found == dict(expected)
     assert len(stock) == 1461 and stock.to_numpy().sum() > 100_000
@@ -359,6 +302,15 @@ def test_a_hundred_thousand_episodes_are_read(tmp_path: Path) -> None:
 
 # faults
 
+
+def archive() -> bytes:
+    """Returns in a ZIP archive."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as file:
+        file.writestr("episodes.csv", EPISODES)
+    return held.getvalue()
+
+
 ROW = "a,01/05/2022,S,C2,N1,K2,PR4,01/06/2022,E4A"
 GOOD = f"{EPISODES}\nb,01/04/2022,S,C2,N1,K2,PR4,30/06/2022,E4A\n"
 MALFORMED: dict[str, tuple[str | bytes, str]] = {
@@ -451,6 +403,20 @@ MALFORMED: dict[str, tuple[str | bytes, str]] = {
         "<Message></Message>",
         "2023/file.csv row 1: does not begin with EXPSSDA903. Export the return again from the case management system.",
     ),
+    "archive": (
+        archive(),
+        "2023/file.csv: is a ZIP archive. Unpack it, and give the folder.",
+    ),
+    "month first": (
+        GOOD + "a,05/31/2022,S,C2,N1,K2,PR4\n",
+        "2023/file.csv row 3, DECOM: is not a date with the day first: the month stands there. "
+        "Write dates as 31/03/2024 or 2024-03-31.",
+    ),
+    "long cell": (
+        GOOD + "x" * 200_000 + "\n",
+        "2023/file.csv row 3: has a cell of more than 131,072 letters. "
+        "Export the table again from the case management system.",
+    ),
     "entities": (
         '<!DOCTYPE x [<!ENTITY a "b">]><EXPSSDA903/>',
         "2023/file.csv row 1: has a document type, which no return has. "
@@ -485,6 +451,51 @@ def test_an_episode_before_birth_or_of_an_adult_is_a_fault(tmp_path: Path) -> No
         f"2023/episodes.csv row 2, DECOM: is before the child's date of birth. {fix}",
         f"2023/episodes.csv row 3, DECOM: is when the child would be over 21. {fix}",
     ]
+
+
+def test_numbers_given_again_to_other_children_are_a_fault_and_a_corrected_birth_is_counted(tmp_path: Path) -> None:
+    rows = [f"child{number},01/05/2021,S,C2,N1,K2,PR4" for number in range(10)]
+    births = "\n".join(f"child{number},1,01/01/20{number:02},WBRI,X,," for number in range(5, 15))
+    later = "\n".join(f"child{number},1,02/01/20{number:02},WBRI,X,," for number in range(5, 15))
+    (tmp_path / "again").mkdir()
+    write(tmp_path / "again", *rows, header=births, year="2022")
+    write(tmp_path / "again", *rows, header=later, year="2023")
+    (found,) = faults(tmp_path / "again")
+    assert found.startswith("the records, DOB: differs between returns for 100% of the children in more than one. ")
+    (tmp_path / "mended").mkdir()
+    write(tmp_path / "mended", *rows, header=births, year="2022")
+    mended = births.replace("01/01/2005", "02/01/2005")
+    assert read(tmp_path / "mended", *rows, header=mended, year="2023").reconciliation.children_with_two_births == 1
+
+
+def test_one_number_for_all_children_is_a_fault(tmp_path: Path) -> None:
+    rows = [f"anybody,{day:02}/05/2022,S,C2,N1,K2,PR4" for day in range(1, 28)]
+    write(tmp_path, *rows)
+    (found,) = faults(tmp_path)
+    assert found.startswith("the records, CHILD: does not tell children apart: 96% of the rows overlap another")
+
+
+def test_what_is_called_like_a_return_and_is_no_file_is_a_fault(tmp_path: Path) -> None:
+    write(tmp_path, "a,01/05/2022,S,C2,N1,K2,PR4")
+    (tmp_path / "2023" / "header.csv").mkdir()
+    (tmp_path / "2023" / "uasc.csv").symlink_to(tmp_path / "nowhere.csv")
+    found = faults(tmp_path)
+    assert found[0].startswith("2023/header.csv: is a folder.") and found[1].startswith(
+        "2023/uasc.csv: is no file that"
+    )
+
+
+def test_a_file_called_after_a_child_is_not_named(tmp_path: Path) -> None:
+    write(tmp_path, "C7654321,01/05/2022,S,C2,N1,K2,PR4")
+    (tmp_path / "2023" / "C7654321.csv").write_bytes(b"PK")
+    assert faults(tmp_path)[0].startswith("file 1 (called after a child): is an Excel workbook")
+
+
+def test_an_old_end_of_file_mark_is_no_row(tmp_path: Path) -> None:
+    write(tmp_path, "a,01/05/2022,S,C2,N1,K2,PR4")
+    path = tmp_path / "2023" / "episodes.csv"
+    path.write_bytes(path.read_bytes() + b"\x1a")
+    assert len(read_returns([tmp_path]).placements) == 1
 
 
 def test_a_year_left_out_between_others_is_a_fault(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,22 @@ import pytest
 
 import optimiser
 from optimiser.analysis.appraisal import DO_NOTHING, OPTIMISED, Appraised
-from optimiser.analysis.planning import Asked, make_plan, plan_document
-from optimiser.analysis.trail import KEYS, Figure, Run, Terms, figures_of, find, traced
+from optimiser.analysis.frontier import frontier
+from optimiser.analysis.planning import Asked, make_appraisal, make_plan, plan_document
+from optimiser.analysis.simulation.options import make_simulation
+from optimiser.analysis.slippage import Slippage
+from optimiser.analysis.splits import split
+from optimiser.analysis.switching import sensitivity
+from optimiser.analysis.trail import KEYS, Figure, Run, Terms, figures_in, figures_of, find, made, rule_of, traced
 from optimiser.errors import InstanceError
+from optimiser.finance import month_name, month_number
 from optimiser.instance.finding import bundled, find_instance
 from optimiser.instance.schema import Home, Instance
+from optimiser.instance.template import write_template
 from optimiser.plan import Plan
 from optimiser.report import files
 from optimiser.verify import Item
+from tests.regional import regional_instance
 from tests.test_budget import borrowing, both
 from tests.test_plan import bound_by_limits
 
@@ -102,7 +111,7 @@ def test_a_run_on_disk_is_traced_whole_limits_and_borrowing_included(small: Path
     tables = {figure.table for figure in run.figures}
     assert tables >= set(KEYS) - {"beyond_horizon"}
     assert any(figure.table == "limits" and figure.value > 0 for figure in run.figures)
-    for figure in run.figures:
+    for figure in run.ledger:
         row = traced(terms, figure)
         assert row["combined"] == pytest.approx(figure.value, abs=PENNY), figure.name
 
@@ -266,7 +275,7 @@ def test_a_run_that_keeps_no_placements_says_what_to_do(small: Path, tmp_path: P
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InstanceError, match=r"holds no run\. Name a folder that optimiser plan --out has written"):
+    with pytest.raises(InstanceError, match=r"holds no run\. Name a folder that --out has written"):
         Run(tmp_path)
     with pytest.raises(InstanceError, match="holds no run"):
         Run(find_instance("kent-in-house-2025"))
@@ -280,3 +289,113 @@ def test_placements_are_read_back_as_they_were_written(small: Path) -> None:
     assert terms.plan.verified.expected_cost == document["expected_cost_gbp"]
     assert terms.plan.verified.objective == document["objective_gbp"]
     assert terms.plan.decided == document["decided"]
+
+
+# every figure of every document
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory, small: Path) -> Callable[[str], Path]:
+    """Folder of a small run of a command on disk."""
+    place = tmp_path_factory.mktemp("documents")
+    write_template(place / "council")
+
+    @cache
+    def folder_of(kind: str) -> Path:
+        if kind == "plan":
+            return small
+        write(kind, place / "council", place / kind)
+        return place / kind
+
+    return folder_of
+
+
+def write(kind: str, source: Path, folder: Path) -> None:
+    """A small run of a command but plan."""
+    council, asked = optimiser.load(str(source)), Asked(scenarios=2, stresses=("slow-registration",))
+    if kind == "appraise":
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("SIMULATED", "SEARCHED", "PAIRED"):
+                patch.setattr(f"optimiser.analysis.planning.{name}", 2)
+            files.write_appraisal(*make_appraisal(council, asked), folder, source)
+    elif kind == "frontier":
+        files.write_frontier(frontier(council, replace(asked, slippage=Slippage(2)))[1], folder, source)
+    elif kind == "sensitivity":
+        ranges = tuple(
+            row
+            if row.figures in ("lots.*.bid_factor", "settings.discount_rate")
+            else row.model_copy(update={"low": "", "high": ""})
+            for row in council.evidence
+        )
+        few = council.model_copy(update={"evidence": ranges})
+        files.write_sensitivity(sensitivity(few, asked, tolerance=0.5), folder, source)
+    elif kind == "simulate":
+        found = make_simulation(council, asked, futures=4, take_apart=True, calibrates=True)
+        files.write_simulation(found[1], folder, source)
+    else:
+        files.write_split(split(regional_instance(2, periods="4x3"), Asked(scenarios=2)), folder)
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.long] * (kind == "sensitivity")) for kind in files.DOCUMENTS]
+)
+def test_every_figure_of_every_document_is_traced_or_said_to_be_no_sum(
+    kind: str, written: Callable[[str], Path]
+) -> None:
+    run = Run(written(kind))
+    assert run.kind == kind
+    names = [figure.name for figure in run.figures]
+    assert len(set(names)) == len(names)
+    walked = list(numbers(run.document))
+    assert len(run.figures) >= len(walked) > 50
+    terms = run._terms() if kind == "plan" else None
+    sums = 0
+    for figure in run.figures:
+        row = run.of(figure, terms)
+        assert row["agrees"], (figure.name, row["value"], row["combined"])
+        assert row["how"] and (row["terms"] or abs(row["value"]) < PENNY)
+        sums += row["sum_of_terms"]
+    assert sums >= 1
+    if run.instance is not None:
+        priced = [figure for figure in run.figures if figure.column == "expected_cost_gbp" and figure.value]
+        assert kind not in ("appraise", "frontier") or any(run.of(figure, terms)["sources"] for figure in priced)
+
+
+def numbers(value: Any, key: str = "") -> Iterator[float]:
+    """Every number of a document, walked by other means, but for what only machines read and what names rows."""
+    if isinstance(value, dict):
+        for name, own in value.items():
+            if name not in ("versions", "timings", "decided", "taken_up", "capital_limit_gbp", "beds", "leaves"):
+                yield from numbers(own, name)
+    elif isinstance(value, list):
+        for own in value:
+            yield from numbers(own, key)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield float(value)
+
+
+def test_what_has_no_rule_and_what_does_not_add_up_is_seen(written: Callable[[str], Path]) -> None:
+    document = json.loads((written("appraise") / files.APPRAISAL).read_text(encoding="utf-8"))
+    assert rule_of("appraise", ("options", 0, "expected_cost_gbp")) is not None
+    assert rule_of("appraise", ("something", "new_gbp")) is None
+    document["options"][0]["expected_cost_gbp"] += 0.02
+    (figure, path) = next(each for each in figures_in(document) if each[0].column == "expected_cost_gbp")
+    assert made("appraise", document, path).combined == pytest.approx(figure.value - 0.02)
+
+
+def test_a_document_of_another_version_says_what_to_do(written: Callable[[str], Path], tmp_path: Path) -> None:
+    document = json.loads((written("frontier") / files.FRONTIER).read_text(encoding="utf-8"))
+    for row in document["points"]:
+        del row["terms"]
+    (tmp_path / files.FRONTIER).write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(InstanceError, match=r"is of another version, which has no terms\. Run the command again"):
+        Run(tmp_path).trace("points.0.expected_cost")
+
+
+def test_a_date_is_the_month_of_the_decision_and_the_months_until_then(small: Path) -> None:
+    run = Run(small)
+    (row,) = run.trace("decisions.begin.two-bed.2025-04.first_child_p50")["figures"]
+    decision = next(each for each in run.document["decisions"] if each["item"] == "two-bed")
+    assert row["unit"] == "month" and month_name(round(row["value"])) == decision["first_child_p50"]
+    assert row["agrees"] and round(row["terms"][0]["amount"]) == month_number("2025-04")
+    assert any(source["figure"] == "homes.two-bed.registration_delay_months" for source in row["sources"])

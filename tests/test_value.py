@@ -14,8 +14,8 @@ from scipy import stats
 
 import optimiser
 from models.decisions import Decisions
-from optimiser.analysis.planning import Asked, Told
-from optimiser.analysis.value import _interval, rule_of_thumb, value
+from optimiser.analysis.planning import Asked, Told, reduction_of
+from optimiser.analysis.value import _interval, ground_of, rule_of_thumb, value
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
 from optimiser.errors import NoPlanError
@@ -280,6 +280,24 @@ def test_ctrl_c_keeps_what_has_been_found_and_says_what_is_missing(tiny: Instanc
     assert signal.getsignal(signal.SIGINT) is not None
     with pytest.raises(NoPlanError):
         value(tiny, asked, pressed_at("searching for the best plan"), **small)
+
+
+def test_futures_that_stand_for_many_are_planned_on_and_all_of_the_sample_is_passed_over(tiny: Instance) -> None:
+    small = {"replications": 2, "futures": 4, "alone": 4, "dates": 2}
+    plain = value(tiny, Asked(scenarios=6, gap=1e-6), **small)
+    whole = value(tiny, Asked(scenarios=6, gap=1e-6, reduce_from=6), **small)
+    assert whole.pop("reduced_from") == 6 and plain.pop("reduced_from") is None
+    for document in (plain, whole):
+        document.pop("timings")
+    assert whole == plain
+    asked = Asked(scenarios=6, reduce_from=31)
+    reduction = reduction_of(tiny, asked)
+    assert reduction is not None
+    ground = ground_of(tiny, asked, assemble(tiny, reduction.futures, risk_weight=0.0), 2, 4, 2, reduction)
+    (fresh,) = {len(block) for block in ground.blocks}
+    assert fresh == 4
+    names = make_scenarios(tiny, 32 + 8 + 8, 1).names
+    assert [scenario.name for scenario in ground.engine.problem.scenarios] == list(names[32:])
 
 
 def test_too_few_replications_are_refused(tiny: Instance) -> None:

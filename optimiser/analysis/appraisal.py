@@ -50,6 +50,12 @@ def decisions_of(instance: Instance, problem: Problem, option: Option) -> Decisi
     return with_managers_needed(problem, decisions)
 
 
+def doing_nothing(instance: Instance) -> Option:
+    """The instance's own option of doing nothing; where it names none, one that begins, awards and extends nothing."""
+    own = next((row for row in instance.options if row.option == DO_NOTHING), None)
+    return own or Option(option=DO_NOTHING, title="Do nothing: no home, no award, no extension")
+
+
 def _enter(instance: Instance, problem: Problem, decisions: Decisions, row: Any) -> None:
     first = month_number(problem.periods[0])
     month = -1 if row.month is None else month_number(row.month) - first
@@ -124,9 +130,13 @@ def appraise_options(
     only: tuple[str, ...] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> list[Appraised]:
-    """Every named option, or those named in ``only``, placed (or optimised within its kinds) on the engine's futures."""
+    """Every named option, or those named in ``only``, placed (or optimised within its kinds) on the engine's futures.
+
+    Doing nothing is among them whether the instance names it or not: savings and budgets are set against it.
+    """
     found = []
-    for option in instance.options:
+    named = any(option.option == DO_NOTHING for option in instance.options)
+    for option in instance.options if named else (doing_nothing(instance), *instance.options):
         if only is not None and option.option not in only:
             continue
         if progress is not None:

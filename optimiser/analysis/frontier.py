@@ -28,9 +28,11 @@ from optimiser.analysis.planning import (
     tail_mean_of,
     versions,
 )
+from optimiser.analysis.slippage import Slippage
 from optimiser.errors import Fault, InfeasibleError, InstanceError, NoPlanError, SolverError
+from optimiser.finance import whole_pounds
 from optimiser.instance.schema import Instance
-from optimiser.plan import Plan, Row, break_even, decisions_table, titles_of
+from optimiser.plan import Plan, Row, break_even, decisions_table, expected_terms, titles_of
 from optimiser.solve.engine import WORKERS, Engine, Found, stopped_by_hand
 from optimiser.solve.executor import executor
 from optimiser.solve.highs import relative_gap
@@ -39,6 +41,8 @@ from optimiser.verify import verify
 
 #: The next pounds whose worth is told at every point.
 NEXT = 1_000_000.0
+#: Envelopes of a grid at most.
+MANY_ENVELOPES = 10_000
 #: Sums of home prices beyond which envelopes are not rounded down to them.
 MANY_SUMS = 20_000
 #: Capital that is paid for by the saving on everything else.
@@ -63,57 +67,113 @@ class Grid:
 
 @dataclass(frozen=True)
 class Limited:
-    """The capital that is varied: one envelope in total, or what it releases in one financial year."""
+    """The capital that is varied: envelopes in total, or what they release in one financial year.
 
-    envelope: int
+    Several envelopes are varied together: each has the same share of every amount.
+    """
+
+    envelopes: tuple[int, ...]
     year: int | None  # None: in total
+    shares: tuple[float, ...] = (1.0,)
 
     def at(self, problem: Problem, limit: float) -> Problem:
-        """The problem with this much capital, the rest of the envelope as it was."""
-        own = problem.envelopes[self.envelope]
+        """The problem with this much capital, the rest of the envelopes as it was."""
+        envelopes = list(problem.envelopes)
+        for place, part in zip(self.envelopes, self.shares, strict=True):
+            envelopes[place] = self._with(problem, envelopes[place], limit if part == 1 else round(part * limit, 2))
+        return replace(problem, envelopes=tuple(envelopes))
+
+    def _with(self, problem: Problem, own: Envelope, amount: float) -> Envelope:
+        """One envelope with its part of a limit."""
         if self.year is None:
-            other = replace(own, total=limit)
-        else:
-            most = max_of(sums_of(problem, self))
-            ample = most if own.total is None else own.total
-            by_year = (ample,) * len(problem.financial_years) if own.by_year is None else own.by_year
-            carry = own.carry_forward and own.by_year is not None
-            years = tuple(limit if place == self.year else amount for place, amount in enumerate(by_year))
-            other = replace(own, by_year=years, carry_forward=carry)
-        envelopes = (*problem.envelopes[: self.envelope], other, *problem.envelopes[self.envelope + 1 :])
-        return replace(problem, envelopes=envelopes)
+            return replace(own, total=amount)
+        whole = Limited((problem.envelopes.index(own),), None)
+        ample = whole.enough(problem) if own.total is None else own.total
+        by_year = (ample,) * len(problem.financial_years) if own.by_year is None else own.by_year
+        carry = own.carry_forward and own.by_year is not None
+        years = tuple(amount if place == self.year else before for place, before in enumerate(by_year))
+        return replace(own, by_year=years, carry_forward=carry)
 
     def amounts(self, problem: Problem) -> np.ndarray:
-        """Capital that one home begun at each place takes of it, £, [begin]."""
-        homes = problem.envelopes[self.envelope].homes
+        """Capital that one home begun at each place takes of all of it, £, [begin]."""
+        return np.array(np.max([self._amounts(problem, problem.envelopes[place]) for place in self.envelopes], axis=0))
+
+    def sums(self, problem: Problem) -> tuple[float, ...] | None:
+        """Every limit at which one more sum of home prices can be reached in an envelope, rising, £ rounded up to the penny.
+
+        None where there are too many.
+        """
+        found: set[float] = set()
+        for place, part in zip(self.envelopes, self.shares, strict=True):
+            reached = _reached(problem, self._amounts(problem, problem.envelopes[place]))
+            if reached is None:
+                return None
+            found |= {_up(amount / part) if part else 0.0 for amount in reached}
+        return tuple(sorted(found)) if len(found) <= MANY_SUMS else None
+
+    def enough(self, problem: Problem) -> float:
+        """A limit beyond which nothing more can be bought, £."""
+        found = 0.0
+        for place, part in zip(self.envelopes, self.shares, strict=True):
+            envelope = problem.envelopes[place]
+            amounts = self._amounts(problem, envelope)
+            reached = _reached(problem, amounts)
+            most = float(amounts.max(initial=0.0)) * sum(group.limit for group in problem.home_groups)
+            most = most if reached is None else reached[-1]
+            if self.year is not None and envelope.total is not None:
+                most = min(most, envelope.total)
+            found = max(found, _up(most / part) if part else 0.0)
+        return found
+
+    def used(self, problem: Problem, decisions: Decisions) -> float:
+        """The least limit that affords decisions, on the path of the tree that takes most, £ to the penny."""
+        found = 0.0
+        for place, part in zip(self.envelopes, self.shares, strict=True):
+            taken = self._most(problem, decisions, self._amounts(problem, problem.envelopes[place]))
+            if taken:
+                found = max(found, taken if part == 1 else _up(taken / part) if part else np.inf)
+        return found
+
+    def taken(self, problem: Problem, decisions: Decisions) -> float:
+        """Capital that decisions take of all of it together, on the path of the tree that takes most, £ to the penny."""
+        return self._most(problem, decisions, self.amounts(problem))
+
+    def _amounts(self, problem: Problem, envelope: Envelope) -> np.ndarray:
         return np.array(
             [
                 float(problem.planning_capital[begin.home, begin.period])
-                if begin.home in homes and self.year in (None, int(problem.period_year[begin.period]))
+                if begin.home in envelope.homes and self.year in (None, int(problem.period_year[begin.period]))
                 else 0.0
                 for begin in problem.begins
             ]
         )
 
-    def used(self, problem: Problem, decisions: Decisions) -> float:
-        """Capital that decisions take of it, on the path of the tree that takes most, £ to the penny."""
-        taken = self.amounts(problem) * decisions.homes_begun
-        most = float(
-            max(
-                sum(taken[place] for place, begin in enumerate(problem.begins) if begin.node in problem.path_to(leaf))
-                for leaf in problem.leaves
-            )
+    def _most(self, problem: Problem, decisions: Decisions, amounts: np.ndarray) -> float:
+        taken = amounts * decisions.homes_begun
+        most = max(
+            sum(taken[place] for place, begin in enumerate(problem.begins) if begin.node in problem.path_to(leaf))
+            for leaf in problem.leaves
         )
-        return round(most, 2)
+        return round(float(most), 2)
 
 
-def sums_of(problem: Problem, limited: Limited) -> tuple[float, ...] | None:
+def _up(amount: float) -> float:
+    """Rounded up to the penny."""
+    return abs(float(np.ceil(amount * 100 - 1e-4) / 100))
+
+
+def _reached(problem: Problem, amounts: np.ndarray) -> tuple[float, ...] | None:
     """Every amount of capital that homes begun along one path can come to, rising, £ rounded up to the penny.
 
     Held to what each group of homes allows, and to nothing else, so that none is missed. None where there are too many.
+
+    Parameters
+    ----------
+    amounts
+        Capital of one home begun at each place, £, [begin].
     """
     prices: dict[tuple[int, float], None] = {}
-    for begin, amount in zip(problem.begins, limited.amounts(problem), strict=True):
+    for begin, amount in zip(problem.begins, amounts, strict=True):
         prices[(begin.home, float(amount))] = None
     # (capital, homes begun of each group): what one more price can be added to
     reached: set[tuple[float, tuple[int, ...]]] = {(0.0, (0,) * len(problem.home_groups))}
@@ -131,12 +191,7 @@ def sums_of(problem: Problem, limited: Limited) -> tuple[float, ...] | None:
         reached = grown
         if len(reached) > MANY_SUMS:
             return None
-    return tuple(sorted({abs(float(np.ceil(amount * 100 - 1e-4) / 100)) for amount, _ in reached}))
-
-
-def max_of(sums: tuple[float, ...] | None) -> float:
-    """The largest of sums; what no plan exceeds."""
-    return np.inf if sums is None else sums[-1]
+    return tuple(sorted({_up(amount) for amount, _ in reached}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +242,7 @@ class Curve:
     ) -> None:
         self.instance, self.engine, self.limited, self.settings = instance, engine, limited, settings
         self.progress = progress
-        self.sums = sums_of(engine.problem, limited)
+        self.sums = limited.sums(engine.problem)
         self.solved: list[Solved] = []
         self.seconds: list[float] = []
 
@@ -257,7 +312,7 @@ class Curve:
             cheapest = self.best(each.limit)
             if cheapest is not None and each.bound > cheapest.objective + 1e-6 * max(abs(cheapest.objective), 1.0):
                 raise SolverError(
-                    f"at an envelope of £{each.limit:,.0f} the bound, {each.bound:,.0f}, lies above a plan that costs "
+                    f"at an envelope of {whole_pounds(each.limit)} the bound, {each.bound:,.0f}, lies above a plan that costs "
                     f"{cheapest.objective:,.0f}: one of the two is wrong"
                 )
 
@@ -267,7 +322,7 @@ class Curve:
             if self.settled(limit):
                 continue
             if told is not None:
-                told(f"an envelope of £{limit:,.0f} ({len(self.solved)} solved)")
+                told(f"an envelope of {whole_pounds(limit)} ({len(self.solved)} solved)")
             if self.settings.stop is not None and self.settings.stop.is_set():
                 return False
             if self.solve(limit).stopped:
@@ -323,7 +378,12 @@ def _verified(instance: Instance, problem: Problem, found: Found) -> Plan:
 
 
 def frontier(
-    instance: Instance, asked: Asked, told: Told | None = None, grid: Grid | None = None, by: str = "total"
+    instance: Instance,
+    asked: Asked,
+    told: Told | None = None,
+    grid: Grid | None = None,
+    by: str = "total",
+    envelope: str | None = None,
 ) -> tuple[list[list[Stretch]], Row]:
     """Best plans by capital envelope, and the document.
 
@@ -334,11 +394,13 @@ def frontier(
     by
         ``total`` varies the envelope in total; ``year`` varies what it releases in one financial year, one year after the
         other, the rest as the instance has it.
+    envelope
+        Name of the envelope that is varied; all of them together, each with its share, where left out.
 
     Raises
     ------
     InstanceError
-        Where no home takes capital, so that an envelope means nothing.
+        Where no home takes capital, so that an envelope means nothing, or no envelope has the name.
     InfeasibleError, NoPlanError, SolverError
         As for a plan, at the largest envelope.
     """
@@ -346,16 +408,19 @@ def frontier(
     began = time.perf_counter()
     with stopped_by_hand() as stop, executor(asked.cluster, WORKERS) as pool:
         told.step("drawing futures and building the model")
+        unchanged = instance
         instance, engine = prepare(instance, asked, pool)
         refuse_if_stopped(stop)
-        own = engine.problem.envelopes[0].total if engine.problem.envelopes else None
         engine = _with_envelope(engine)
+        places = _places(engine.problem, envelope)
+        totals = [engine.problem.envelopes[place].total for place in places]
+        own = None if None in totals else float(sum(total or 0.0 for total in totals))
         if asked.start is not None:
             engine.take_up(asked.start)
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
         found: list[tuple[Curve, list[Stretch], bool]] = []
         shared: Solved | None = None
-        for limited in _varied(engine.problem, by):
+        for limited in _varied(engine.problem, by, places):
             curve = Curve(instance, engine, limited, settings, told.search)
             complete = _follow(curve, grid, shared, told)
             shared = shared or next(each for each in curve.solved)
@@ -363,7 +428,13 @@ def frontier(
             engine = curve.engine
             if not complete:
                 break
-    rows = [row for curve, stretches, _ in found for row in _points(curve, stretches, grid)]
+            if stop.is_set():
+                break
+        by_curve = [_points(curve, stretches, grid) for curve, stretches, _ in found]
+        rows = [row for points in by_curve for row in points]
+        located = _own_point(found[0][0], found[0][1], own)
+        if asked.slippage.any and rows and not stop.is_set():
+            _tell_before(unchanged, asked, engine, [curve for curve, _, _ in found], by_curve, located, settings, told)
     if not rows:
         raise NoPlanError(
             "stopped before any plan was found: allow more time (--time-limit) or fewer futures (--scenarios)"
@@ -376,11 +447,21 @@ def frontier(
         "instance": instance_row(instance),
         "titles": titles_of(instance),
         "unregistered_name": plan.problem.unregistered_name,
-        "envelope": plan.problem.envelopes[0].name,
+        "envelope": " and ".join(plan.problem.envelopes[place].name for place in places),
+        "envelopes": [
+            {"name": plan.problem.envelopes[place].name, "share": part}
+            for place, part in zip(places, first.limited.shares, strict=True)
+        ],
+        "envelopes_held": [
+            {"name": each.name, "limit_gbp": each.total}
+            for place, each in enumerate(plan.problem.envelopes)
+            if place not in places
+        ],
+        "slipped": asked.slippage.words,
         "by": by,
         "grid": None if grid is None else asdict(grid),
         "own_limit_gbp": own,
-        "enough_gbp": [max_of(curve.sums) for curve, _, _ in found],
+        "enough_gbp": [curve.limited.enough(curve.engine.problem) for curve, _, _ in found],
         "futures": len(plan.problem.scenarios),
         "seed": instance.settings.seed if asked.seed is None else asked.seed,
         "gap_asked": asked.gap,
@@ -390,7 +471,7 @@ def frontier(
         "capital_in_running_cost": instance.settings.financing_in_running_cost,
         "rounding_gbp": rounding(plan.verified.expected_cost),
         "points": rows,
-        "own": _own_point(first, found[0][1], own),
+        "own": located,
         "solves": len(seconds),
         "versions": versions(),
         "timings": {
@@ -414,26 +495,87 @@ def _with_envelope(engine: Engine) -> Engine:
     return engine.under(replace(problem, envelopes=(every,)))
 
 
-def _varied(problem: Problem, by: str) -> list[Limited]:
-    """What is varied: the first envelope in total, or in each financial year in which it can be spent."""
+def _places(problem: Problem, name: str | None) -> tuple[int, ...]:
+    """Positions of the envelopes that are varied: all, or the one of a name."""
+    names = [each.name for each in problem.envelopes]
+    if name is None:
+        return tuple(range(len(names)))
+    if name not in names:
+        fix = f"Name one of {', '.join(names)}, or leave it out to vary all of them together."
+        raise InstanceError([Fault("the command", None, "--envelope", name, "is no envelope", fix)], "the command")
+    return (names.index(name),)
+
+
+def _varied(problem: Problem, by: str, places: tuple[int, ...]) -> list[Limited]:
+    """What is varied: envelopes in total, or in each financial year in which they can be spent."""
     if by == "total":
-        return [Limited(0, None)]
-    every = range(len(problem.financial_years))
-    return [limited for year in every if (limited := Limited(0, year)).amounts(problem).any()]
+        return [Limited(places, None, _shares(problem, places, None))]
+    found = []
+    for year in range(len(problem.financial_years)):
+        limited = Limited(places, year, _shares(problem, places, year))
+        if limited.amounts(problem).any():
+            found.append(limited)
+    return found
+
+
+def _shares(problem: Problem, places: tuple[int, ...], year: int | None) -> tuple[float, ...]:
+    """Share of each envelope in every amount: as its own limit, or what all its homes cost where it has none."""
+    if len(places) == 1:
+        return (1.0,)
+    weights = []
+    for place in places:
+        own = problem.envelopes[place]
+        given = own.total if year is None or own.by_year is None else own.by_year[year]
+        weights.append(Limited((place,), year).enough(problem) if given is None else given)
+    total = sum(weights)
+    return tuple(weight / total for weight in weights) if total > 0 else (1 / len(places),) * len(places)
+
+
+def _tell_before(
+    instance: Instance,
+    asked: Asked,
+    engine: Engine,
+    curves: list[Curve],
+    by_curve: list[list[Row]],
+    located: Row | None,
+    settings: Settings,
+    told: Told,
+) -> None:
+    """Put beside every point what the same envelope bought before anything slipped, from what has been learned."""
+    told.step("the same envelopes before the change")
+    instance, other = prepare(instance, replace(asked, slippage=Slippage()), engine.executor)
+    other = _with_envelope(other)
+    kept = engine.keep()
+    if kept is not None:
+        other.take_up(kept)
+    for after, points in zip(curves, by_curve, strict=True):
+        curve = Curve(instance, other, after.limited, settings, told.search)
+        rows = points if located is None or after is not curves[0] else [*points, located]
+        curve.trace([row["capital_limit_gbp"] for row in rows], told.step)
+        other = curve.engine
+        for row in rows:
+            limit = row["capital_limit_gbp"]
+            best = curve.best(limit) if curve.settled(limit) else None
+            if best is None or best.plan is None:
+                continue
+            plan = best.plan
+            row["before"] = {
+                "expected_cost_gbp": plan.verified.expected_cost,
+                "objective_gbp": plan.verified.objective,
+                "bound_gbp": curve.bound(limit),
+                "unregistered_child_weeks": plan.mean(plan.unregistered_child_weeks),
+                "homes": int(max_on_paths(plan, plan.decisions.homes_begun)),
+            }
+            row["slippage_costs_gbp"] = row["expected_cost_gbp"] - row["before"]["expected_cost_gbp"]
 
 
 def _follow(curve: Curve, grid: Grid | None, shared: Solved | None, told: Told) -> bool:
     """Settle what is asked of a curve; whether all of it is. The largest envelope first, since its bound holds for all."""
     problem, words = curve.engine.problem, ""
+    enough = curve.limited.enough(problem)
     if curve.limited.year is not None:
         words = f"{problem.financial_years[curve.limited.year]}: "
-        total = problem.envelopes[curve.limited.envelope].total
-        enough = max_of(curve.sums) if total is None else min(max_of(curve.sums), total)
-    else:
-        enough = max_of(curve.sums)
     top = enough if grid is None else min(grid.high + NEXT, enough)
-    if not np.isfinite(top):
-        top = float(curve.limited.amounts(problem).max() * sum(group.limit for group in problem.home_groups))
 
     def tell(step: str) -> None:
         told.step(words + step)
@@ -441,7 +583,7 @@ def _follow(curve: Curve, grid: Grid | None, shared: Solved | None, told: Told) 
     if shared is not None and curve.floor(top) >= curve.floor(enough):
         curve.take(top, shared)
     if not curve.solved:
-        tell(f"an envelope of £{curve.floor(top):,.0f}")
+        tell(f"an envelope of {whole_pounds(curve.floor(top))}")
         first = curve.solve(top)
         if first.plan is None and not first.stopped:
             from optimiser.analysis.clash import explain
@@ -474,7 +616,7 @@ def _points(curve: Curve, stretches: list[Stretch], grid: Grid | None) -> list[R
         plan = stretch.solved.plan
         assert plan is not None
         if id(plan) not in made:
-            made[id(plan)] = _plan_row(plan, None if nothing is None else nothing.solved.plan)
+            made[id(plan)] = _plan_row(plan, curve.limited, None if nothing is None else nothing.solved.plan)
         bound = stretch.bound
         return {
             "year": None if curve.limited.year is None else plan.problem.financial_years[curve.limited.year],
@@ -487,6 +629,8 @@ def _points(curve: Curve, stretches: list[Stretch], grid: Grid | None) -> list[R
             "bound_gbp": bound if np.isfinite(bound) else None,
             "gap": relative_gap(plan.verified.objective, bound) if np.isfinite(bound) else None,
             "next_million": _next(curve, stretch, limit),
+            "before": None,
+            "slippage_costs_gbp": None,
             **made[id(plan)],
         }
 
@@ -522,7 +666,7 @@ def _next(curve: Curve, stretch: Stretch, limit: float) -> Row | None:
     }
 
 
-def _plan_row(plan: Plan, nothing: Plan | None) -> Row:
+def _plan_row(plan: Plan, limited: Limited, nothing: Plan | None) -> Row:
     """What finance asks of one plan, against the best plan without capital."""
     pounds, weeks = plan.scenario_pounds, plan.unregistered_child_weeks
     children = {
@@ -543,8 +687,8 @@ def _plan_row(plan: Plan, nothing: Plan | None) -> Row:
         else None,
         "p90_gbp": plan.quantile(pounds, 0.9),
         "cvar_gbp": tail_mean_of(plan, pounds),
-        "capital_used_gbp": _capital_used(plan),
-        "capital_by_year": _capital_by_year(plan),
+        "capital_used_gbp": _capital_used(plan, limited),
+        "capital_by_year": _capital_by_year(plan, limited),
         "homes": int(max_on_paths(plan, plan.decisions.homes_begun)),
         "beds": int(max_on_paths(plan, beds)),
         "block_beds": int(plan.decisions.beds_in_tier.sum(axis=1).max(initial=0)),
@@ -555,25 +699,34 @@ def _plan_row(plan: Plan, nothing: Plan | None) -> Row:
         "child_weeks_avoided": None
         if nothing is None
         else nothing.mean(nothing.unregistered_child_weeks) - plan.mean(weeks),
-        "payback_year": None if nothing is None else payback_year(plan, nothing, _charged(plan)),
-        "outlay_repaid_year": None if nothing is None else payback_year(plan, nothing, _outlay(plan)),
+        "payback_year": None if nothing is None else payback_year(plan, nothing, _charged(plan), limited),
+        "outlay_repaid_year": None if nothing is None else payback_year(plan, nothing, _outlay(plan, limited), limited),
         "break_even_occupancy": sum(float(share) * count for share, count in own) / sum(count for _, count in own)
         if own
         else None,
         "break_even": even,
+        "without_capital": None
+        if nothing is None
+        else {
+            "expected_cost_gbp": nothing.verified.expected_cost,
+            "unregistered_child_weeks": nothing.mean(nothing.unregistered_child_weeks),
+        },
         "years": _revenue_by_year(plan),
+        "terms": [
+            row | {"stream": "capital" if row["term"] in CAPITAL_TERMS else "revenue"} for row in expected_terms(plan)
+        ],
         "decisions": decisions_table(plan.problem, plan.decisions, plan),
     }
 
 
-def _capital_used(plan: Plan) -> float:
-    return Limited(0, None).used(plan.problem, plan.decisions)
+def _capital_used(plan: Plan, limited: Limited) -> float:
+    return replace(limited, year=None).taken(plan.problem, plan.decisions)
 
 
-def _capital_by_year(plan: Plan) -> list[Row]:
+def _capital_by_year(plan: Plan, limited: Limited) -> list[Row]:
     """Capital begun by financial year on the path that takes most, planning prices, nominal £."""
     problem = plan.problem
-    taken = Limited(0, None).amounts(problem) * plan.decisions.homes_begun
+    taken = replace(limited, year=None).amounts(problem) * plan.decisions.homes_begun
 
     def by_year(leaf: int) -> list[float]:
         path = problem.path_to(leaf)
@@ -606,13 +759,13 @@ def _revenue_by_year(plan: Plan) -> list[Row]:
     ]
 
 
-def payback_year(plan: Plan, nothing: Plan, outlay: np.ndarray) -> str | None:
+def payback_year(plan: Plan, nothing: Plan, outlay: np.ndarray, limited: Limited) -> str | None:
     """First financial year by whose end a plan has repaid its outlay by costing less than the one without capital.
 
     And never falls behind again. Expected nominal pounds, everything but capital and residual value; ``outlay``: what is to
     be repaid, £, [financial year]. None where the plan takes no capital, or repays it beyond the horizon.
     """
-    if _capital_used(plan) <= 0:
+    if _capital_used(plan, limited) <= 0:
         return None
     years = plan.problem.financial_years
     saved = [
@@ -631,10 +784,10 @@ def _charged(plan: Plan) -> np.ndarray:
     return np.array([capital[problem.period_year == year].sum() for year in range(len(problem.financial_years))])
 
 
-def _outlay(plan: Plan) -> np.ndarray:
+def _outlay(plan: Plan, limited: Limited) -> np.ndarray:
     """Expected capital begun at planning prices, whoever is charged for it, £, [year]."""
     problem = plan.problem
-    taken = Limited(0, None).amounts(problem) * plan.decisions.homes_begun
+    taken = replace(limited, year=None).amounts(problem) * plan.decisions.homes_begun
     outlay = np.zeros(len(problem.financial_years))
     for place, begin in enumerate(problem.begins):
         there = sum(scenario.probability for scenario in problem.scenarios if begin.node in scenario.path)
@@ -647,10 +800,11 @@ def _own_point(curve: Curve, stretches: list[Stretch], own: float | None) -> Row
     if own is None or curve.limited.year is not None:
         return None
     largest = max(each.limit for each in curve.solved)
+    enough = curve.limited.enough(curve.engine.problem)
 
     def plan_at(limit: float) -> Plan | None:
         affordable = [each for each in stretches if each.solved.used <= limit + 0.005]
-        known = curve.settled(min(limit, largest)) and (limit <= largest + 0.005 or largest >= max_of(curve.sums))
+        known = curve.settled(min(limit, largest)) and (limit <= largest + 0.005 or largest >= enough)
         return affordable[-1].solved.plan if affordable and known else None
 
     here = plan_at(own)
@@ -664,7 +818,7 @@ def _own_point(curve: Curve, stretches: list[Stretch], own: float | None) -> Row
             return None
         return {
             "capital_limit_gbp": limit,
-            "capital_used_gbp": _capital_used(there),
+            "capital_used_gbp": _capital_used(there, curve.limited),
             "objective_more_gbp": there.verified.objective - here.verified.objective,
             "bound_gbp": curve.bound(min(limit, largest)),
             "pounds_more_gbp": there.verified.expected_cost - here.verified.expected_cost,
@@ -675,10 +829,11 @@ def _own_point(curve: Curve, stretches: list[Stretch], own: float | None) -> Row
 
     return {
         "capital_limit_gbp": own,
-        "capital_used_gbp": _capital_used(here),
+        "capital_used_gbp": _capital_used(here, curve.limited),
         "objective_gbp": here.verified.objective,
         "bound_gbp": curve.bound(min(own, largest)),
         "expected_cost_gbp": here.verified.expected_cost,
-        "less": against(max(own - NEXT, 0.0)),
+        "before": None,
+        "less": against(max(own - NEXT, 0.0)) if own > 0 else None,
         "more": against(own + NEXT),
     }

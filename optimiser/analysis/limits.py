@@ -14,6 +14,7 @@ import numpy as np
 
 from models.decisions import Decisions
 from models.problem import Group, Problem, Tier
+from optimiser.finance import whole_pounds
 from optimiser.plan import Plan
 from optimiser.solve.engine import WORKERS, Engine, Found
 from optimiser.solve.twostage import Settings
@@ -160,7 +161,15 @@ def _capital_steps(
         enough = float(np.ceil(short / 10_000) * 10_000)
         name = f"{words}, enough for one more home"
         yield Limit(
-            name, words, "£", used, limit, enough, f"another £{enough:,.0f} of capital (one more home)", binding, raised
+            name,
+            words,
+            "£",
+            used,
+            limit,
+            enough,
+            f"another {whole_pounds(enough)} of capital (one more home)",
+            binding,
+            raised,
         )
 
 

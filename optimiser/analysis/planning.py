@@ -43,11 +43,12 @@ from optimiser.demand.reduction import Reduction, reduce_futures, with_fresh
 from optimiser.demand.scenarios import ScenarioSet, make_scenarios, standard_error, taken
 from optimiser.demand.stress import Stress, stresses_asked
 from optimiser.errors import Fault, InstanceError, NoPlanError
+from optimiser.finance import whole_pounds
 from optimiser.instance.checks import check_chance
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for
 from optimiser.instance.schema import Instance
-from optimiser.plan import Plan, Row, break_even, decisions_table, timeline_table, titles_of
+from optimiser.plan import Plan, Row, break_even, decisions_table, expected_terms, timeline_table, titles_of
 from optimiser.solve.engine import WORKERS, Engine, Placing, stopped_by_hand
 from optimiser.solve.executor import executor
 from optimiser.solve.highs import relative_gap
@@ -204,7 +205,7 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
         taken_up = None if asked.start is None else engine.take_up(asked.start)
         before = None if asked.before is None else figures_in(asked.before)
         if before is None and asked.slippage.any:
-            before, taken_up = _before(unchanged, engine, asked, settings, told)
+            before, taken_up = plan_before(unchanged, engine, asked, settings, told)
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search, asked.method)
         learned = engine.keep() if asked.keep or stresses else None
@@ -218,15 +219,14 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
             at = timed("change", at)
         # ended by a gap, not by a clock, so that the same bytes come out again
         extra = replace(settings, gap=2 * asked.gap)
-        compared: list[Appraised] = []
         worth: list[Worth] = []
         ranked: list[Swing] | None = None
         fresh: Row | None = None
-        if not stop.is_set():
-            names = tuple(row.option for row in instance.options if row.paper or row.option == DO_NOTHING)
-            compared = appraise_options(instance, engine, extra, names, told.step)
-            plan = replace(plan, beside={each.name: each.plan for each in compared if each.plan is not None})
-            at = timed("options", at)
+        # what is saved and the budget are told of a plan that was stopped as well
+        names = (DO_NOTHING, *(row.option for row in instance.options if row.paper and not stop.is_set()))
+        compared = appraise_options(instance, engine, extra, names, told.step)
+        plan = replace(plan, beside={each.name: each.plan for each in compared if each.plan is not None})
+        at = timed("options", at)
         limits = limits_of(plan.problem, plan.decisions, plan.verified.unregistered_child_weeks)
         if not stop.is_set():
             worth = worths(engine, plan, limits, extra, told.step)
@@ -261,7 +261,7 @@ def make_plan(instance: Instance, asked: Asked, told: Told | None = None) -> tup
     return plan, document
 
 
-def _before(
+def plan_before(
     instance: Instance, engine: Engine, asked: Asked, settings: Settings, told: Told
 ) -> tuple[Row, TakenUp | None]:
     """The plan before anything slipped, whose search teaches the one after it, and how much of it still holds."""
@@ -280,7 +280,7 @@ def _changes(asked: Asked) -> list[str]:
         words = [each for each in words if each not in old.words]
         words += [f"no longer: {each}" for each in old.words if each not in asked.slippage.words]
         if asked.capital != asked.before["asked"]["capital"] and asked.capital is not None:
-            words.append(f"£{asked.capital:,.0f} of capital in total")
+            words.append(f"{whole_pounds(asked.capital)} of capital in total")
     return words
 
 
@@ -303,9 +303,13 @@ def out_of_sample(plan: Plan, asked: Asked, reduction: Reduction | None = None) 
     free = replace(everything, scenarios=unseen, local_limits=(), unregistered_limits=(), cvar_limit=None)
     checked = verify(free, plan.decisions, Placing().place(free, plan.decisions))
     pounds = checked.scenario_pounds
+    by_term = checked.ledger.present(free).sum(axis=(2, 3)).mean(axis=0)
     return {
         "futures": FRESH,
         "expected_cost_gbp": float(pounds.mean()),
+        "terms": [
+            {"term": term, "present_gbp": float(amount)} for term, amount in zip(COST_TERMS, by_term, strict=True)
+        ],
         "standard_error_gbp": standard_error(pounds),
         # futures that stand for others are neither independent nor mirrored
         "own_standard_error_gbp": None if reduction is not None else standard_error(plan.scenario_pounds),
@@ -316,7 +320,14 @@ def out_of_sample(plan: Plan, asked: Asked, reduction: Reduction | None = None) 
 def foresight_of(plan: Plan, asked: Asked, told: Told, reduction: Reduction | None = None) -> Row:
     """What the plan costs when nobody knows the future, and when to go to the market."""
     (row,) = _simulated(plan, {OPTIMISED: plan}, asked, told, reduction)
-    wanted = ("cost_gbp", "unregistered_child_weeks", "children_unregistered", "when_to_go_to_market", "foresight")
+    wanted = (
+        "cost_gbp",
+        "terms",
+        "unregistered_child_weeks",
+        "children_unregistered",
+        "when_to_go_to_market",
+        "foresight",
+    )
     return {"futures": SIMULATED, **{name: row[name] for name in wanted}}
 
 
@@ -332,6 +343,7 @@ def simulated_ranking(options: list[Appraised], asked: Asked, told: Told, reduct
             {
                 "option": row["option"],
                 "cost_gbp": row["cost_gbp"],
+                "terms": row["terms"],
                 "unregistered_child_weeks": row["unregistered_child_weeks"]["mean"],
                 "rank": rank,
                 "rank_by_optimiser": by_optimiser.index(row["option"]) + 1,
@@ -402,6 +414,12 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
         "stresses": stressed,
         "stresses_left_out": left_out_rows(instance, left_out, stresses, stressed),
         "years": cost_by_year(options),
+        "terms": [
+            {"option": option.name} | row
+            for option in options
+            if option.plan is not None
+            for row in expected_terms(option.plan)
+        ],
         "budget": budget_columns(options),
         "published": published_results(instance, options),
         "asked": _asked_row(plan, asked),

@@ -30,6 +30,10 @@ FUTURES = 4
 SCREENED = 5
 
 
+#: Expected cost, present real £, child-weeks without a registered place, and limits no longer kept.
+Priced = tuple[float, float, tuple[str, ...]]
+
+
 @dataclass(frozen=True)
 class Swing:
     """How far the plan's expected cost moves when one assumed figure moves over its range, present real £."""
@@ -85,7 +89,8 @@ def swings(
     if progress is not None:
         progress("which assumptions matter most")
     likely = _screened(instance, Held(instance, _on_one_path(plan), plan.decisions, average_scenario))
-    return ranked(instance, likely, held_on(instance, plan, plan.decisions, FUTURES, seed, reduction))
+    held = held_on(instance, plan, plan.decisions, FUTURES, seed, reduction)
+    return ranked(instance, likely, lambda key, value: held.cost(with_figure(instance, key, value)))
 
 
 def held_on(
@@ -132,11 +137,14 @@ def _on_one_path(plan: Plan) -> Problem:
 def ranked(
     instance: Instance,
     keys: Sequence[str],
-    held: Held,
+    priced: Callable[[str, float], Priced | None],
     stop: threading.Event | None = None,
     told: Callable[[str], None] | None = None,
 ) -> list[Swing]:
-    """Figures by how far they move the cost of what is held, widest first; those that cannot be priced are left out."""
+    """Figures by how far they move the cost of what is held, widest first; those that cannot be priced are left out.
+
+    ``priced`` says what it costs at a value of a figure.
+    """
     values = instance.figure_values()
     found: list[Swing] = []
     for place, key in enumerate(keys):
@@ -145,7 +153,7 @@ def ranked(
         if told is not None:
             told(f"one input at a time: {place + 1} of {len(keys)}")
         low, high = range_of(evidence_for(instance, key), values[key])
-        at_low, at_high = (held.cost(with_figure(instance, key, end)) for end in (low, high))
+        at_low, at_high = (priced(key, end) for end in (low, high))
         if at_low is not None and at_high is not None:
             broken = tuple(dict.fromkeys((*at_low[2], *at_high[2])))
             found.append(Swing(key, low, high, at_low[0], at_high[0], at_low[1], at_high[1], broken))
@@ -225,27 +233,30 @@ class Held:
         self, instance: Instance, like: Problem, decisions: Decisions, draw: Callable[[Instance], ScenarioSet]
     ) -> None:
         self._like, self._draw, self._decisions = like, draw, decisions
-        self._problem = self._neighbour(instance)
+        self._problem = self.neighbour(instance)
         self._placing = Placing()
         self._placements = self._placing.place(self._problem, decisions)
 
-    def _neighbour(self, instance: Instance) -> Problem:
+    def neighbour(self, instance: Instance) -> Problem:
+        """The problem of a neighbouring instance, without limits across futures.
+
+        Raises ``ValueError`` or an ``OptimiserError`` where the decisions have no place in it.
+        """
         problem = assemble(instance, self._draw(instance), like=self._like)
         return replace(problem, local_limits=(), unregistered_limits=(), cvar_limit=None)
 
-    def cost(self, instance: Instance) -> tuple[float, float, tuple[str, ...]] | None:
-        """Expected cost, present real £, child-weeks without a registered place, and limits no longer kept.
-
-        None where the decisions cannot be priced.
-        """
-        decisions = self._decisions
+    def cost(self, instance: Instance) -> Priced | None:
+        """What the decisions cost under a neighbouring instance; None where they cannot be priced."""
         try:
-            problem = self._neighbour(instance)
-            placements = self._placements
-            if not _same_places(problem, self._problem):
-                placements = self._placing.place(problem, decisions)
+            return self.priced(self.neighbour(instance))
         except (ValueError, OptimiserError):
             return None
+
+    def priced(self, problem: Problem) -> Priced:
+        """What the decisions cost in a neighbouring problem. Raises as ``neighbour``."""
+        decisions, placements = self._decisions, self._placements
+        if not _same_places(problem, self._problem):
+            placements = self._placing.place(problem, decisions)
         checked = verify(problem, decisions, placements)
         broken = tuple(dict.fromkeys(violation.rule for violation in checked.violations))
         probability = np.array([scenario.probability for scenario in problem.scenarios])

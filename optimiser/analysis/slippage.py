@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from models.decisions import Decisions, with_managers_needed
 from optimiser.demand.scenarios import calendar_of
 from optimiser.errors import Fault, InstanceError
+from optimiser.finance import whole_pounds
 from optimiser.instance.register import best_pattern, matches
 from optimiser.instance.schema import Capital, Evidence, Instance
 from optimiser.plan import Plan, Row, decisions_table
@@ -61,7 +62,7 @@ class Slippage:
         if self.registration_delay:
             months = "1 month" if self.registration_delay == 1 else f"{self.registration_delay} months"
             found.append(f"every registration {months} later")
-        found += [f"£{amount:,.0f} of capital in {year}" for year, amount in self.capital_years]
+        found += [f"{whole_pounds(amount)} of capital in {year}" for year, amount in self.capital_years]
         if self.carry_forward is not None:
             found.append("unused capital carried forward" if self.carry_forward else "no capital carried forward")
         if self.grant_refused:

@@ -11,23 +11,26 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from models.decisions import Decisions
 from models.problem import Problem
-from optimiser.analysis.appraisal import DO_NOTHING, best_plan, decisions_of
+from optimiser.analysis.appraisal import best_plan, decisions_of, doing_nothing
 from optimiser.analysis.planning import (
     Asked,
     Told,
     instance_row,
+    plan_before,
     plan_seed,
     prepare,
     refuse_if_stopped,
     rounding,
     versions,
 )
-from optimiser.analysis.sensitivity import Held, Swing, assumed_figures, held_on, ranked, with_figure
+from optimiser.analysis.sensitivity import Priced, Swing, assumed_figures, held_on, ranked, with_figure
+from optimiser.analysis.slippage import difference
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
 from optimiser.errors import OptimiserError
@@ -37,15 +40,26 @@ from optimiser.plan import Plan, Row, decisions_table, titles_of
 from optimiser.solve.engine import WORKERS, Bounds, Engine, Found, stopped_by_hand
 from optimiser.solve.executor import executor
 from optimiser.solve.kept import Kept
-from optimiser.solve.twostage import Settings
+from optimiser.solve.twostage import Scenario, Settings, TwoStageSolution
 from optimiser.verify import verify
 
-#: Futures of the plan, futures on which every input is measured, and draws of all inputs at once.
-FUTURES, MEASURED, DRAWS = 10, 4, 20
-#: Inputs for which it is sought where the decision changes, and for which, where the saving is gone.
-SOUGHT, SAVED = 5, 12
+#: Futures of the plan, on which every input is measured, and draws of all inputs at once.
+FUTURES, DRAWS = 10, 20
+#: Plans that decide otherwise today, found for one value, that are tried at the next before any is searched for.
+TRIED = 3
 #: Share of the cost that an input must move over its range to be said to matter: what a gap of a thousandth can tell.
 MATTERS = 1e-3
+
+
+#: Figures moved, each with its value.
+Moves = tuple[tuple[str, float], ...]
+
+
+def moved(instance: Instance, moves: Moves) -> Instance:
+    """The instance with some figures moved."""
+    for key, value in moves:
+        instance = with_figure(instance, key, value)
+    return instance
 
 
 # jointly
@@ -63,8 +77,7 @@ class Joint:
 def jointly(
     instance: Instance,
     keys: Sequence[str],
-    held: Held,
-    nothing: Held,
+    savings: Savings,
     draws: int,
     seed: int,
     stop: threading.Event | None = None,
@@ -82,15 +95,16 @@ def jointly(
             break
         if told is not None:
             told(f"all inputs together: {draw + 1} of {draws} draws")
-        moved = instance
-        for key, (low, high), share in zip(keys, ranges, shares[:, draw], strict=True):
-            moved = with_figure(moved, key, low + float(share) * (high - low))
-        priced, without = held.cost(moved), nothing.cost(moved)
-        if priced is None or without is None:
+        moves = tuple(
+            (key, low + float(share) * (high - low))
+            for key, (low, high), share in zip(keys, ranges, shares[:, draw], strict=True)
+        )
+        priced, saved = savings.priced(moves), savings.at(moves)
+        if priced is None or saved is None:
             left_out += 1
             continue
         cost.append(priced[0])
-        saving.append(without[0] - priced[0])
+        saving.append(saved)
     return Joint(tuple(cost), tuple(saving), left_out)
 
 
@@ -104,7 +118,6 @@ class Side:
     Objectives with their bounds; infinite where there is no such plan.
     """
 
-    value: float
     best: float
     best_bound: float
     held: float
@@ -178,44 +191,104 @@ def todays(problem: Problem, decisions: Decisions) -> Bounds:
 
 
 class Decided:
-    """Today's decisions against the best plan, as a figure moves; what one value teaches serves the next."""
+    """Today's decisions against the best plan, as figures move; what one value teaches serves the next."""
 
     def __init__(self, instance: Instance, plan: Plan, kept: Kept | None, settings: Settings, seed: int | None) -> None:
         self._instance, self._plan, self._kept, self._settings, self._seed = instance, plan, kept, settings, seed
-        self.sides: dict[tuple[str, float], Side] = {}
-        self.plans: dict[tuple[str, float], Found] = {}
+        self._like = Engine(plan.problem)  # never searched: its compiled placement problem serves others that it fits
+        self._near: dict[tuple[str, ...], Kept] = {}
+        self._others: list[Decisions] = []
+        self.sides: dict[Moves, Side] = {}
+        self.plans: dict[Moves, Found] = {}
 
-    def at(self, key: str, value: float) -> Side:
-        """Both plans at one value of a figure."""
-        if (key, value) not in self.sides:
-            self.sides[key, value] = self._solved(key, value)
-        return self.sides[key, value]
+    def at(self, moves: Moves, likely: bool = False) -> Side:
+        """Both plans at one value of a figure, or of several at once.
 
-    def _solved(self, key: str, value: float) -> Side:
-        problem = self._plan.problem
-        moved = with_figure(self._instance, key, value)
-        futures = make_scenarios(moved, len(problem.scenarios), self._seed)
-        engine = Engine(assemble(moved, futures, risk_weight=problem.risk_weight, like=problem))
-        if self._kept is not None:
-            engine.take_up(self._kept)
-        best = engine.search(self._settings)
-        own = todays(engine.problem, self._plan.decisions)
+        Where a change is ``likely``, plans that were found for other values are tried first: one that is proven to cost less
+        than any with today's decisions spares the search for the best, whose bound is then below all (-inf).
+        """
+        if moves not in self.sides:
+            self.sides[moves] = self._solved(moves, likely)
+        known = self.sides[moves]
+        if not likely and known.best_bound == -np.inf:
+            # the best plan after all, from the one that is known to be better
+            engine = self._engine(moves)
+            best = engine.search(self._settings, start=self.plans[moves].decisions)
+            if isinstance(best, Found):
+                self.plans[moves] = best
+                objective = _objective(engine.problem, best)
+                known = self.sides[moves] = replace(known, best=objective, best_bound=best.bound)
+        return known
+
+    def _solved(self, moves: Moves, likely: bool) -> Side:
+        engine = self._engine(moves)
+        problem = engine.problem
+        own = todays(problem, self._plan.decisions)
+        held: Found | TwoStageSolution | None = None
+        other: Found | None = None
+        if likely and self._others:
+            held = engine.search(self._settings, bounds=own)
+            other, objective = self._cheapest(engine)
+            if other is not None and objective < held.bound - 1e-9 * abs(objective):
+                self.plans[moves] = other
+                return self._side(problem, replace(other, bound=-np.inf), held)
+        best = engine.search(self._settings, start=None if other is None else other.decisions)
+        kept = engine.keep()
+        if kept is not None:
+            self._near[tuple(key for key, _ in moves)] = kept
         # where the best plan decides today what this one does, it is the best with these decisions as well
-        same = isinstance(best, Found) and todays(engine.problem, best.decisions) == own
-        held = best if same else engine.search(self._settings, bounds=own)
+        if isinstance(best, Found) and todays(problem, best.decisions) == own:
+            held = best
+        elif held is None:
+            held = engine.search(self._settings, bounds=own)
         if isinstance(best, Found):
-            self.plans[key, value] = best
+            self.plans[moves] = best
+            if held is not best:
+                self._others = [best.decisions, *self._others][:TRIED]
+        return self._side(problem, best, held)
+
+    def _engine(self, moves: Moves) -> Engine:
+        """An engine at one value, which starts from what was learned nearest to it."""
+        like = self._plan.problem
+        instance = moved(self._instance, moves)
+        futures = make_scenarios(instance, len(like.scenarios), self._seed)
+        problem = assemble(instance, futures, risk_weight=like.risk_weight, like=like)
+        template = self._like.template
+        if template.fits(problem):
+            engine = self._like.under(problem)
+            scenarios: list[Scenario] = []
+            for number in range(len(problem.scenarios)):
+                scenarios.append(template.write(problem, number, scenarios[-1] if scenarios else None))
+            engine.two_stage = replace(engine.two_stage, scenarios=tuple(scenarios))
+        else:
+            engine = Engine(problem)
+        kept = self._near.get(tuple(key for key, _ in moves), self._kept)
+        if kept is not None:
+            engine.take_up(kept)
+        return engine
+
+    def _cheapest(self, engine: Engine) -> tuple[Found | None, float]:
+        """The cheapest here of the plans found elsewhere, and its objective; none that breaks a limit."""
+        best: Found | None = None
+        least = np.inf
+        for decisions in self._others:
+            found = engine.place(decisions)
+            checked = verify(engine.problem, found.decisions, found.placements)
+            if not checked.violations and checked.objective < least:
+                best, least = found, checked.objective
+        return best, least
+
+    def _side(self, problem: Problem, best: Found | TwoStageSolution, held: Found | TwoStageSolution) -> Side:
         return Side(
-            value,
-            _objective(engine.problem, best) if isinstance(best, Found) else np.inf,
+            _objective(problem, best) if isinstance(best, Found) else np.inf,
             best.bound,
-            _objective(engine.problem, held) if isinstance(held, Found) else np.inf,
+            _objective(problem, held) if isinstance(held, Found) else np.inf,
             held.bound,
         )
 
-    def todays_rows(self, key: str, value: float) -> list[Row]:
+    def todays_rows(self, moves: Moves) -> list[Row]:
         """What the best plan decides today at one value of a figure."""
-        found = self.plans.get((key, value))
+        found = self.plans.get(moves)
         if found is None:
             return []
         return [row for row in decisions_table(self._plan.problem, found.decisions) if not row["branch"]]
@@ -229,7 +302,7 @@ def _objective(problem: Problem, found: Found) -> float:
 
 
 def sensitivity(
-    instance: Instance, asked: Asked, told: Told | None = None, *, sought: int = SOUGHT, tolerance: float = 0.1
+    instance: Instance, asked: Asked, told: Told | None = None, *, sought: int | None = None, tolerance: float = 0.1
 ) -> Row:
     """What moves the plan's cost, what would change today's decisions, and what would end the saving: one document.
 
@@ -238,7 +311,8 @@ def sensitivity(
     asked
         As for a plan; ten futures where it names none.
     sought
-        How many inputs switching values are sought for: the widest, and some that break a limit of the plan.
+        How many inputs it is sought for where today's decisions change: the widest, and some that break a limit of the plan;
+        all where left out.
     tolerance
         Share of the distance from a figure to the end of its range to which a switching value is found.
 
@@ -251,54 +325,57 @@ def sensitivity(
     began = time.perf_counter()
     with stopped_by_hand() as stop, executor(asked.cluster, WORKERS) as pool:
         told.step("drawing futures and building the model")
-        count = FUTURES if asked.scenarios is None else asked.scenarios
-        instance, engine = prepare(instance, replace(asked, scenarios=count), pool)
+        asked = replace(asked, scenarios=FUTURES if asked.scenarios is None else asked.scenarios)
+        unchanged = instance
+        instance, engine = prepare(instance, asked, pool)
         refuse_if_stopped(stop)
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
+        before: Row | None = None
+        if asked.slippage.any:
+            before, _ = plan_before(unchanged, engine, asked, settings, told)
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search)
+        seed = plan_seed(plan, asked)
+        changed = None if before is None else difference(engine, plan, before, asked.slippage.words, seed)
         keys = assumed_figures(instance)
-        held = held_on(instance, plan, plan.decisions, MEASURED, asked.seed)
-        idle = _nothing(instance, plan.problem)
-        swings = ranked(instance, keys, held, stop, told.step)
-        joint: Joint | None = None
-        if not stop.is_set():
-            nothing = held_on(instance, plan, idle, MEASURED, asked.seed)
-            joint = jointly(instance, keys, held, nothing, DRAWS, plan_seed(plan, asked), stop, told.step)
-        chosen = _chosen(swings, sought)
-        decided = Decided(instance, plan, engine.keep(), settings, asked.seed)
-        savings = _Savings(instance, plan, idle, asked.seed)
-        ended = _saving_rows(instance, swings, savings, tolerance, stop, told)
-        switching: list[Row] = []
-        for place, swing in enumerate(chosen):
-            if stop.is_set():
-                break
-            told.step(f"switching values: {swing.figure}, {place + 1} of {len(chosen)}")
-            found = _switching_row(instance, swing, decided, savings, tolerance, stop)
-            if found is not None:
-                switching.append(found)
-    cost, saving = savings.base_cost, savings.base
-    threshold = MATTERS * abs(plan.verified.objective)
+        savings = Savings(instance, plan, asked.seed)
+        swings = ranked(instance, keys, lambda key, value: savings.priced(((key, value),)), stop, told.step)
+        search = _Search(
+            instance, savings, Decided(instance, plan, engine.keep(), settings, asked.seed), tolerance, stop
+        )
+        ended = [] if savings.base is None or savings.base <= 0 else search.saving_rows(swings, told)
+        joint = None if stop.is_set() else jointly(instance, keys, savings, DRAWS, seed, stop, told.step)
+        threshold = MATTERS * abs(plan.verified.objective)
+        chosen = swings if sought is None else _chosen(swings, sought)
+        switching = search.switching_rows(chosen, threshold, told)
+        together = search.together_rows(swings, told) if sought != 0 else {}
+    rows = {row["figure"]: row for row in switching}
+    gone = {row["figure"]: row for row in ended}
     return {
         "document": "sensitivity/1",
         "instance": instance_row(instance),
         "titles": titles_of(instance),
         "futures": len(plan.problem.scenarios),
-        "futures_measured": min(MEASURED, len(plan.problem.scenarios)),
-        "seed": plan_seed(plan, asked),
+        "seed": seed,
         "gap_asked": asked.gap,
         "tolerance": tolerance,
+        "slipped": asked.slippage.words,
+        "changed": changed,
         "objective_gbp": plan.verified.objective,
         "bound_gbp": plan.solution.bound,
-        "expected_cost_gbp": cost,
-        "saving_gbp": saving,
+        "expected_cost_gbp": savings.base_cost,
+        "doing_nothing_gbp": None if savings.base is None else savings.base_cost + savings.base,
+        "saving_gbp": savings.base,
         "rounding_gbp": rounding(plan.verified.expected_cost),
         "decisions": decisions_table(plan.problem, plan.decisions, plan),
         "inputs": len(keys),
         "matters_from_gbp": threshold,
-        "tornado": [_tornado_row(instance, swing, threshold) for swing in swings],
+        "tornado": [
+            _tornado_row(instance, swing, threshold, rows.get(swing.figure), gone.get(swing.figure)) for swing in swings
+        ],
         "not_moved": _not_moved(instance, keys),
         "joint": None if joint is None else _joint_row(joint),
+        "together": together,
         "switching": switching,
         "saving_gone": ended,
         "complete": not stop.is_set(),
@@ -315,115 +392,164 @@ def _chosen(swings: list[Swing], sought: int) -> list[Swing]:
     return sorted(chosen, key=lambda swing: (-swing.width, swing.figure))
 
 
-def _nothing(instance: Instance, problem: Problem) -> Decisions:
-    """What doing nothing decides: the instance's own option of that name, or nothing at all."""
-    option = next((row for row in instance.options if row.option == DO_NOTHING), None)
-    return Decisions.none(problem) if option is None else decisions_of(instance, problem, option)
+class Savings:
+    """What the plan costs, and saves against doing nothing, as figures move, decisions held, present real £."""
 
-
-class _Savings:
-    """What the plan saves against doing nothing as a figure moves, decisions held, present real £."""
-
-    def __init__(self, instance: Instance, plan: Plan, idle: Decisions, seed: int | None) -> None:
+    def __init__(self, instance: Instance, plan: Plan, seed: int | None) -> None:
         count = len(plan.problem.scenarios)
+        idle = decisions_of(instance, plan.problem, doing_nothing(instance))
         self._instance = instance
         self._plan = held_on(instance, plan, plan.decisions, count, seed)
         self._idle = held_on(instance, plan, idle, count, seed)
-        self.known: dict[tuple[str, float], float | None] = {}
-        planned, idled = self._plan.cost(instance), self._idle.cost(instance)
+        self._known: dict[Moves, tuple[Priced, float] | None] = {}
+        self.base = self.at(())
+        planned = self.priced(())
         self.base_cost = plan.verified.expected_cost if planned is None else planned[0]
-        self.base = None if planned is None or idled is None else idled[0] - planned[0]
 
-    def gone_at(self, key: str) -> Callable[[float], bool]:
-        """Whether the saving is gone at a value of a figure."""
+    def priced(self, moves: Moves) -> Priced | None:
+        """What the plan costs with some figures moved; None where it cannot be priced."""
+        both = self._both(moves)
+        return None if both is None else both[0]
 
-        def gone(value: float) -> bool:
-            saving = self.at(key, value)
-            return saving is not None and saving <= 0
+    def at(self, moves: Moves) -> float | None:
+        """The saving with some figures moved; None where it cannot be priced."""
+        both = self._both(moves)
+        return None if both is None else both[1]
 
-        return gone
+    def gone_at(self, moves: Moves) -> bool:
+        """Whether the saving is gone with some figures moved."""
+        saving = self.at(moves)
+        return saving is not None and saving <= 0
 
-    def at(self, key: str, value: float) -> float | None:
-        """The saving at one value of a figure; None where it cannot be priced."""
-        if (key, value) not in self.known:
-            moved = with_figure(self._instance, key, value)
-            planned, idle = self._plan.cost(moved), self._idle.cost(moved)
-            self.known[key, value] = None if planned is None or idle is None else idle[0] - planned[0]
-        return self.known[key, value]
+    def _both(self, moves: Moves) -> tuple[Priced, float] | None:
+        if moves not in self._known:
+            try:
+                problem = self._plan.neighbour(moved(self._instance, moves))
+                planned = self._plan.priced(problem)
+                self._known[moves] = planned, self._idle.priced(problem)[0] - planned[0]
+            except (ValueError, OptimiserError):
+                self._known[moves] = None
+        return self._known[moves]
 
 
-def _switching_row(
-    instance: Instance, swing: Swing, decided: Decided, savings: _Savings, tolerance: float, stop: threading.Event
-) -> Row | None:
-    """Where today's decisions change and where the saving is gone, towards both ends; None once stopped on the way."""
-    key = swing.figure
-    figure = instance.figure_values()[key]
-    own, least = mean_of(figure), 1.0 if isinstance(figure, int) else 0.0
+class _Search:
+    """Where today's decisions change and where the saving is gone, towards both ends of every range."""
 
-    def moved_too_far(value: float) -> bool:
-        return not stop.is_set() and decided.at(key, value).changed
+    def __init__(
+        self, instance: Instance, savings: Savings, decided: Decided, tolerance: float, stop: threading.Event
+    ) -> None:
+        self.instance, self.savings, self.decided, self.tolerance, self.stop = (
+            instance,
+            savings,
+            decided,
+            tolerance,
+            stop,
+        )
 
-    row: Row = {"figure": key, "value": own, "low": swing.low, "high": swing.high, "decision": {}, "saving": {}}
-    for name, end in (("low", swing.low), ("high", swing.high)):
+    def switching_rows(self, swings: list[Swing], threshold: float, told: Told) -> list[Row]:
+        """One row an input, the ends of its range first: only where something changes is it sought where."""
+        rows: list[Row] = []
+        for place, swing in enumerate(swings):
+            told.step(f"where today's decisions change: {swing.figure}, {place + 1} of {len(swings)}")
+            own, least = self._own(swing.figure)
+            likely = bool(swing.width > 5 * threshold or swing.broken)
+            row: Row = {"figure": swing.figure, "value": own, "low": swing.low, "high": swing.high}
+            row |= {"decision": {}, "saving": {}}
+            for name, end in (("low", swing.low), ("high", swing.high)):
+                at = partial(_one, swing.figure)
+                row["decision"][name] = self._decision(at, own, end, least, likely)
+                row["saving"][name] = self._saving(at, own, end, least)
+            if self.stop.is_set():
+                break
+            rows.append(row)
+        return rows
+
+    def saving_rows(self, swings: list[Swing], told: Told) -> list[Row]:
+        """Where the saving is gone as each input moves, decisions held."""
+        rows: list[Row] = []
+        for place, swing in enumerate(swings):
+            if self.stop.is_set():
+                break
+            told.step(f"where the saving is gone: {place + 1} of {len(swings)}")
+            own, least = self._own(swing.figure)
+            row: Row = {"figure": swing.figure, "value": own}
+            for name, end in (("low", swing.low), ("high", swing.high)):
+                row[name] = self._saving(partial(_one, swing.figure), own, end, least)
+            rows.append(row)
+        return rows
+
+    def together_rows(self, swings: list[Swing], told: Told) -> Row:
+        """All inputs moved at once, each by the same share of the way to one end: to those that lower the saving, and raise it."""
+        values = self.instance.figure_values()
+        found: Row = {}
+        for name, times in (("against", 1.0), ("for", -1.0)):
+            if self.stop.is_set() or self.savings.base is None:
+                break
+            told.step(f"all inputs together, {name} the plan")
+            ends = []
+            for swing in swings:
+                low, high = (self.savings.at(((swing.figure, end),)) for end in (swing.low, swing.high))
+                if low is not None and high is not None and low != high:
+                    end = swing.low if times * low < times * high else swing.high
+                    ends.append((swing.figure, mean_of(values[swing.figure]), end))
+            at = partial(_all, tuple(ends))
+            found[name] = {
+                "inputs": len(ends),
+                "decision": self._decision(at, 0.0, 1.0, 0.0, True),
+                "saving": self._saving(at, 0.0, 1.0, 0.0),
+            }
+        return {} if self.stop.is_set() else found
+
+    def _own(self, key: str) -> tuple[float, float]:
+        """A figure's own value, and the distance below which nothing can change."""
+        figure = self.instance.figure_values()[key]
+        return mean_of(figure), 1.0 if isinstance(figure, int) else 0.0
+
+    def _decision(self, at: Callable[[float], Moves], own: float, end: float, least: float, likely: bool) -> Row:
+        """A switching value with what was solved on both sides of it, and what would be decided beyond."""
+
+        def moved_too_far(value: float) -> bool:
+            here = likely or value != end
+            return not self.stop.is_set() and self.decided.at(at(value), here).changed
+
         try:
-            found = crossing(own, end, moved_too_far, tolerance, least)
+            found = crossing(own, end, moved_too_far, self.tolerance, least)
+            if self.stop.is_set():
+                return asdict(found)
+            if found.changes is None or found.stands is None:
+                side = None if end == own else self.decided.at(at(end))
+                stands = None if side is None else _side_row(side, end)
+                return asdict(found) | {"stands_at": stands, "changes_at": None, "decisions": []}
+            return asdict(found) | {
+                "stands_at": _side_row(self.decided.at(at(found.stands)), found.stands),
+                "changes_at": _side_row(self.decided.at(at(found.changes)), found.changes),
+                "decisions": self.decided.todays_rows(at(found.changes)),
+            }
         except (ValueError, OptimiserError) as error:
-            row["decision"][name] = {"end": end, "refused": str(error)}
-            continue
-        if stop.is_set():
-            return None
-        row["decision"][name] = _decision_row(decided, key, own, found)
-        row["saving"][name] = _saving_row(savings, key, crossing(own, end, savings.gone_at(key), tolerance, least), own)
-    return row
+            return {"end": end, "refused": str(error)}
 
-
-def _saving_row(savings: _Savings, key: str, found: Crossing, own: float) -> Row:
-    """Where the saving is gone, and what it is on both sides."""
-    stands = own if found.stands is None else found.stands
-    return asdict(found) | {
-        "saving_where_it_stands_gbp": savings.base if stands == own else savings.at(key, stands),
-        "saving_beyond_gbp": savings.at(key, found.end if found.changes is None else found.changes),
-    }
-
-
-def _saving_rows(
-    instance: Instance, swings: list[Swing], savings: _Savings, tolerance: float, stop: threading.Event, told: Told
-) -> list[Row]:
-    """Where the saving is gone as each of the widest inputs moves, decisions held; none where there is no saving."""
-    rows: list[Row] = []
-    for place, swing in enumerate(swings[:SAVED]):
-        if stop.is_set() or savings.base is None or savings.base <= 0:
-            break
-        told.step(f"where the saving is gone: {place + 1} of {min(SAVED, len(swings))}")
-        key = swing.figure
-        figure = instance.figure_values()[key]
-        own, least = mean_of(figure), 1.0 if isinstance(figure, int) else 0.0
-        row: Row = {"figure": key, "value": own}
-        for name, end in (("low", swing.low), ("high", swing.high)):
-            row[name] = _saving_row(savings, key, crossing(own, end, savings.gone_at(key), tolerance, least), own)
-        rows.append(row)
-    return rows
-
-
-def _decision_row(decided: Decided, key: str, own: float, found: Crossing) -> Row:
-    """A switching value with what was solved on both sides of it, and what would be decided beyond."""
-    if found.changes is None or found.stands is None:
-        side = None if found.end == own else decided.at(key, found.end)
+    def _saving(self, at: Callable[[float], Moves], own: float, end: float, least: float) -> Row:
+        """Where the saving is gone, and what it is on both sides."""
+        savings = self.savings
+        found = crossing(own, end, lambda value: savings.gone_at(at(value)), self.tolerance, least)
+        stands = own if found.stands is None else found.stands
         return asdict(found) | {
-            "stands_at": None if side is None else _side_row(side),
-            "changes_at": None,
-            "decisions": [],
+            "saving_where_it_stands_gbp": savings.base if stands == own else savings.at(at(stands)),
+            "saving_beyond_gbp": savings.at(at(found.end if found.changes is None else found.changes)),
         }
-    return asdict(found) | {
-        "stands_at": _side_row(decided.at(key, found.stands)),
-        "changes_at": _side_row(decided.at(key, found.changes)),
-        "decisions": decided.todays_rows(key, found.changes),
-    }
 
 
-def _side_row(side: Side) -> Row:
+def _one(key: str, value: float) -> Moves:
+    return ((key, value),)
+
+
+def _all(ends: tuple[tuple[str, float, float], ...], share: float) -> Moves:
+    return tuple((key, own + share * (end - own)) for key, own, end in ends)
+
+
+def _side_row(side: Side, value: float) -> Row:
     return {
-        "value": side.value,
+        "value": value,
         **{
             f"{name}_gbp": amount if np.isfinite(amount) else None
             for name, amount in (
@@ -437,8 +563,10 @@ def _side_row(side: Side) -> Row:
     }
 
 
-def _tornado_row(instance: Instance, swing: Swing, threshold: float) -> Row:
+def _tornado_row(instance: Instance, swing: Swing, threshold: float, switching: Row | None, gone: Row | None) -> Row:
     evidence = evidence_for(instance, swing.figure)
+    stands = None if switching is None else _stands(switching["decision"])
+    saves = None if gone is None else _stands({"low": gone["low"], "high": gone["high"]})
     return {
         "figure": swing.figure,
         "evidence": evidence.evidence,
@@ -451,8 +579,17 @@ def _tornado_row(instance: Instance, swing: Swing, threshold: float) -> Row:
         "child_weeks_at_low": swing.child_weeks_at_low,
         "child_weeks_at_high": swing.child_weeks_at_high,
         "limits_broken": list(swing.broken),
-        "matters": bool(swing.width >= threshold or swing.broken),
+        "decision_stands": stands,
+        "saving_stands": saves,
+        "matters": bool(swing.width >= threshold or swing.broken or stands is False or saves is False),
     }
+
+
+def _stands(ends: Row) -> bool | None:
+    """Whether something stands at both ends of a range; None where that cannot be said."""
+    if any(found.get("changes") is not None for found in ends.values()):
+        return False
+    return None if any("refused" in found for found in ends.values()) else True
 
 
 def _not_moved(instance: Instance, keys: Sequence[str]) -> list[str]:

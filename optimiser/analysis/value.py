@@ -34,9 +34,10 @@ from scipy import stats
 from models.decisions import Decisions, with_managers_needed
 from models.problem import Problem
 from optimiser.analysis.appraisal import decisions_of, freedom_of
-from optimiser.analysis.planning import Asked, Told, instance_row, refuse_if_stopped, rounding, versions
+from optimiser.analysis.planning import Asked, Told, instance_row, reduction_of, refuse_if_stopped, rounding, versions
 from optimiser.analysis.slippage import with_capital
 from optimiser.assemble import assemble
+from optimiser.demand.reduction import Reduction, with_fresh
 from optimiser.demand.scenarios import ScenarioSet, average_scenario, make_scenarios, standard_error
 from optimiser.errors import InfeasibleError, NoPlanError
 from optimiser.instance.schema import Instance
@@ -198,7 +199,8 @@ def _valued(
         return None
 
     told.step("searching for the best plan")
-    drawn = make_scenarios(instance, asked.scenarios, asked.seed)
+    reduction = reduction_of(instance, asked)
+    drawn = make_scenarios(instance, asked.scenarios, asked.seed) if reduction is None else reduction.futures
     limited = assemble(instance, drawn, risk_weight=0.0)
     engine = Engine(_unlimited(limited))
     refuse_if_stopped(stop)
@@ -206,7 +208,7 @@ def _valued(
     checked = verify(engine.problem, own.decisions, own.placements)
     told.step("drawing futures that no plan has seen")
     count = futures or min(len(drawn.names), MOST_FUTURES)
-    ground = ground_of(instance, asked, engine.problem, replications, count + count % 2, dates)
+    ground = ground_of(instance, asked, engine.problem, replications, count + count % 2, dates, reduction)
     priced = {"plan": _priced(ground, "plan", own.decisions)}
     x = vector_from(ground.engine.first, ground.engine.problem, own.decisions)
     told.step("planning on averages and by rule of thumb")
@@ -249,6 +251,7 @@ def _valued(
         "titles": titles_of(instance) | {row.option: row.title for row in instance.options},
         "seed": instance.settings.seed if asked.seed is None else asked.seed,
         "futures": len(drawn.names),
+        "reduced_from": asked.reduce_from,
         "replications": len(ground.blocks),
         "futures_each": len(ground.blocks[0]),
         "drawn": ground.drawn,
@@ -277,7 +280,15 @@ def _valued(
 # the ground
 
 
-def ground_of(instance: Instance, asked: Asked, plan: Problem, replications: int, count: int, dates: int) -> Ground:
+def ground_of(
+    instance: Instance,
+    asked: Asked,
+    plan: Problem,
+    replications: int,
+    count: int,
+    dates: int,
+    reduction: Reduction | None = None,
+) -> Ground:
     """Fresh futures in the plan's tree: a branch is what the plan says it is, whoever meets it.
 
     Parameters
@@ -287,6 +298,8 @@ def ground_of(instance: Instance, asked: Asked, plan: Problem, replications: int
     count
         Futures of each replication; an even number, since futures are drawn in mirrored pairs. Each half of a draw of
         dates has half as many: seldom dates matter most, and more draws meet them.
+    reduction
+        The sample that the plan's futures stand for: all of it is passed over.
     """
     if instance.scenarios:
         engine = Engine(plan)
@@ -298,10 +311,11 @@ def ground_of(instance: Instance, asked: Asked, plan: Problem, replications: int
         alike = tuple((np.array(group), np.array(group)) for group in groups.values())
         return Ground(engine, (np.arange(len(plan.scenarios)),), alike if dates else (), False)
     seen = len(plan.scenarios)
-    first = seen + seen % 2
+    odd = (seen if reduction is None else reduction.drawn) % 2  # whole pairs of mirrored futures
+    first = seen + odd
     half = max(count // 4 * 2, 2)
     fresh, dated = replications * count, dates * 2 * half
-    everything = make_scenarios(instance, first + fresh + dated, asked.seed)
+    everything = with_fresh(instance, seen, odd + fresh + dated, asked.seed, reduction)
     start = first + fresh
     # all futures of a draw take the dates of its first one
     given = np.arange(len(everything.names))

@@ -48,6 +48,13 @@ def demand(
         str | None,
         typer.Option(metavar="NAME", help="Whose returns they are, where the instance has several authorities."),
     ] = None,
+    account: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what became of each row of the returns, by file and row: for you, not to publish.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Turn a council's own returns into the demand part of an instance, with a page of diagnostics."""
@@ -63,9 +70,11 @@ def demand(
     )
     found = [path for path in records if is_counted(path)]
     if found:
+        if account is not None:
+            raise typer.BadParameter("only for returns: counts have no rows of children", param_hint="--account")
         document = _from_counts(records, found, out, rules, wanted)
     else:
-        document = _from_returns(records, out, costs, rules, wanted, authority)
+        document = _from_returns(records, out, costs, rules, wanted, authority, account)
     show(document, as_json, "show_demand", "fitted")
     say_written(out, as_json)
 
@@ -77,6 +86,7 @@ def _from_returns(
     rules: Path | None,
     wanted: Wanted,
     authority: str | None,
+    account: Path | None,
 ) -> dict[str, Any]:
     from dataclasses import replace
 
@@ -86,9 +96,14 @@ def _from_returns(
     from optimiser.demand.fitting import fit_demand
     from optimiser.demand.ssda903 import read_returns
     from optimiser.demand.writing import first_month_of, put_demand, start_from_template
-    from optimiser.report.files import write_demand
+    from optimiser.report.files import write_account, write_demand
 
     own = usual_rules(costs is not None) if rules is None else read_rules(rules)
+    dear = [rule.name for rule in own.cohort if rule.asks_costs]
+    if costs is None and dear:
+        raise typer.BadParameter(
+            f"a cost file, since the rules of {', '.join(dear)} ask for costs", param_hint="--costs"
+        )
     wanted = replace(wanted, start=first_month_of(out))
     returns = read_returns(records, costs)
     model = fit_demand(returns, own, wanted, usual=rules is None)
@@ -100,6 +115,8 @@ def _from_returns(
         put_demand(folder, model, authority, fresh)
 
     write_demand(out, put, document)
+    if account is not None:
+        write_account(returns.reconciliation, account)
     return document
 
 

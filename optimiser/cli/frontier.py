@@ -9,24 +9,30 @@ import typer
 
 from optimiser.cli.shared import (
     CapitalOption,
+    CapitalYear,
+    CarryForward,
     Cluster,
     From,
     Gap,
+    GrantRefused,
     InstanceArgument,
     Json,
     Out,
+    RegistrationDelay,
     RiskWeight,
     Scenarios,
     Seed,
     TimeLimit,
     amount_of,
     asked_of,
+    folder_of,
     kept_in,
     load,
     no_plan_if_stopped,
     say_written,
     share_of,
     show,
+    slippage_of,
     telling,
 )
 
@@ -48,6 +54,12 @@ def frontier(
     by: Annotated[
         str, typer.Option(help="total, or year: what one financial year releases, one year after the other.")
     ] = "total",
+    envelope: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The envelope to vary; all of them together, each with its share, if left out."
+        ),
+    ] = None,
     scenarios: Scenarios = None,
     seed: Seed = None,
     gap: Gap = 0.001,
@@ -55,6 +67,10 @@ def frontier(
     risk_weight: RiskWeight = None,
     cluster: Cluster = None,
     start: From = None,
+    registration_delay: RegistrationDelay = 0,
+    capital_year: CapitalYear = None,
+    carry_forward: CarryForward = None,
+    grant_refused: GrantRefused = False,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -67,7 +83,8 @@ def frontier(
     with no_plan_if_stopped():
         from optimiser.analysis import frontier as limits
 
-        asked = asked_of(scenarios, seed, gap, time_limit, None, risk_weight, "auto")
+        slipped = slippage_of(registration_delay, capital_year, carry_forward, grant_refused)
+        asked = replace(asked_of(scenarios, seed, gap, time_limit, None, risk_weight, "auto"), slippage=slipped)
         found = load(instance)
         if out is not None:
             from optimiser.report.files import refuse_unless_writable
@@ -76,18 +93,21 @@ def frontier(
         kept = None if start is None else kept_in(start)
         asked = replace(asked, cluster=cluster, start=kept)
         with telling() as told:
-            _, document = limits.frontier(found, asked, told, grid, by)
+            _, document = limits.frontier(found, asked, told, grid, by, envelope)
     if out is not None:
         from optimiser.report.files import write_frontier
 
-        write_frontier(document, out)
+        write_frontier(document, out, folder_of(instance))
     show(document, as_json, "show_frontier", "frontier")
     say_written(out, as_json)
 
 
 def sensitivity(
     instance: InstanceArgument,
-    inputs: Annotated[int, typer.Option(min=0, help="Inputs whose switching values are sought, the widest first.")] = 5,
+    inputs: Annotated[
+        int | None,
+        typer.Option(min=0, help="Inputs whose switching values are sought, the widest first; all if left out."),
+    ] = None,
     tolerance: Annotated[
         str, typer.Option(metavar="SHARE", help="How closely, as a share of the way to the end of an input's range.")
     ] = "10%",
@@ -97,6 +117,10 @@ def sensitivity(
     seed: Seed = None,
     gap: Gap = 0.001,
     capital: CapitalOption = None,
+    registration_delay: RegistrationDelay = 0,
+    capital_year: CapitalYear = None,
+    carry_forward: CarryForward = None,
+    grant_refused: GrantRefused = False,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -107,7 +131,8 @@ def sensitivity(
     with no_plan_if_stopped():
         from optimiser.analysis import switching
 
-        asked = asked_of(scenarios, seed, gap, None, capital, None, "auto")
+        slipped = slippage_of(registration_delay, capital_year, carry_forward, grant_refused)
+        asked = replace(asked_of(scenarios, seed, gap, None, capital, None, "auto"), slippage=slipped)
         found = load(instance)
         if out is not None:
             from optimiser.report.files import refuse_unless_writable
@@ -118,14 +143,14 @@ def sensitivity(
     if out is not None:
         from optimiser.report.files import write_sensitivity
 
-        write_sensitivity(document, out)
+        write_sensitivity(document, out, folder_of(instance))
     show(document, as_json, "show_sensitivity", "sensitivity")
     say_written(out, as_json)
 
 
 def grid_of(words: str) -> Grid:
     """``0:3.8m:100k`` as a grid of envelopes."""
-    from optimiser.analysis.frontier import Grid
+    from optimiser.analysis.frontier import MANY_ENVELOPES, Grid
 
     amounts = [amount_of(part) for part in words.split(":")]
     if len(amounts) != 3 or None in amounts:
@@ -133,4 +158,6 @@ def grid_of(words: str) -> Grid:
     low, high, step = (amount or 0.0 for amount in amounts)
     if high < low or step <= 0:
         raise typer.BadParameter("HIGH at least LOW, and STEP above 0", param_hint="--capital")
+    if (high - low) / step > MANY_ENVELOPES:
+        raise typer.BadParameter(f"a larger STEP: no more than {MANY_ENVELOPES:,} envelopes", param_hint="--capital")
     return Grid(low, high, step)

@@ -112,6 +112,6 @@ def appraise(
     if out is not None:
         from optimiser.report.files import write_appraisal
 
-        write_appraisal(options, document, out)
+        write_appraisal(options, document, out, folder_of(instance))
     show(document, as_json, "show_appraisal")
     say_written(out, as_json)

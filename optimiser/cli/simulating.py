@@ -100,7 +100,7 @@ def simulate(
     if out is not None and calibrate_occupancy:
         write_calibrated(document, out, source, _command(instance, option, scenarios, capital, document))
     elif out is not None:
-        write_simulation(document, out)
+        write_simulation(document, out, source)
     show(document, as_json, "show_simulation", "simulated")
     say_written(out, as_json)
 

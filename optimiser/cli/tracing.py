@@ -11,7 +11,7 @@ from optimiser.cli.shared import Json, show
 
 
 def trace(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that plan --out has written.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that --out of any command has written.")],
     figure: Annotated[
         list[str] | None,
         typer.Argument(
@@ -21,7 +21,7 @@ def trace(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say which terms make up a figure of a plan, and where their inputs come from."""
+    """Say which terms make up a figure of a run, or why it is no sum, and where their inputs come from."""
     from optimiser.analysis.trail import Run
 
     found = Run(run)

@@ -11,6 +11,7 @@ from optimiser.cli.shared import (
     Gap,
     InstanceArgument,
     Json,
+    ReduceFrom,
     Scenarios,
     Seed,
     asked_of,
@@ -25,6 +26,7 @@ from optimiser.cli.shared import (
 def value(
     instance: InstanceArgument,
     scenarios: Scenarios = None,
+    reduce_from: ReduceFrom = None,
     seed: Seed = None,
     gap: Gap = 0.001,
     capital: CapitalOption = None,
@@ -34,7 +36,7 @@ def value(
     with no_plan_if_stopped():
         from optimiser.analysis import value as values
 
-        asked = asked_of(scenarios, seed, gap, None, capital, None, "auto")
+        asked = asked_of(scenarios, seed, gap, None, capital, None, "auto", reduce_from)
         found = load(instance)
         with telling() as told:
             document = values.value(found, asked, told)

@@ -6,6 +6,11 @@ years alike and without uncertainty, as the sector's tools forecast today.
 
 A forecast by quantiles is scored by its pinball loss, the mean over quantiles and months, in children: the smaller the
 better. A naive forecast has one value, which is all of its quantiles.
+
+Children are whole, so that a band of nine in ten from one whole number to another holds more than nine in ten: a forecast of
+5, 6 or 7, each as likely, has no band of half. A month counts as within a band by that part of the probability of what was
+observed which the band needs to hold its nominal share (Czado, Gneiting and Held 2009, Biometrics 65: the non-randomised
+probability integral transform). A forecast that is right covers at the nominal rate then, however few the children.
 """
 
 from __future__ import annotations
@@ -35,20 +40,23 @@ FUTURES = 400
 class CohortTest:
     """One cohort in the year held back.
 
-    ``observed``: children at the end of each month; ``quantiles``: of the forecast, [quantile, month]; ``last_value`` and
-    ``mean_rates``: the naive forecasts, [month].
+    ``observed``: children at the end of each month; ``quantiles``: of the forecast, [quantile, month]; ``below`` and
+    ``up_to``: share of its futures with fewer children than observed, and with no more; ``last_value`` and ``mean_rates``: the
+    naive forecasts, [month].
     """
 
     name: str
     observed: Floats
     quantiles: Floats
+    below: Floats
+    up_to: Floats
     last_value: Floats
     mean_rates: Floats
 
     def covered(self, low: int, high: int) -> float:
         """Share of months whose children lie between two of the quantiles, by their places in ``QUANTILES``."""
-        inside = (self.observed >= self.quantiles[low] - 1e-9) & (self.observed <= self.quantiles[high] + 1e-9)
-        return float(inside.mean())
+        inside = np.minimum(self.up_to, QUANTILES[high]) - np.maximum(self.below, QUANTILES[low])
+        return float((np.maximum(inside, 0.0) / (self.up_to - self.below)).mean())
 
     def loss(self, forecast: Floats) -> float:
         """Pinball loss of a forecast, by quantile or of one value, children."""
@@ -92,11 +100,16 @@ def back_test(returns: Returns, rules: Rules, whole: Demand, wanted: Wanted) -> 
     naive = mean_rate_path(model, months)
     tests = []
     for place, (before, after) in enumerate(zip(model.cohorts, whole.cohorts, strict=True)):
+        observed = after.stock[-months:].astype(float)
+        # what was observed is one more draw, so that none is impossible
+        fewer, alike = ((paths[:, place] < observed).sum(axis=0), (paths[:, place] == observed).sum(axis=0))
         tests.append(
             CohortTest(
                 name=before.name,
-                observed=after.stock[-months:].astype(float),
+                observed=observed,
                 quantiles=np.quantile(paths[:, place], QUANTILES, axis=0),
+                below=fewer / (FUTURES + 1),
+                up_to=(fewer + alike + 1) / (FUTURES + 1),
                 last_value=np.full(months, float(before.today)),
                 mean_rates=naive[place],
             )
@@ -149,7 +162,7 @@ def stock_paths(demand: Demand, months: int, futures: int, seed: int) -> Floats:
             after[:, position[step.destination]] += drawn.step[:, number, 0, month] * there[:, position[step.origin]]
         there = after
         found[:, :, month] = there
-    return found
+    return np.round(found)  # shares of whole children, times their number
 
 
 def mean_rate_path(demand: Demand, months: int) -> Floats:

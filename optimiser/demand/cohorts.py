@@ -121,7 +121,11 @@ class Rules(_Part):
 
     @model_validator(mode="after")
     def _once(self) -> Rules:
-        for names in ([rule.name for rule in self.cohort], [rule.cohort for rule in self.arrivals]):
+        for names in (
+            [rule.name for rule in self.cohort],
+            [rule.name for rule in self.source],
+            [rule.cohort for rule in self.arrivals],
+        ):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"{name} is there twice")
@@ -168,7 +172,7 @@ def read_rules(path: Path) -> Rules:
     """
     fix = "Rules are [[cohort]], [[source]] and [[arrivals]] tables: see the README."
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         fault = Fault(path.name, None, "", "", f"cannot be read: {error.strerror}", "Mend the path.")
         raise InstanceError([fault], "the rules") from None

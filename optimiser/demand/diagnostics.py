@@ -18,7 +18,7 @@ from optimiser.demand.backtest import QUANTILES, BackTest, CohortTest, totals
 from optimiser.demand.cohorts import described
 from optimiser.demand.counted import CountedFit
 from optimiser.demand.fitting import CohortFit, Demand
-from optimiser.demand.ssda903 import PUBLISHABLE, Returns, suppressed, suppressed_parts
+from optimiser.demand.ssda903 import PUBLISHABLE, Returns, daily_stock, suppressed, suppressed_parts
 from optimiser.demand.stays import BANDS, Rate
 from optimiser.finance import month_name
 
@@ -43,6 +43,7 @@ def diagnostics(returns: Returns, demand: Demand, tested: BackTest | None) -> Ro
             "placements_outside": outside["outside"],
             "children_without_age": suppressed(account.children_without_age),
             "children_without_episodes": suppressed(account.children_without_episodes),
+            "children_with_two_births": suppressed(account.children_with_two_births),
         },
         "asked": {
             "first_month": month_name(demand.start),
@@ -52,6 +53,7 @@ def diagnostics(returns: Returns, demand: Demand, tested: BackTest | None) -> Ro
             "interval": INTERVAL,
         },
         "reconciliation": account.published(),
+        "children_by_kind": _by_kind(returns),
         "cohorts": [_cohort(demand, fit) for fit in demand.cohorts],
         "sources": [row for fit in demand.cohorts for row in _sources(fit)],
         "steps": [
@@ -68,6 +70,17 @@ def diagnostics(returns: Returns, demand: Demand, tested: BackTest | None) -> Ro
         "back_test_months": [] if tested is None else [row for test in tested.cohorts for row in _months(tested, test)],
         "notes": list(demand.notes),
     }
+
+
+def _by_kind(returns: Returns) -> list[Row]:
+    """Children in beds on the last night of each return, by kind of placement: the published counts of 31 March."""
+    nights = daily_stock(returns)
+    ends = nights[(nights.index.month == 3) & (nights.index.day == 31)]
+    return [
+        {"night": f"{night:%Y-%m-%d}", "category": name, "children": shown}
+        for night, row in ends.iterrows()
+        for name, shown in suppressed_parts({str(kind): int(count) for kind, count in row.items()}).items()
+    ]
 
 
 def counted_diagnostics(fits: Sequence[CountedFit], first_month: str, growth: float | None, level: str) -> Row:

@@ -157,7 +157,7 @@ def fit_demand(returns: Returns, rules: Rules, wanted: Wanted = Wanted(), *, usu
     Raises
     ------
     InstanceError
-        Where a cohort of one's own rules has too few children to fit.
+        Where a cohort of one's own rules has too few children to fit, or children who stay less than a month.
     """
     notes: list[str] = []
     cohorts = list(rules.cohort)
@@ -170,7 +170,20 @@ def fit_demand(returns: Returns, rules: Rules, wanted: Wanted = Wanted(), *, usu
         faults = [Fault("the rules", None, "cohort", one.name, rule, fix) for one in thin]
         empty = Fault("the records", None, "cohort", "", "have too few children in the beds that are planned", fix)
         raise InstanceError(faults or [empty], "the records")
-    return _fitted(returns, cohorts, rules, wanted, notes)
+    model = _fitted(returns, cohorts, rules, wanted, notes)
+    fleeting = [fit for fit in model.cohorts if _leaves_within_a_month(model, fit)]
+    if fleeting:
+        fix = "Widen the rule, or leave it out: a plan counts in months, and has no place for stays of less."
+        rule = "has children who leave, or step across, within a month on average"
+        raise InstanceError(
+            [Fault("the rules", None, "cohort", one.name, rule, fix) for one in fleeting], "the records"
+        )
+    return model
+
+
+def _leaves_within_a_month(model: Demand, fit: CohortFit) -> bool:
+    steps = [step.rate.distribution for step in model.steps if step.origin == fit.name]
+    return fit.leaving.stay.low < 1 or sum(step.high for step in steps) > 1
 
 
 def _thinned(returns: Returns, cohorts: list[CohortRule], notes: list[str]) -> list[CohortRule]:

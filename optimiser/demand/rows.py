@@ -99,7 +99,7 @@ def placement_cells(demand: Demand, fit: CohortFit, source: str, today: float) -
     cells = {"cohort": fit.name, "source": source, "breakdown_per_month": f"{moves_of(demand, fit, source):.3g}"}
     own = next((one for one in fit.sources if one.source == source), None)
     if own is not None and own.leaves_differently:
-        cells["mean_stay_months"] = f"{own.leaving.stay.mean:.3g}"
+        cells["mean_stay_months"] = str(rounded(own.leaving.stay))
     if today > 0:
         cells["children_at_start"] = f"{today:g}"
     return cells
@@ -242,11 +242,19 @@ def _cohort_evidence(demand: Demand, fit: CohortFit, figures: tuple[str, ...]) -
         note = "Leaving depends on the time so far: children of today with theirs, and those to come."
         found.append(_row(f"leaving.{name}.*", "derived", origin=of("months", "left"), note=note))
     moved = of("months", "moved") if fit.moving.times >= PUBLISHABLE else of("months")
-    note = "Moves to another place of the same kind by child-months, by source where it differs."
-    found.append(_row(f"placements.{name}.*.breakdown_per_month", "derived", origin=moved, note=note))
-    if any(one.leaves_differently for one in fit.sources):
-        note = "Child-months by those who left from this source, which differs from the others."
-        found.append(_row(f"placements.{name}.*.mean_stay_months", "derived", origin=of("months", "left"), note=note))
+    note = "Moves to another place of the same kind by child-months."
+    seen = fit.moving.estimate if fit.moving.times >= PUBLISHABLE else None
+    found.append(_row(f"placements.{name}.*.breakdown_per_month", "derived", origin=moved, note=note, estimate=seen))
+    for one in fit.sources:
+        key = f"placements.{name}.{one.source}"
+        if one.moves_differently:
+            note = "Moves from this source by child-months there, which differ from the others."
+            cells = _row(f"{key}.breakdown_per_month", "derived", origin=moved, note=note, estimate=one.moving.estimate)
+            found.append(cells)
+        if one.leaves_differently:
+            note = "Child-months by those who left from this source, which differs from the others."
+            origin, stay = of("months", "left"), one.leaving.stay_estimate
+            found.append(_row(f"{key}.mean_stay_months", "derived", origin=origin, note=note, estimate=stay))
     if fit.today:
         words = f"Counted; sources with fewer than {PUBLISHABLE} together with a larger one."
         origin = of("today") or of("arrived", "months")

@@ -344,7 +344,8 @@ def _leave_share(instance: Instance, cohort: Cohort, sources: tuple[str, ...], d
     share[:] = (1 / cohort.mean_stay_months.quantile(draws.uniform(f"stay {cohort.cohort}")))[:, None]
     for row in instance.placements:
         if row.cohort == cohort.cohort and row.mean_stay_months is not None and row.source != UNREGISTERED:
-            share[:, sources.index(row.source)] = 1 / row.mean_stay_months
+            uniform = draws.uniform(f"stay {cohort.cohort} {row.source}")
+            share[:, sources.index(row.source)] = 1 / row.mean_stay_months.quantile(uniform)
     return share
 
 

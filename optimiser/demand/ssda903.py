@@ -16,6 +16,7 @@ import pandas as pd
 from optimiser.demand.records import placements as rules
 from optimiser.demand.records.costs import read_costs, with_costs
 from optimiser.demand.records.reading import read_filed
+from optimiser.errors import Fault, InstanceError
 
 #: Smallest count of children observed in records that may be published.
 PUBLISHABLE = 5
@@ -32,13 +33,15 @@ class Reconciliation:
         ``reason``, ``placement`` (row of the placements table that it is part of, -1 for none).
         *used*: begins a placement, dates as filed; *merged*: continues one, dates as filed; *cut*: begins or continues
         one, with an earlier end than filed; *dropped*: part of none.
-    children_without_age, children_without_episodes
-        Children with episodes and no date of birth (their age is unknown), and with a header and no episodes.
+    children_without_age, children_without_episodes, children_with_two_births
+        Children with episodes and no date of birth (their age is unknown), with a header and no episodes, and with more
+        than one date of birth (the later header counts).
     """
 
     rows: pd.DataFrame = field(repr=False)
     children_without_age: int
     children_without_episodes: int
+    children_with_two_births: int = 0
 
     @property
     def episodes_read(self) -> int:
@@ -133,10 +136,24 @@ def read_returns(paths: Iterable[Path], costs: Path | None = None) -> Returns:
     filed = read_filed(paths)
     found = None if costs is None else read_costs(costs)
     resolved = rules.resolve(filed)
-    account = Reconciliation(resolved.rows, filed.children_without_age, filed.children_without_episodes)
+    account = Reconciliation(
+        resolved.rows, filed.children_without_age, filed.children_without_episodes, filed.children_with_two_births
+    )
+    _check_apart(account)
     window = resolved.window
     first, end = (np.datetime64(day, "D") for day in (window.first, window.end))
     return Returns(with_costs(resolved.placements, filed.identifiers, found), account, first, end, str(window))
+
+
+def _check_apart(account: Reconciliation) -> None:
+    """Children are told apart: a child is in one place, so that few rows overlap another of the same child."""
+    reason = account.rows["reason"]
+    clash = int((reason.str.endswith(rules.CUT_AT_NEXT) | (reason == rules.SAME_DAY)).sum())
+    rows = int((~reason.isin([rules.REPEATED, rules.SUPERSEDED])).sum())
+    if clash > max(PUBLISHABLE, rows / 2):
+        rule = f"does not tell children apart: {100 * clash / rows:.0f}% of the rows overlap another of the same child"
+        fix = "Export the returns with the number that the council keeps for each child."
+        raise InstanceError([Fault("the records", None, "CHILD", "", rule, fix)], "the records")
 
 
 def daily_stock(returns: Returns) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from optimiser.finance.calendar import (
     month_number,
 )
 from optimiser.finance.rates import Rate, rate_of, rates
+from optimiser.finance.words import whole_pounds
 
 __all__ = [
     "METHODS",
@@ -40,4 +41,5 @@ __all__ = [
     "rate_of",
     "rates",
     "schedule",
+    "whole_pounds",
 ]

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from optimiser.errors import Fault
-from optimiser.finance import Calendar, month_number, rate_of
+from optimiser.finance import Calendar, month_number, rate_of, whole_pounds
 from optimiser.instance import expressions
 from optimiser.instance.draft import (
     LONGEST_HORIZON,
@@ -345,9 +345,10 @@ def check_stays(draft: Draft) -> Iterator[Fault]:
             rule = "is shorter than a period" if stay.kind == "fixed" else "can be shorter than a period"
             yield draft.fault("cohorts", row, "mean_stay_months", stay, rule, fix)
     for row, place in draft.rows("placements"):
-        if place.mean_stay_months is not None and place.mean_stay_months < longest:
-            value = row.cells["mean_stay_months"]
-            yield draft.fault("placements", row, "mean_stay_months", value, "is shorter than a period", fix)
+        stay = place.mean_stay_months
+        if stay is not None and stay.low < longest:
+            rule = "is shorter than a period" if stay.kind == "fixed" else "can be shorter than a period"
+            yield draft.fault("placements", row, "mean_stay_months", stay, rule, fix)
     for row, future in draft.rows("scenarios"):
         if future.quantity == "mean-stay-months" and future.value < longest:
             yield draft.fault("scenarios", row, "value", row.cells["value"], "is shorter than a period", fix)
@@ -377,12 +378,14 @@ def _gone_a_month(draft: Draft, cohort: Cohort) -> Iterator[float]:
     if not steps or stay is None or stay.low <= 0:
         return
     own = {
-        place.source: place.mean_stay_months for _, place in draft.rows("placements") if place.cohort == cohort.cohort
+        place.source: stay if place.mean_stay_months is None else place.mean_stay_months
+        for _, place in draft.rows("placements")
+        if place.cohort == cohort.cohort
     }
-    for source in own or {"": None}:
+    for source, of_source in (own or {"": stay}).items():
         stepping = sum(step.share_per_month.high for step in steps if step.source in (None, source))
-        if stepping > 0 and source != UNREGISTERED:
-            yield 1 / (own.get(source) or stay.low) + stepping
+        if stepping > 0 and source != UNREGISTERED and of_source.low > 0:
+            yield 1 / of_source.low + stepping
 
 
 # homes and lots
@@ -392,7 +395,7 @@ def check_homes(draft: Draft) -> Iterator[Fault]:
     """Grants within capital, dates to begin within the horizon, and profiles that rise to 1."""
     for row, home in draft.rows("homes"):
         if home.grant_gbp > home.capital_gbp:
-            rule = f"is more than its capital of £{home.capital_gbp:,.0f}"
+            rule = f"is more than its capital of {whole_pounds(home.capital_gbp)}"
             yield draft.fault("homes", row, "grant_gbp", row.cells["grant_gbp"], rule)
         yield from _profile(draft, "homes", row, "opening_profile", home.opening_profile)
         yield from _window(draft, "homes", row, "begin_from", "begin_until", home)
@@ -662,7 +665,7 @@ def check_capital(draft: Draft) -> Iterator[Fault]:
         if line.year != "total":
             yield from _financial_year(draft, "capital", row, line.year)
             if line.limit_gbp > totals.get(line.envelope, math.inf):
-                rule = f"is more than the envelope's total, £{totals[line.envelope]:,.0f}"
+                rule = f"is more than the envelope's total, {whole_pounds(totals[line.envelope])}"
                 yield draft.fault(
                     "capital", row, "limit_gbp", row.cells["limit_gbp"], rule, "Mend the year or the total."
                 )

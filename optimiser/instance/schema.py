@@ -438,7 +438,7 @@ class Placement(Row):
     until: Month | None = Field(
         default=None, description="First month in which it is no longer allowed; blank for never."
     )
-    mean_stay_months: Annotated[float, Field(gt=0), Figure()] | None = Field(
+    mean_stay_months: UncertainNumber | None = Field(
         default=None,
         description="Mean time until leaving care where children live here, months; blank for the cohort's own.",
     )

@@ -748,6 +748,6 @@ def tornado_chart(document: dict[str, Any], most: int = 12) -> altair.Chart:
     )
     widest = rows[0]
     finding = f"{widest['figure']} moves the plan's cost most: by £{widest['width_gbp'] / million:.2f}m over its range"
-    units = f"£m present and real, decisions held, {document['futures_measured']} common futures"
+    units = f"£m present and real, decisions held, {document['futures']} common futures"
     points = "; ".join(f"{span['figure']} £{span['from']:.2f}m to £{span['to']:.2f}m" for span in spans)
     return titled(chart, finding, units, f"Cost of the plan over the range of each input: {points}.")

@@ -22,6 +22,7 @@ from optimiser.plan import Plan
 
 if TYPE_CHECKING:
     from optimiser.analysis.appraisal import Appraised
+    from optimiser.demand.ssda903 import Reconciliation
     from optimiser.instance.schema import Instance
     from optimiser.solve.kept import Kept
 
@@ -51,6 +52,7 @@ DIAGNOSTICS = "diagnostics"
 #: Tables of a model of demand that are written as CSV.
 DEMAND_TABLES = (
     "reconciliation",
+    "children_by_kind",
     "cohorts",
     "sources",
     "steps",
@@ -236,6 +238,25 @@ def read_run(folder: Path) -> tuple[Instance, Row]:
     return instance, document
 
 
+def read_other(folder: Path, name: str) -> tuple[Instance | None, Row]:
+    """A document other than a plan's, and the instance beside it where there is one.
+
+    Raises
+    ------
+    InstanceError
+        If it cannot be read.
+    """
+    from optimiser.instance.reading import read_instance
+
+    file = folder / name
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        fault = Fault(str(file), None, "", "", f"cannot be read: {error}", "Run the command again with --out.")
+        raise InstanceError([fault], str(folder)) from None
+    return read_instance(folder / INSTANCE) if (folder / INSTANCE).is_dir() else None, document
+
+
 def write_plan(plan: Plan, document: Row, folder: Path, source: Path) -> None:
     """Write a plan to a folder, with the instance from ``source``, a folder or a workbook.
 
@@ -243,15 +264,22 @@ def write_plan(plan: Plan, document: Row, folder: Path, source: Path) -> None:
     """
     with _replacing(folder) as fresh:
         _write_everything(plan, document, fresh)
-        if source.is_dir():
-            shutil.copytree(source, fresh / INSTANCE)
-        else:
-            from optimiser.instance.workbook import convert
-
-            convert(source, fresh / INSTANCE)
+        _copy_instance(source, fresh)
 
 
-def write_appraisal(options: list[Appraised], document: Row, folder: Path) -> None:
+def _copy_instance(source: Path | None, fresh: Path) -> None:
+    """Put the instance, a folder or a workbook, beside what was made of it, so that figures lead to their sources."""
+    if source is None:
+        return
+    if source.is_dir():
+        shutil.copytree(source, fresh / INSTANCE)
+    else:
+        from optimiser.instance.workbook import convert
+
+        convert(source, fresh / INSTANCE)
+
+
+def write_appraisal(options: list[Appraised], document: Row, folder: Path, source: Path | None = None) -> None:
     """Write an appraisal's document, its tables and what each option costs in each future, as ``write_plan`` does."""
     import numpy as np
     import pandas as pd
@@ -259,7 +287,9 @@ def write_appraisal(options: list[Appraised], document: Row, folder: Path) -> No
     with _replacing(folder) as fresh:
         compared = [{**row, "broken": "; ".join(row["broken"])} for row in document["options"]]
         published = [{name: value for name, value in row.items() if name != "moves"} for row in document["published"]]
-        tables = {"options": compared, "published": published, "years": document["years"], "budget": document["budget"]}
+        tables = {"options": compared, "published": published}
+        tables |= {name: document[name] for name in ("years", "budget", "terms")}
+        _copy_instance(source, fresh)
         for name, rows in tables.items():
             write_table(rows, fresh / f"{name}.csv")
         placed = [(option.name, option.plan) for option in options if option.plan is not None]
@@ -282,9 +312,10 @@ def _json(document: Row) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def write_simulation(document: Row, folder: Path) -> None:
+def write_simulation(document: Row, folder: Path, source: Path | None = None) -> None:
     """Write a simulation's document and tables to a folder, as ``write_plan`` does."""
     with _replacing(folder) as fresh:
+        _copy_instance(source, fresh)
         for name in ("quarters", "occupancy", "years", "terms"):
             rows = [{"option": row["option"], **_flat(each)} for row in document["options"] for each in row[name]]
             write_table(rows, fresh / f"{name}.csv")
@@ -325,13 +356,33 @@ def write_demand(folder: Path, put: Callable[[Path, bool], None], document: Row)
             if not fresh:
                 shutil.copytree(folder, draft, dirs_exist_ok=True)
             put(draft, fresh)
-            read_instance(draft)
+            try:
+                read_instance(draft)
+            except InstanceError as error:
+                raise InstanceError(error.faults, f"{folder} as it would be") from None
             _write_diagnostics(document, draft / DIAGNOSTICS)
     except OSError as error:
         rule = f"cannot be written: {error.strerror or error}"
         fix = "Choose another place."
         raise InstanceError([Fault(str(folder), None, "--out", "", rule, fix)], "the command") from error
     return fresh
+
+
+def write_account(account: Reconciliation, path: Path) -> None:
+    """Write what became of each row of the returns: an analyst's own, since small counts can be made of it.
+
+    Raises
+    ------
+    InstanceError
+        Where the file cannot be written.
+    """
+    words = "# What became of each row of Episodes. Not for publication: counts under five can be made of it.\n"
+    try:
+        rows = account.rows[["file", "row", "outcome", "reason"]]
+        path.write_text(words + rows.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    except OSError as error:
+        rule, fix = f"cannot be written: {error.strerror or error}", "Choose another place."
+        raise InstanceError([Fault(str(path), None, "--account", "", rule, fix)], "the command") from error
 
 
 def _write_diagnostics(document: Row, folder: Path) -> None:
@@ -399,20 +450,31 @@ def write_split(document: Row, folder: Path) -> None:
         write_chart(savings_by_rule(document), fresh, "savings_by_rule")
 
 
-def write_frontier(document: Row, folder: Path) -> None:
+def write_frontier(document: Row, folder: Path, source: Path | None = None) -> None:
     """Write a frontier's document, tables and chart to a folder, as ``write_plan`` does."""
     from optimiser.report.charts import frontier_chart, write_chart
 
     with _replacing(folder) as fresh:
-        nested = ("next_million", "capital_by_year", "break_even", "years", "decisions")
+        _copy_instance(source, fresh)
+        nested = (
+            "next_million",
+            "before",
+            "without_capital",
+            "capital_by_year",
+            "break_even",
+            "years",
+            "terms",
+            "decisions",
+        )
         points = document["points"]
         rows = [
             {name: value for name, value in row.items() if name not in nested}
             | {f"next_million_{name}": value for name, value in (row["next_million"] or NOTHING_NEXT).items()}
+            | {f"before_{name}": (row["before"] or {}).get(name) for name in BEFORE if document["slipped"]}
             for row in points
         ]
         write_table(rows, fresh / "frontier.csv")
-        for name in nested[1:]:
+        for name in nested[3:]:
             keys = ("year", "capital_limit_gbp")
             write_table(
                 [{f"frontier_{key}": row[key] for key in keys} | each for row in points for each in row[name]],
@@ -422,11 +484,12 @@ def write_frontier(document: Row, folder: Path) -> None:
         (fresh / FRONTIER).write_text(_json(document), encoding="utf-8")
 
 
-def write_sensitivity(document: Row, folder: Path) -> None:
+def write_sensitivity(document: Row, folder: Path, source: Path | None = None) -> None:
     """Write a sensitivity's document, tables and chart to a folder, as ``write_plan`` does."""
     from optimiser.report.charts import tornado_chart, write_chart
 
     with _replacing(folder) as fresh:
+        _copy_instance(source, fresh)
         rows = [row | {"limits_broken": "; ".join(row["limits_broken"])} for row in document["tornado"]]
         write_table(rows, fresh / "tornado.csv")
         keys = ("end", "stands", "changes")
@@ -455,6 +518,10 @@ def write_sensitivity(document: Row, folder: Path) -> None:
 
 #: Of a point beyond which nothing was looked at.
 NOTHING_NEXT: Row = dict.fromkeys(("least_gbp", "most_gbp", "found_gbp", "pounds_gbp", "child_weeks_avoided"))
+
+
+#: Of a point before anything slipped.
+BEFORE = ("expected_cost_gbp", "objective_gbp", "bound_gbp", "unregistered_child_weeks", "homes")
 
 
 def refuse_own_folder(folder: Path, source: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console, Group
 from rich.text import Text
 
+from optimiser.demand.ssda903 import PUBLISHABLE
 from optimiser.report.terminal import month, number, share, table_of
 
 Row = dict[str, Any]
@@ -47,12 +48,22 @@ def _records(document: Row) -> Group:
     lines = [
         f"Returns {records['years']}: {records['episodes']} episodes, {records['placements']} placements in beds; "
         f"{records['placements_in_cohorts']} under the rules of a cohort, {records['placements_outside']} outside them.",
-        f"Children without a date of birth: {records['children_without_age']}; without an episode: "
-        f"{records['children_without_episodes']}.",
+        f"Children without an episode: {records['children_without_episodes']}; without a date of birth: "
+        f"{records['children_without_age']}; with more than one: {records['children_with_two_births']}.",
     ]
     rows = [[row["reason"], row["outcome"], row["episodes"]] for row in document["reconciliation"]]
     table = table_of(("Why", "outcome", "rows"), rows, left=2)
-    return Group(_heading("1  What was read"), *lines, table)
+    nights = list(dict.fromkeys(row["night"] for row in document["children_by_kind"]))
+    kinds = list(dict.fromkeys(row["category"] for row in document["children_by_kind"]))
+    shown = {(row["category"], row["night"]): row["children"] for row in document["children_by_kind"]}
+    counts = [[kind, *(_short(shown[kind, night]) for night in nights)] for kind in kinds]
+    by_kind = table_of(("Children in beds on 31 March", *(night[:4] for night in nights)), counts)
+    return Group(_heading("1  What was read"), *lines, table, by_kind, "Under 5: 1 to 4 children; –: suppressed.")
+
+
+def _short(count: str) -> str:
+    """A count for a narrow column."""
+    return {f"fewer than {PUBLISHABLE}": f"under {PUBLISHABLE}", "suppressed": "–"}.get(count, count)
 
 
 def _arrivals(document: Row) -> Group:
@@ -93,11 +104,15 @@ def _stays(document: Row) -> Group:
         points = [point for point in document["survival"] if point["cohort"] == row["cohort"]][1:]
         picked = points[:: max(len(points) // 4, 1)][:5]
         said = "; ".join(
-            f"{point['months']:.0f} months {share(point['observed'])} ({share(point['fitted'])})" for point in picked
+            f"{_months(point['months'])} {share(point['observed'])} ({share(point['fitted'])})" for point in picked
         )
         if said:
             curves.append(f"Still there, observed (fitted), {row['cohort']}: {said}.")
     return Group(_heading("3  Stays"), table, sources, *curves)
+
+
+def _months(count: float) -> str:
+    return "1 month" if round(count) == 1 else f"{count:.0f} months"
 
 
 def _yes(value: bool) -> str:

@@ -29,6 +29,9 @@ def show_frontier(document: Row, console: Console) -> None:
         _chart(rows, document, console)
         console.print()
         _table(rows, document, console)
+        if any(row["before"] is not None for row in rows):
+            console.print()
+            _slipped(rows, document, console)
     console.print()
     for line in frontier_lines(document):
         console.print(f"• {line}", highlight=False)
@@ -40,13 +43,49 @@ def ground_words(document: Row) -> str:
     points = (
         "every best plan between no capital and enough"
         if document["grid"] is None
-        else f"{len(document['points'])} envelopes"
+        else counted(len(document["points"]), "envelope")
     )
+    slipped = f" Once this slips: {'; '.join(document['slipped'])}." if document["slipped"] else ""
     return (
-        f"What each further pound buys: {points}, by {what} ({document['envelope']}). {document['futures']} futures, seed "
+        f"What each further pound buys: {points}, by {what} ({_envelope_words(document)}).{slipped} {document['futures']} "
+        f"futures, seed "
         f"{document['seed']}, gap {share(document['gap_asked'], 2)}, {counted(document['solves'], 'search', 'searches')}. "
         "Pounds are present and real, without the deterrent on having no registered place unless it is named."
     )
+
+
+def _envelope_words(document: Row) -> str:
+    """Which envelopes are varied, and which stay as they are."""
+    varied = document["envelopes"]
+    words = str(document["envelope"])
+    if len(varied) > 1:
+        words = "together: " + ", ".join(f"{row['name']} {share(row['share'])}" for row in varied)
+    held = [
+        f"{row['name']} {'without a total' if row['limit_gbp'] is None else exact(row['limit_gbp'])}"
+        for row in document["envelopes_held"]
+    ]
+    return words + (f"; held: {', '.join(held)}" if held else "")
+
+
+def _slipped(rows: list[Row], document: Row, console: Console) -> None:
+    """What each envelope bought before anything slipped, and what it buys now."""
+    step = document["rounding_gbp"]
+    console.print(Text("What slipping costs at each envelope, planned anew", style="bold"), highlight=False)
+    heads = ["Envelope", "Homes", "Cost before", "Cost now", "More", "Unregistered before", "Now"]
+    shown = [row for row in _spread(rows) if row["before"] is not None]
+    table = [
+        [
+            pounds(row["capital_limit_gbp"], step),
+            f"{row['before']['homes']} → {row['homes']}",
+            pounds(row["before"]["expected_cost_gbp"], step),
+            pounds(row["expected_cost_gbp"], step),
+            pounds(row["slippage_costs_gbp"], step),
+            number(row["before"]["unregistered_child_weeks"]),
+            number(row["unregistered_child_weeks"]),
+        ]
+        for row in shown
+    ]
+    console.print(table_of(heads, table), highlight=False)
 
 
 def _chart(rows: list[Row], document: Row, console: Console) -> None:
@@ -151,6 +190,8 @@ def frontier_lines(document: Row) -> list[str]:
         else "Stopped: the points shown hold; smaller envelopes were not looked at."
     )
     lines.append("Next £1m saves: the least and the most that is proven, with the deterrent.")
+    if not any(row["capital_used_gbp"] > 0 for row in document["points"]):
+        return lines
     lines.append(
         "Repaid: the year by whose end spending less than without capital has made up for the outlay (nominal, without residual "
         "value)."
@@ -180,6 +221,14 @@ def _own_lines(document: Row) -> list[str]:
         f"{pounds(own['capital_used_gbp'], step)} and costs {pounds(own['expected_cost_gbp'], step)} (objective "
         f"{exact(own['objective_gbp'])}, bound {exact(own['bound_gbp'])})."
     ]
+    before = own["before"]
+    if before is not None:
+        more = own["expected_cost_gbp"] - before["expected_cost_gbp"]
+        lines[0] += (
+            f" Before anything slipped it bought {counted(before['homes'], 'home')} for "
+            f"{pounds(before['expected_cost_gbp'], step)} (objective {exact(before['objective_gbp'])}, bound "
+            f"{exact(before['bound_gbp'])}): slipping costs {pounds(more, step)}, planned anew."
+        )
     for name in ("less", "more"):
         there = own[name]
         if there is None:
@@ -194,7 +243,7 @@ def _own_lines(document: Row) -> list[str]:
         lines.append(
             f"{lead}: {counted(there['homes'], 'home')} instead of {there['homes_before']}; {money} and has "
             f"{number(abs(weeks))} {'more' if weeks >= 0 else 'fewer'} child-weeks without a registered place (with the deterrent "
-            f"{pounds(there['objective_more_gbp'], step)} {'more' if there['objective_more_gbp'] > 0 else 'less'})."
+            f"{pounds(abs(there['objective_more_gbp']), step)} {'more' if there['objective_more_gbp'] > 0 else 'less'})."
         )
     return lines
 

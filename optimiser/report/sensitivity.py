@@ -7,12 +7,21 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from optimiser.report.terminal import counted, decision_words, exact, number, pounds, share, table_of
+from optimiser.report.terminal import (
+    changed_lines,
+    counted,
+    decision_words,
+    exact,
+    number,
+    pounds,
+    share,
+    table_of,
+)
 
 Row = dict[str, Any]
 
-#: Inputs of the tornado that are shown; the others are in the document.
-SHOWN = 12
+#: Inputs of a table that are shown, and those whose other decisions are told; the others are in the document.
+SHOWN, TOLD = 12, 5
 
 
 def show_sensitivity(document: Row, console: Console) -> None:
@@ -26,9 +35,12 @@ def show_sensitivity(document: Row, console: Console) -> None:
         "(present real £, expected).",
         highlight=False,
     )
+    if document["changed"] is not None:
+        for line in changed_lines(document["changed"], document):
+            console.print(line, highlight=False)
     console.print()
     console.print(
-        Text(f"One input at a time, decisions held ({document['futures_measured']} common futures)", style="bold"),
+        Text(f"One input at a time, decisions held ({document['futures']} common futures)", style="bold"),
         highlight=False,
     )
     rows = [
@@ -42,13 +54,25 @@ def show_sensitivity(document: Row, console: Console) -> None:
     ]
     console.print(table_of(["Input", "Range", "Cost", "Unregistered"], rows), highlight=False)
     console.print()
-    if document["switching"]:
+    changing = _changing(document)
+    if changing:
         console.print(Text("Switching values", style="bold"), highlight=False)
         heads = ["Input", "Value", "Today's decisions change at", "Saving gone at"]
-        console.print(table_of(heads, [_switching(row) for row in document["switching"]]), highlight=False)
+        console.print(table_of(heads, [_switching(row) for row in changing[:SHOWN]]), highlight=False)
+        if len(changing) > SHOWN:
+            console.print(f"{len(changing) - SHOWN} more in the document (--json, --out).", highlight=False)
         console.print()
     for line in sensitivity_lines(document):
         console.print(f"• {line}", highlight=False)
+
+
+def _changing(document: Row) -> list[Row]:
+    """Inputs that change today's decisions or end the saving somewhere in their range, the widest first."""
+    return [
+        row
+        for row in document["switching"]
+        if any(found.get("changes") is not None for of in ("decision", "saving") for found in row[of].values())
+    ]
 
 
 def _switching(row: Row) -> list[str]:
@@ -73,19 +97,27 @@ def fine(value: float) -> str:
 def sensitivity_lines(document: Row) -> list[str]:
     """The document in sentences."""
     step, lines = document["rounding_gbp"], []
-    for row in document["switching"]:
+    changing = [row for row in document["switching"] if _changes(row)]
+    for row in changing[:TOLD]:
         lines += _decision_lines(row, document)
+    standing = [row["figure"] for row in document["switching"] if row not in changing]
+    if standing:
+        lines.append(
+            f"Today's decisions stand at both ends of the range of {counted(len(standing), 'input')} of "
+            f"{len(document['switching'])}: no other plan is proven to cost less there."
+        )
     if document["saving_gone"]:
         lines.append(_saving_words(document))
     solved = sum(
         found.get("changes") is not None for row in document["switching"] for found in row["decision"].values()
     )
-    if document["switching"]:
+    if solved:
         lines.append(
-            f"A decision changes where a plan with other decisions today is proven to cost less than any with these: both were "
-            f"solved on both sides of each of the {counted(solved, 'value')} above, which are found to "
+            "A decision changes where a plan with other decisions today is proven to cost less than any with these. Both ends of "
+            f"each range were tried, and both plans solved on both sides of {_values(solved)} at which it changes, found to "
             f"{share(document['tolerance'])} of the way to the end of the range."
         )
+    lines += _together_lines(document)
     joint = document["joint"]
     if joint is not None and joint["draws"]:
         lines.append(
@@ -98,7 +130,13 @@ def sensitivity_lines(document: Row) -> list[str]:
     if never:
         lines.append(
             f"{counted(len(never), 'input does', 'inputs do')} not matter to this plan: over the whole range its cost moves by "
-            f"less than {pounds(document['matters_from_gbp'], 1_000.0)}, and no limit breaks: {_some(never)}."
+            f"less than {pounds(document['matters_from_gbp'], 1_000.0)}, no limit breaks"
+            + (
+                ", today's decisions stand and so does the saving"
+                if len(document["switching"]) == len(document["tornado"])
+                else ""
+            )
+            + f": {_some(never)}."
         )
     if document["not_moved"]:
         lines.append(
@@ -107,6 +145,36 @@ def sensitivity_lines(document: Row) -> list[str]:
         )
     if not document["complete"]:
         lines.append("Stopped: what is shown was finished before.")
+    return lines
+
+
+def _values(solved: int) -> str:
+    return "the one value" if solved == 1 else f"each of the {solved} values"
+
+
+def _changes(row: Row) -> bool:
+    return any(found.get("changes") is not None for found in row["decision"].values())
+
+
+def _together_lines(document: Row) -> list[str]:
+    """What happens when all inputs move at once, each by the same share of the way to one end of its range."""
+    lines = []
+    for name, words in (("against", "that lower the saving"), ("for", "that raise it")):
+        row = document["together"].get(name)
+        if row is None:
+            continue
+        parts = []
+        for of, what in (("decision", "today's decisions change"), ("saving", "the saving is gone")):
+            found = row[of]
+            if "refused" in found:
+                continue
+            if found["changes"] is None:
+                parts.append(f"{what} nowhere on the way")
+            else:
+                parts.append(f"{what} between {share(found['stands'])} and {share(found['changes'])} of the way")
+        lines.append(
+            f"All {row['inputs']} inputs that move the saving, moved at once towards the ends {words}: {'; '.join(parts)}."
+        )
     return lines
 
 
@@ -121,7 +189,7 @@ def _saving_words(document: Row) -> str:
     ]
     lead = f"The saving of {pounds(document['saving_gbp'], document['rounding_gbp'])}, decisions held"
     others = len(rows) - len({part.split(" ")[0] for part in parts})
-    rest = f"stands over the whole range of {'each' if not parts else 'the other ' + str(others)} of the {len(rows)} widest inputs"
+    rest = f"stands at both ends of the range of {'each' if not parts else 'the other ' + str(others)} of the {len(rows)} inputs"
     if not parts:
         return f"{lead}, {rest}."
     return f"{lead}, is gone where {'; or '.join(parts)}" + (f". It {rest}." if others else ".")
@@ -156,6 +224,6 @@ def _decision_lines(row: Row, document: Row) -> list[str]:
 
 
 def _short(row: Row, titles: dict[str, str]) -> str:
-    return (
-        decision_words(row | {"first_child_p50": None, "first_child_p90": None}, titles).split("; first child")[0] + "."
-    )
+    """A decision without its dates."""
+    words = decision_words(row | {"first_child_p50": None, "first_child_p90": None}, titles)
+    return words.split("; first child")[0].removesuffix(".") + "."

@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from optimiser.finance import month_number
+from optimiser.finance import month_number, whole_pounds
 from optimiser.report.budgeted import budget_lines
 
 Row = dict[str, Any]
@@ -41,7 +41,7 @@ def exact(amount: float | None, unit: str = "£") -> str:
     if amount is None:
         return "–"
     if unit.startswith("£"):
-        return f"{'−' if amount < -0.5 else ''}£{abs(amount):,.0f}"
+        return whole_pounds(amount)
     return f"{amount:,.0f}" if abs(amount - round(amount)) < 1e-9 else f"{amount:,.2f}"
 
 

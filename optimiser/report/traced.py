@@ -7,15 +7,21 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from optimiser.report.terminal import counted, table_of
+from optimiser.finance import month_name, whole_pounds
+from optimiser.report.terminal import counted, month, table_of
 
 Row = dict[str, Any]
 
 
 def amount(value: float, unit: str) -> str:
-    """A figure to the penny, or to four places where it is not money."""
-    sign = "−" if value < 0 else ""
-    return f"{sign}£{abs(value):,.2f}" if unit == "£" else f"{sign}{abs(value):,.4f}".rstrip("0").rstrip(".")
+    """A figure to the penny, a date, or to four places where it is neither."""
+    if unit == "month":
+        return month(month_name(round(value))) if value > 12_000 else f"{value:.0f} months"
+    if unit == "financial year":
+        return f"{value:.0f}/{(round(value) + 1) % 100:02d}"
+    if unit == "£":
+        return whole_pounds(value, 2)
+    return ("−" if value < 0 else "") + f"{abs(value):,.4f}".rstrip("0").rstrip(".")
 
 
 def show_trace(document: Row, console: Console) -> None:
@@ -37,13 +43,15 @@ def show_trace(document: Row, console: Console) -> None:
 
 def _show_figure(row: Row, console: Console) -> None:
     unit = row["unit"]
-    what = "" if unit in ("£", "") else f" {unit}"
+    what = "" if unit in ("£", "", "month", "financial year") else f" {unit}"
     console.print(Text(f"{row['figure']}: {amount(row['value'], unit)}{what}", style="bold"), highlight=False)
     how = row["how"][0].upper() + row["how"][1:]
     if not row["terms"]:
         console.print(f"{how.removesuffix(': the sum of')}: nothing goes into it.", highlight=False)
         return
     console.print(f"{how.removesuffix(': the sum of')}.", highlight=False)
+    if not row["sum_of_terms"]:
+        return
     ratio = any(term["role"] == "under" for term in row["terms"])
     terms = [
         [f"{'over: ' if term['role'] == 'under' else ''}{term['words']}", _term(term["amount"], unit, ratio)]
@@ -92,10 +100,11 @@ def show_traceable(document: Row, console: Console) -> None:
     for column in shown.columns[1:]:
         column.no_wrap = False
     console.print(shown, highlight=False)
-    years = next(table for table in document["tables"] if table["table"] == "years")
+    years = next((table for table in document["tables"] if table["table"] == "years"), document["tables"][-1])
+    example = "in_house" if "in_house_gbp" in years["columns"] else years["columns"][0]
+    name = ".".join(part for part in (years["table"], *years["rows"][:1], example) if part)
     console.print(
-        f"Such as: optimiser trace {document['run']} years.{years['rows'][0]}.in_house. Endings such as _gbp may be left out.",
-        highlight=False,
+        f"Such as: optimiser trace {document['run']} {name}. Endings such as _gbp may be left out.", highlight=False
     )
 
 

@@ -385,16 +385,20 @@ class Template:
     def placements(self, problem: Problem, y: Floats) -> Placements:
         """Where children live in one future, from its columns; rounding errors below zero are cut off."""
         found = Placements.none(problem, problem.scenarios[0])
-        y = np.maximum(y, 0.0)
+        y, nobody = np.maximum(y, 0.0), {}
         for name in ("placed", "planned_moves", "moves_at_closure", "beds_sold"):
-            index, columns = self.columns[name]
-            getattr(found, name)[tuple(index.T)] = y[columns]
+            (index, columns), table = self.columns[name], getattr(found, name)
+            if len(columns):
+                table[tuple(index.T)] = y[columns]
+            else:
+                # of what no future can have, thousands of futures need not each hold a table
+                nobody[name] = np.broadcast_to(0.0, table.shape)
         index, columns = self.columns["layer_used"]
         source, layer, period = index.T
         spot = source >= self.spot_source
         found.spot_layer_used[source[spot] - self.spot_source, layer[spot], period[spot]] = y[columns[spot]]
         found.lot_layer_used[layer[~spot], period[~spot]] = y[columns[~spot]]
-        return found
+        return replace(found, **nobody)
 
 
 def same_but_for_futures(one: Problem, other: Problem) -> bool:

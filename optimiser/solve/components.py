@@ -31,17 +31,26 @@ Solve = Callable[
 
 @dataclass(frozen=True, eq=False)
 class Component:
-    """A part of a problem: first-stage columns of the whole that it holds, and recourse rows of the first scenario."""
+    """A part of a problem.
+
+    Parameters
+    ----------
+    columns : first-stage columns of the whole that it holds
+    rows : recourse rows of the first scenario
+    own : [scenario], recourse columns
+    """
 
     columns: Ints
     problem: TwoStageProblem
     rows: Ints
+    own: tuple[Ints, ...]
 
 
 def components_of(problem: TwoStageProblem) -> tuple[Component, ...]:
     """The parts of a problem that share neither row nor column; the problem itself where it is of one piece."""
     rows = np.arange(problem.scenarios[0].recourse.matrix.shape[0])
-    whole = (Component(np.arange(len(problem.first.cost)), problem, rows),)
+    own_columns = np.arange(problem.scenarios[0].recourse.matrix.shape[1])
+    whole = (Component(np.arange(len(problem.first.cost)), problem, rows, (own_columns,) * len(problem.scenarios)),)
     if problem.tail_counts:
         return whole
     group, own = _groups(problem)
@@ -108,15 +117,17 @@ def _part(problem: TwoStageProblem, number: int, first: Ints, recourse: Sequence
     columns = np.flatnonzero(first == number)
     stage = problem.first
     rows = _rows_of(stage.matrix, columns, number == 0)
+    held = {id(places): np.flatnonzero(places == number) for places in recourse}
+    own = tuple(held[id(places)] for places in recourse)
     touched, scenarios = zip(
         *(
-            _future_part(scenario, columns, np.flatnonzero(places == number), number == 0, shared)
-            for scenario, places in zip(problem.scenarios, recourse, strict=True)
+            _future_part(scenario, columns, mine, number == 0, shared)
+            for scenario, mine in zip(problem.scenarios, own, strict=True)
         ),
         strict=True,
     )
-    own = _restricted(stage, rows, columns, _cut(stage.matrix, rows, columns, {}))
-    return Component(columns, replace(problem, first=own, scenarios=scenarios), touched[0])
+    part = _restricted(stage, rows, columns, _cut(stage.matrix, rows, columns, {}))
+    return Component(columns, replace(problem, first=part, scenarios=scenarios), touched[0], own)
 
 
 def _future_part(scenario: Scenario, columns: Ints, own: Ints, leading: bool, shared: Layouts) -> tuple[Ints, Scenario]:
@@ -192,6 +203,7 @@ def solve_apart(
     costs: Floats | float = 0.0
     status, rounds = "optimal", 0
     cuts: list[Cuts | None] = []
+    recourse: list[tuple[Floats, ...]] = []
     for number, part in enumerate(parts):
         left = None if settings.time_limit is None else max(settings.time_limit - (time.perf_counter() - began), 0.0)
         found = solve(
@@ -202,6 +214,7 @@ def solve_apart(
             _onward(progress, objective, bound, began),
         )
         cuts.append(found.cuts)
+        recourse.append(found.recourse)
         rounds += found.rounds
         if found.x is None or found.scenario_costs is None:
             return replace(found, rounds=rounds, seconds=time.perf_counter() - began), tuple(cuts)
@@ -210,9 +223,33 @@ def solve_apart(
         status = found.status if found.status != "optimal" else status
     seconds = time.perf_counter() - began
     together = TwoStageSolution(
-        x, objective, bound, relative_gap(objective, bound), status, np.asarray(costs), rounds, None, seconds
+        x,
+        objective,
+        bound,
+        relative_gap(objective, bound),
+        status,
+        np.asarray(costs),
+        rounds,
+        None,
+        seconds,
+        _together(parts, recourse),
     )
     return together, tuple(cuts)
+
+
+def _together(parts: Sequence[Component], recourse: Sequence[tuple[Floats, ...]]) -> tuple[Floats, ...]:
+    """Recourse of the whole in every scenario from that of the parts; none where a part has none."""
+    if len(parts) == 1:
+        return recourse[0]
+    if not all(recourse):
+        return ()
+    whole = []
+    for number, by_part in enumerate(zip(*recourse, strict=True)):
+        y = np.empty(sum(len(own) for own in by_part))
+        for part, own in zip(parts, by_part, strict=True):
+            y[part.own[number]] = own
+        whole.append(y)
+    return tuple(whole)
 
 
 def _onward(

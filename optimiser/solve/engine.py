@@ -32,7 +32,7 @@ from optimiser.solve.compile import (
 )
 from optimiser.solve.components import Component, components_of, solve_apart
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.highs import Point, check_version
+from optimiser.solve.highs import check_version
 from optimiser.solve.kept import Kept, TakenUp, keep, take_up
 from optimiser.solve.lshaped import recourse_at, solve_lshaped
 from optimiser.solve.twostage import Cuts, Round, Settings, TwoStageProblem, TwoStageSolution
@@ -147,13 +147,9 @@ class Engine:
         if found.x is None:
             return found
         decisions = with_managers_needed(self.problem, decisions_from(self.first, self.problem, found.x))
-        placed = self._placed(decisions, found.x)
-        if not bounds and len(parts) == 1 and learned[0] is not None:
-            # the next search starts best from where the plan itself ended
-            self._kept = (replace(learned[0], bases=tuple(point.basis for point in placed)),)
         return Found(
             decisions,
-            self._placements(placed),
+            self._placements(found.recourse or self._placed(decisions, found.x)),
             found.bound,
             found.status,
             time.perf_counter() - began,
@@ -255,7 +251,7 @@ class Engine:
                 held[column] = min(max(held[column], least), most)
         return held
 
-    def _placed(self, decisions: Decisions, x: Floats) -> tuple[Point, ...]:
+    def _placed(self, decisions: Decisions, x: Floats) -> Iterator[Floats]:
         """Placement problem of every future, solved by itself under exactly these whole-number decisions."""
         whole, given = vector_from(self.first, self.problem, decisions), x.copy()
         for name in DECISIONS:
@@ -263,10 +259,11 @@ class Engine:
             given[columns] = whole[columns]
         # a search keeps bases by part: they serve the whole where it is of one piece
         cuts = self._kept[0] if self._kept is not None and len(self._kept) == 1 else None
-        return recourse_at(self.two_stage.scenarios, given, bases=() if cuts is None else cuts.bases)
+        found = recourse_at(self.two_stage.scenarios, given, bases=() if cuts is None else cuts.bases)
+        return (point.x for point in found)
 
-    def _placements(self, found: Iterable[Point]) -> tuple[Placements, ...]:
-        return tuple(self.template.placements(self.problem, point.x) for point in found)
+    def _placements(self, recourse: Iterable[Floats]) -> tuple[Placements, ...]:
+        return tuple(self.template.placements(self.problem, y) for y in recourse)
 
 
 def by_extensive_form(

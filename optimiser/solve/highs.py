@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -40,7 +40,10 @@ class Program:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What HiGHS found. ``status`` is optimal, stopped, infeasible or unbounded; ``x`` is None without a solution."""
+    """What HiGHS found. ``status`` is optimal, stopped, infeasible or unbounded; ``x`` is None without a solution.
+
+    ``passed`` are the whole-number points on the way to ``x`` of a search without heuristics.
+    """
 
     status: str
     x: Floats | None
@@ -48,6 +51,7 @@ class Outcome:
     bound: float
     row_dual: Floats | None
     seconds: float
+    passed: tuple[Floats, ...] = ()
 
 
 def relative_gap(objective: float, bound: float) -> float:
@@ -102,7 +106,9 @@ def solve(
     began = time.perf_counter()
     highs = _load(program, gap=gap, time_limit=time_limit, presolve=True)
     highs.setOptionValue("mip_allow_restart", heuristics)
+    passed: list[Floats] = []
     if not heuristics:
+        highs.cbMipImprovingSolution.subscribe(lambda event: passed.append(np.array(event.data_out.mip_solution)))
         for name in ("rins", "rens", "root_reduced_cost"):
             highs.setOptionValue(f"mip_heuristic_run_{name}", False)
         # a node more costs less than trying branches out, where every row is dense
@@ -112,7 +118,7 @@ def solve(
     if stop is not None:
         _listen(highs, stop)
     highs.run()
-    return _outcome(highs, program, time.perf_counter() - began)
+    return replace(_outcome(highs, program, time.perf_counter() - began), passed=tuple(passed[:-1]))
 
 
 class Basis:

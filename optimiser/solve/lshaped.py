@@ -72,7 +72,7 @@ WORTH = 0.2
 #: Points of a search kept for another.
 REMEMBERED = 24
 #: Entries of dual vectors kept for other solves, twelve bytes each.
-ROOM = 12_000_000
+ROOM = 6_000_000
 #: How far from a whole-number point towards the centre its first cuts are made: they hold for more than that point.
 INWARD = 0.5
 #: Artificial bounds on first-stage columns that have none, tried in this order.
@@ -91,6 +91,7 @@ class Answer:
     """
 
     value: float  # infinite where infeasible, minus infinite where unbounded
+    y: Floats  # [column], empty where infeasible or unbounded
     penalised: float
     constant: float  # minus infinite without a cut
     slope: Floats  # [first-stage column]
@@ -190,11 +191,13 @@ class Recourse:
         """Solve at x, from stored bases where there are any."""
         found = warm.solve(self.program(x), basis)
         if found.status == "unbounded":
-            return Answer(-np.inf, -np.inf, -np.inf, np.zeros(len(x)), np.empty(0), None, None, elastic_basis)
+            return Answer(
+                -np.inf, np.empty(0), -np.inf, -np.inf, np.zeros(len(x)), np.empty(0), None, None, elastic_basis
+            )
         cut = self.cut_of(found)
         if cut is not None:
             value = found.objective
-            return Answer(value, value, *cut, found.dual, None, found.basis, elastic_basis)
+            return Answer(value, found.x, value, *cut, found.dual, None, found.basis, elastic_basis)
         # infeasible; or so close to it that HiGHS cannot tell, which the sum of what rows miss can
         missed = warm.solve(self.elastic(x), elastic_basis)
         if missed.status != "optimal":
@@ -208,13 +211,13 @@ class Recourse:
             priced = warm.solve(self.elastic(x, priced=True), missed.basis)
             cut = self.cut_of(priced) or (-np.inf, np.zeros(len(x)))
             ray = *proof, missed.dual
-            return Answer(np.inf, priced.objective, *cut, priced.dual, ray, basis, missed.basis)
+            return Answer(np.inf, np.empty(0), priced.objective, *cut, priced.dual, ray, basis, missed.basis)
         for relaxed in (2.0, 20.0, 200.0):
             found = warm.solve(self.program(x, relaxed * tolerance), None)
             cut = self.cut_of(found)
             if cut is not None:
                 value = found.objective
-                return Answer(value, value, *cut, found.dual, None, found.basis, missed.basis)
+                return Answer(value, found.x, value, *cut, found.dual, None, found.basis, missed.basis)
         raise SolverError("HiGHS gave no usable duals for a scenario")
 
     def cut_of(self, found: Point) -> tuple[float, Floats] | None:
@@ -233,8 +236,12 @@ def _solve_chunk(
     bases: Sequence[Basis | None],
     elastic_bases: Sequence[Basis | None],
     clock: Clock,
+    placing: bool,
 ) -> list[Answer] | None:
-    """Answers of some scenarios, one after the other; one not solved before starts where the one before it ended."""
+    """Answers of some scenarios, one after the other; one not solved before starts where the one before it ended.
+
+    Where ``placing`` is false the recourse itself is not wanted, only what it costs.
+    """
     if clock.stopped():
         return None
     if not hasattr(_own, "warm"):
@@ -243,7 +250,8 @@ def _solve_chunk(
     for recourse, basis, elastic_basis in zip(chunk, bases, elastic_bases, strict=True):
         if answers and (basis is None or basis.shape != recourse.matrix.shape):
             basis = answers[-1].basis
-        answers.append(recourse.answer(_own.warm, x, basis, elastic_basis))
+        answer = recourse.answer(_own.warm, x, basis, elastic_basis)
+        answers.append(answer if placing else replace(answer, y=np.empty(0)))
     return answers
 
 
@@ -405,6 +413,8 @@ class Search:
         self.rounds = 0
         self.x: Floats | None = None
         self.costs: Floats | None = None
+        self.placed: tuple[Floats, ...] = ()  # [scenario], best recourse at the best point
+        self.settled: list[Basis | None] = []  # [scenario], where its solve ended
         self.objective = np.inf
         self.merit = np.inf
         self.bound = -np.inf
@@ -441,14 +451,16 @@ class Search:
         value, penalised = np.full(self.count, np.nan), np.full(self.count, np.nan)
         constant, slope = np.full(self.count, -np.inf), np.zeros((self.count, self.columns))
         dual: dict[int, Floats] = {}
+        placed: dict[int, Floats] = {}
+        allowed = self.allowed(x)
         self.pool.asked.append(x)
         modelled = self.pool.at(x)[0] if np.isfinite(reject) and self.pool.complete else None
         size = max(-(-len(self.chunks) // WAVES), 1) if modelled is not None else len(self.chunks)
         waves = [self.chunks[i : i + size] for i in range(0, len(self.chunks), size)]
         partial = np.inf
         for wave in waves:
-            for number, answer in self.answers(x, wave):
-                value[number] = answer.value
+            for number, answer in self.answers(x, wave, allowed):
+                value[number], placed[number] = answer.value, answer.y
                 penalised[number] = answer.penalised
                 if answer.ray is not None:
                     self.pool.add_ray(answer.ray[0], -answer.ray[1], number, answer.ray[2])
@@ -471,8 +483,9 @@ class Search:
         self.merit = self.with_penalties(before + penalised)
         if np.isfinite(value).all() and self.tail_within_limit(costs):
             objective = total_cost(self.problem, costs)
-        if objective < self.objective and self.allowed(x):
+        if objective < self.objective and allowed:
             self.x, self.costs, self.objective = x.copy(), costs, objective
+            self.placed, self.settled = tuple(placed[number] for number in range(self.count)), self.bases.copy()
         self.tell()
         return objective
 
@@ -481,7 +494,7 @@ class Search:
         limit, total = self.problem.cvar_limit, total_cost(self.problem, costs)
         return total if limit is None else total + 10.0 * max(tail_mean(self.problem, costs)[0] - limit, 0.0)
 
-    def answers(self, x: Floats, chunks: Sequence[Ints]) -> list[tuple[int, Answer]]:
+    def answers(self, x: Floats, chunks: Sequence[Ints], placing: bool) -> list[tuple[int, Answer]]:
         """Scenarios of some chunks, and what each says at x."""
         work = [
             self.executor.submit(
@@ -491,6 +504,7 @@ class Search:
                 [self.bases[s] for s in chunk],
                 [self.elastic_bases[s] for s in chunk],
                 self.clock,
+                placing,
             )
             for chunk in chunks
         ]
@@ -630,7 +644,7 @@ class Search:
             np.array([s for _, s in order] + [s for s, _ in pool.ray_dual], dtype=np.int64),
             np.array([False] * len(order) + [True] * len(pool.ray_dual), dtype=bool),
             Duals(chain((pool.dual(n, s) for n, s in order), (dual for _, dual in pool.ray_dual))),
-            tuple(self.bases),
+            tuple(self.settled or self.bases),
             tuple(points[-REMEMBERED:]),
         )
 
@@ -910,7 +924,10 @@ class Search:
             if point.tobytes() in settled:
                 # no cut can tell more: what is left between the bounds is a rounding error
                 break
-            if not self.explore(model, point, relaxed.centre, found.x):
+            added = self.explore(model, point, relaxed.centre, found.x)
+            for passed in found.passed:
+                added |= model.cut_at(passed[: self.columns], passed)
+            if not added:
                 settled.add(point.tobytes())
 
     def explore(self, model: Clustered, point: Floats, centre: Floats, solution: Floats) -> bool:
@@ -1227,6 +1244,7 @@ def solve_lshaped(
         search.rounds,
         _times(search.kept(), 1 / factor),
         seconds,
+        search.placed,
     )
 
 

@@ -232,6 +232,7 @@ class TwoStageSolution:
     status : optimal, stopped, infeasible or unbounded
     scenario_costs : [scenario], None without a feasible point
     rounds : passes over all scenarios
+    recourse : [scenario], best recourse at x; empty where it has not been kept
     """
 
     x: Floats | None
@@ -243,6 +244,7 @@ class TwoStageSolution:
     rounds: int
     cuts: Cuts | None
     seconds: float = field(default=0.0, compare=False)
+    recourse: tuple[Floats, ...] = ()
 
 
 #: Costs are multiplied where the largest is below one, to about this much.

@@ -20,7 +20,7 @@ GAP = 1e-3
 def main(name: str = "kent-in-house-2025", futures: str = "200", points: str = "50") -> None:
     """Print what every envelope took, and the ratio."""
     instance, engine = prepare(optimiser.load(name), Asked(scenarios=int(futures)))
-    curve = Curve(instance, engine, Limited(0, None), Settings(gap=GAP))
+    curve = Curve(instance, engine, Limited((0,), None), Settings(gap=GAP))
     assert curve.sums is not None
     top = curve.sums[-1]
     grid = Grid(0.0, top, top / (int(points) - 1))

@@ -94,8 +94,8 @@ def _options(
     told: Told,
 ) -> dict[str, Decisions]:
     if ALL in names:
-        names = (OPTIMISED, *(row.option for row in instance.options))
-    wanted = names or (OPTIMISED, *(row.option for row in instance.options if row.paper or row.option == DO_NOTHING))
+        names = (OPTIMISED, DO_NOTHING, *(row.option for row in instance.options))
+    wanted = names or (OPTIMISED, DO_NOTHING, *(row.option for row in instance.options if row.paper))
     chosen: dict[str, Decisions] = {}
     if OPTIMISED in wanted:
         if decided is not None:
@@ -111,7 +111,7 @@ def _options(
 
 
 def _refuse(instance: Instance, names: tuple[str, ...]) -> None:
-    known = (ALL, OPTIMISED, *(row.option for row in instance.options))
+    known = tuple(dict.fromkeys((ALL, OPTIMISED, DO_NOTHING, *(row.option for row in instance.options))))
     fix = f"Name one of: {', '.join(known)}."
     faults = [
         Fault("the command", None, "--option", name, "is no option of the instance", fix)

@@ -13,12 +13,15 @@ import numpy as np
 
 from optimiser.analysis.appraisal import DO_NOTHING, OPTIMISED
 from optimiser.analysis.planning import asked_again, posed
-from optimiser.analysis.trail.figures import KEYS, Figure, figures_of, find
-from optimiser.analysis.trail.terms import Terms
+from optimiser.analysis.trail.documents import figures_in, made, rule_of
+from optimiser.analysis.trail.figures import HEADLINE, KEYS, UNREGISTERED, Figure, figures_of, find
+from optimiser.analysis.trail.sources import Sources
+from optimiser.analysis.trail.terms import Made, Terms
 from optimiser.errors import Fault, InstanceError
+from optimiser.instance.schema import Instance
 from optimiser.plan import Plan
 from optimiser.report import files
-from optimiser.report.files import is_run, read_placements, read_run
+from optimiser.report.files import DOCUMENTS, read_other, read_placements, read_run
 from optimiser.solve.engine import Found
 from optimiser.verify import verify
 
@@ -29,7 +32,7 @@ PENNY = 0.005
 
 
 class Run:
-    """A folder that ``plan --out`` has written, and its figures."""
+    """A folder that ``--out`` of a command has written, and its figures."""
 
     def __init__(self, folder: Path) -> None:
         """Read the run.
@@ -39,13 +42,30 @@ class Run:
         InstanceError
             If the folder holds no run, or one that cannot be read.
         """
-        if not is_run(folder):
-            fix = "Name a folder that optimiser plan --out has written."
-            raise InstanceError([Fault(str(folder), None, "RUN", "", "holds no run", fix)], "the command")
         self.folder = folder
-        self.instance, self.document = read_run(folder)
-        self.costs = _costs(folder)
-        self.figures = figures_of(self.document, self.costs)
+        self.kind = next((kind for kind, name in DOCUMENTS.items() if (folder / name).is_file()), "")
+        if not self.kind:
+            fix = "Name a folder that --out has written."
+            raise InstanceError([Fault(str(folder), None, "RUN", "", "holds no run", fix)], "the command")
+        self.instance: Instance | None
+        if self.kind == "plan":
+            self.instance, self.document = read_run(folder)
+        else:
+            self.instance, self.document = read_other(folder, DOCUMENTS[self.kind])
+        self.costs = _costs(folder) if self.kind == "plan" else []
+        self.ledger = figures_of(self.document, self.costs) if self.kind == "plan" else []
+        #: Figures that the ledger of the plan does not hold, with the path to each.
+        self.others = {figure: path for figure, path in figures_in(self.document) if not self._in_ledger(path)}
+        self.figures = [*self.ledger, *self.others]
+
+    def _in_ledger(self, path: tuple[str | int, ...]) -> bool:
+        if self.kind != "plan":
+            return False
+        return (
+            path[0] in KEYS
+            or (len(path) == 1 and path[0] in HEADLINE)
+            or (path[0] == "unregistered" and path[-1] in UNREGISTERED)
+        )
 
     def listed(self) -> Row:
         """What can be traced: by table its rows and columns, and how many figures there are."""
@@ -79,20 +99,42 @@ class Run:
             If no figure is meant, with the nearest names.
         """
         meant = find(asked, self.figures, str(self.folder))
-        terms = self._terms()
+        terms = self._terms() if any(figure not in self.others for figure in meant) else None
         return {
             "document": "trace/1",
             "run": str(self.folder),
             "instance": self.document["instance"]["name"],
-            "figures": [traced(terms, figure) for figure in meant],
+            "figures": [self.of(figure, terms) for figure in meant],
         }
 
     def headlines(self) -> Row:
         """Net present cost, then the nominal cost of each financial year, as ``trace`` has them."""
         return _headlines(self._terms(), self.figures, self.document) | {"run": str(self.folder)}
 
+    def of(self, figure: Figure, terms: Terms | None) -> Row:
+        """One figure traced; ``terms`` are needed for those of the plan's ledger.
+
+        Raises
+        ------
+        InstanceError
+            If the document is of another version, which lacks what the figure is made of.
+        """
+        path = self.others.get(figure)
+        if path is None:
+            assert terms is not None
+            return traced(terms, figure)
+        sources = None if self.instance is None else Sources(self.instance)
+        try:
+            found = made(self.kind, self.document, path)
+        except KeyError as error:
+            rule = f"is of another version, which has no {error.args[0]}"
+            fault = Fault(str(self.folder), None, "", "", rule, "Run the command again with --out.")
+            raise InstanceError([fault], "the run") from None
+        return _row(figure, found, sources)
+
     def _terms(self) -> Terms:
         """The run's plans as they were, recomputed from its instance, decisions and placements."""
+        assert self.instance is not None
         asked = asked_again(self.document["asked"])
         instance, problem = posed(self.instance, asked)
         plans = {}
@@ -145,19 +187,26 @@ def _headlines(terms: Terms, figures: Sequence[Figure], document: Row) -> Row:
 
 
 def traced(terms: Terms, figure: Figure) -> Row:
-    """A figure with its terms, what they come to, and the register's rows for their inputs."""
-    made = terms.of(figure)
-    patterns = [pattern for term in made.terms for pattern in term.inputs]
+    """A figure of the ledger with its terms, what they come to, and the register's rows for their inputs."""
+    return _row(figure, terms.of(figure), terms.sources)
+
+
+def _row(figure: Figure, found: Made, sources: Sources | None) -> Row:
+    patterns = [pattern for term in found.terms for pattern in term.inputs]
     return {
         "figure": figure.name,
         "value": figure.value,
         "unit": figure.unit,
-        "how": made.how,
-        "terms": [asdict(term) | {"inputs": terms.sources.keys(term.inputs)} for term in made.terms],
-        "combined": made.combined,
-        "agrees": math.isclose(made.combined, figure.value, rel_tol=1e-12, abs_tol=PENNY),
-        "sources": terms.sources.of(patterns),
+        "how": found.how,
+        "sum_of_terms": found.whole,
+        "terms": [
+            asdict(term) | {"inputs": list(term.inputs) if sources is None else sources.keys(term.inputs)}
+            for term in found.terms
+        ],
+        "combined": found.combined,
+        "agrees": math.isclose(found.combined, figure.value, rel_tol=1e-12, abs_tol=PENNY),
+        "sources": [] if sources is None else sources.of(patterns),
     }
 
 
-__all__ = ["KEYS", "Figure", "Run", "Terms", "figures_of", "find", "traced"]
+__all__ = ["KEYS", "Figure", "Run", "Terms", "figures_in", "figures_of", "find", "made", "rule_of", "traced"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from optimiser.errors import Fault, InstanceError
+from optimiser.finance import month_number
 
 Row = dict[str, Any]
 
@@ -64,6 +66,7 @@ class Figure:
     row: tuple[str, ...]
     column: str
     value: float
+    date: bool = False  # months since year 0, or the year in which a financial year begins
 
     @property
     def name(self) -> str:
@@ -73,8 +76,12 @@ class Figure:
     @property
     def unit(self) -> str:
         """£, children, bed-weeks and so on; nothing where the column says it all."""
+        if self.date:
+            return "financial year" if self.value < 3000 else "month"
         if self.column.endswith("_gbp") or (self.table == "limits" and self.column in ("used", "limit", "step")):
             return "£" if self.column.endswith("_gbp") else ""
+        if self.row and self.row[-1].endswith("_gbp"):
+            return "£"
         if "weeks" in self.column:
             return "bed-weeks" if "bed_weeks" in self.column else "child-weeks"
         if self.table == "quarters":
@@ -103,7 +110,21 @@ def figures_of(document: Row, costs: Sequence[Row]) -> list[Figure]:
                 for column, value in row.items()
                 if column not in keys and isinstance(value, (int, float)) and not isinstance(value, bool)
             ]
+            found += [
+                Figure(table, place, name, column, date, True)
+                for column, value in row.items()
+                if column not in keys and (date := dated(value)) is not None
+            ]
     return found
+
+
+def dated(value: Any) -> float | None:
+    """Months since year 0 of ``2025-04``, the first year of ``2025/26``; None for anything else."""
+    if not isinstance(value, str):
+        return None
+    if re.fullmatch(r"\d{4}-\d{2}", value):
+        return float(month_number(value))
+    return float(value[:4]) if re.fullmatch(r"\d{4}/\d{2}", value) else None
 
 
 def find(asked: str, figures: Sequence[Figure], run: str) -> list[Figure]:
@@ -122,7 +143,8 @@ def find(asked: str, figures: Sequence[Figure], run: str) -> list[Figure]:
     if exact:
         return exact
     words = [word for word in written.split(".") if word]
-    tables = [words[0]] if words and words[0] in (SUMMARY, *KEYS) else [SUMMARY, *KEYS]
+    every = list(dict.fromkeys(figure.table for figure in figures))
+    tables = [words[0]] if words and words[0] in every else every
     meant = [figure for figure in figures if words and figure.table in tables and _agrees(figure, words)]
     by_column = [figure for figure in meant if any(_plain(word) == _plain(figure.column) for word in words)]
     in_column = [figure for figure in meant if any(word in _words(figure.column) for word in words)]

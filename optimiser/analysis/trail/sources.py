@@ -112,6 +112,15 @@ def inputs_of(item: Item) -> tuple[str, ...]:
     return own if item.basis == "anyway" else (*own, *CHILDREN)
 
 
+def inputs_of_term(term: str) -> tuple[str, ...]:
+    """Figures that any entry of the ledger under a cost term comes from, as patterns."""
+    return tuple(
+        dict.fromkeys(
+            pattern.format("*") for (own, _), patterns in INPUTS.items() if own == term for pattern in patterns
+        )
+    )
+
+
 class Sources:
     """The register of an instance, asked by patterns; what a pattern covers is looked up once."""
 

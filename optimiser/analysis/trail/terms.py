@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from models.problem import COST_TERMS
 from optimiser.analysis.budget import STREAMS, amounts_by_year, loans, made_of, months_by_year, worth_by_year
 from optimiser.analysis.limits import limits_of
-from optimiser.analysis.trail.figures import Figure
-from optimiser.analysis.trail.sources import CAPITAL, CHILDREN, OPENING, USABLE, Sources, inputs_of
+from optimiser.analysis.trail.figures import Figure, dated
+from optimiser.analysis.trail.sources import CAPITAL, CHILDREN, LOT_TIME, OPENING, USABLE, Sources, inputs_of
+from optimiser.finance import whole_pounds
 from optimiser.plan import (
     COST_GROUPS,
     KIND_OF,
@@ -71,10 +72,11 @@ class Term:
 
 @dataclass(frozen=True)
 class Made:
-    """How a figure is made, in words, and of which terms."""
+    """How a figure is made, in words, and of which terms; not ``whole`` where it is no sum of terms, as the words say."""
 
     how: str
     terms: list[Term]
+    whole: bool = True
 
     @property
     def combined(self) -> float:
@@ -162,7 +164,7 @@ class Terms:
         else:
             return ""
         weeks = float(children * problem.weeks @ inside)
-        return f", {weeks:,.1f} child-weeks at £{abs(amount) / weeks:,.0f}" if weeks > NOTHING else ""
+        return f", {weeks:,.1f} child-weeks at {whole_pounds(abs(amount) / weeks)}" if weeks > NOTHING else ""
 
     def _words(self, item: Item) -> str:
         title = self.titles.get(item.name, item.name)
@@ -495,7 +497,7 @@ class Terms:
                 inputs = tuple(
                     pattern.format(name) for pattern in CAPITAL if not pattern.endswith("capital_bid_factor")
                 )
-                words = f"{number} × {self.titles[name]} begun {problem.periods[begin.period]} at £{price:,.0f}"
+                words = f"{number} × {self.titles[name]} begun {problem.periods[begin.period]} at {whole_pounds(price)}"
                 found.append(Term(words, number * price, inputs))
         return Made("capital begun at planning prices, net of grant: the sum of", found)
 
@@ -549,9 +551,27 @@ class Terms:
 
     def _decision(self, figure: Figure) -> Made:
         row = decisions_table(self.problem, self.plan.decisions, self.plan)[figure.place]
+        if figure.date:
+            return self._opening(figure, row)
         words = f"{row['action']} {self.titles.get(row['item'], row['item'])}, {row['month']}"
         inputs = (f"homes.{row['item']}.beds",) if figure.column == "beds" and row["action"] == "begin" else ()
         return Made("decided by the search", [Term(words, float(row[figure.column]), inputs)])
+
+    def _opening(self, figure: Figure, row: Row) -> Made:
+        """The month by which the first child is in: the month of the decision, and the months until then in one future."""
+        decided, there = dated(row["month"]) or 0.0, dated(row[figure.column]) or 0.0
+        share = "half" if figure.column.endswith("p50") else "nine in ten"
+        patterns = OPENING if row["action"] == "begin" else LOT_TIME
+        inputs = tuple(pattern.format(row["item"]) for pattern in patterns)
+        return Made(
+            f"the month by which {share} of the futures have the first child in",
+            [
+                Term(f"{row['action']} {self.titles.get(row['item'], row['item'])}: month of the decision", decided),
+                Term(
+                    f"months until the first child, in the future that {share} do not exceed", there - decided, inputs
+                ),
+            ],
+        )
 
     def _beyond(self, figure: Figure) -> Made:
         row = self.document["beyond_horizon"][figure.place]

@@ -21,7 +21,7 @@ from optimiser.demand.records.reading import BLANK, IMPOSSIBLE, LISTED, days_of_
 from optimiser.errors import Fault, InstanceError
 
 #: Names of columns, letters and digits only, in the order of preference.
-CHILD = ("child", "childid", "childidentifier", "lachildid", "personid")
+CHILD = ("child", "childid", "childidentifier", "lachildid", "childuniqueid", "personid", "identifier")
 COST = (
     "weeklycost",
     "totalweeklycost",
@@ -30,6 +30,9 @@ COST = (
     "weeklyprice",
     "gbpperweek",
     "totalcostperweek",
+    "placementcostperweek",
+    "weeklyplacementcost",
+    "totalweeklyplacementcost",
 )
 SOURCING = ("sourcing", "contracttype", "purchasetype", "commissioningtype", "procurement")
 START = ("decom", "placementstart", "placementstartdate", "startdate", "start")
@@ -67,7 +70,11 @@ def read_costs(path: Path) -> Costs:
     text = read_text(path.name, path, faults)
     if text is None:
         raise InstanceError(faults, "the costs")
-    records = list(csv.reader(io.StringIO(text, newline="")))
+    try:
+        records = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error:
+        rule, fix = "is not valid CSV", "Close every quotation mark, and save it from the spreadsheet as CSV UTF-8."
+        raise InstanceError([Fault(path.name, None, "", "", rule, fix)], "the costs") from None
     rows = [(number, record) for number, record in enumerate(records, start=1) if any(map(str.strip, record))]
     titles = [re.sub(r"[^a-z0-9]", "", title.lower()) for title in rows[0][1]] if rows else []
     places: dict[str, int | None] = {}
@@ -94,7 +101,7 @@ def read_costs(path: Path) -> Costs:
     start = days_of_cells(cells.get("start", blank))
     for field, wrong, rule in (
         ("child", cells["child"] == "", "is blank"),
-        ("weekly cost", ~(cost >= 0).to_numpy(bool), "is not an amount in pounds a week"),
+        ("weekly cost", ~((cost >= 0) & np.isfinite(cost)).to_numpy(bool), "is not an amount in pounds a week"),
         ("start", start == IMPOSSIBLE, "is not a date"),
     ):
         hits = np.flatnonzero(wrong)
@@ -124,6 +131,11 @@ def with_costs(placements: pd.DataFrame, identifiers: Text, costs: Costs | None)
     Parameters
     ----------
     identifiers : of each child, by running number
+
+    Raises
+    ------
+    InstanceError
+        Where no row is of a child in the returns.
     """
     cost = np.full(len(placements), np.nan)
     sourcing = np.full(len(placements), NOT_RECORDED, dtype=object)
@@ -134,6 +146,12 @@ def with_costs(placements: pd.DataFrame, identifiers: Text, costs: Costs | None)
         of_child: dict[int, list[int]] = {}
         for row, child in enumerate(placements["child"].to_numpy(np.int64)):
             of_child.setdefault(int(child), []).append(row)
+        if not set(costs.child) & set(number):
+            rule, fix = (
+                "names no child of the returns",
+                "Give costs with the numbers that the returns have for the children.",
+            )
+            raise InstanceError([Fault("the costs", None, "child", "", rule, fix)], "the costs")
         for identifier, day, amount, kind in zip(costs.child, costs.start, costs.cost, costs.sourcing, strict=True):
             rows = of_child.get(number.get(identifier, 0), [])
             if day != BLANK:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,13 +62,19 @@ class _Sheet:
 def find_files(paths: Iterable[Path], faults: list[Fault]) -> list[tuple[str, Path]]:
     """Files to read with the names to call them by, in order of the paths, then of their names.
 
-    A folder gives every CSV and XML file in it and in its folders; a file that is named is read whatever its ending.
+    A folder gives every CSV and XML file in it and in its folders; a file that is named is read whatever its ending. What is
+    called like a return and is no file that can be read is a fault: a year would be missing in silence.
     """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = [one for one in sorted(path.rglob("*")) if one.is_file() and one.suffix.lower() in ENDINGS]
+            inside = [one for one in sorted(path.rglob("*")) if one.suffix.lower() in ENDINGS]
             kept = [one for one in inside if not one.name.startswith((".", "~"))]
+            for one in [one for one in kept if not one.is_file()]:
+                what = "is a folder" if one.is_dir() else "is no file that can be read"
+                fix = "Rename or remove it, or put the file in its place."
+                faults.append(Fault(f"{one.parent.name}/{one.name}", None, "", "", what, fix))
+            kept = [one for one in kept if one.is_file()]
             if not kept:
                 fix = "Give the folder that holds the CSV or XML files of the returns."
                 faults.append(Fault(path.name, None, "", "", "has no CSV or XML file in it", fix))
@@ -108,11 +115,19 @@ def _content(name: str, path: Path, faults: list[Fault]) -> bytes | None:
         rule = f"cannot be read: {error.strerror}"
         faults.append(Fault(name, None, "", "", rule, "Close it elsewhere or mend its permissions."))
         return None
+    if content.startswith(b"PK") and b"[Content_Types].xml" not in content and _archived(content):
+        faults.append(Fault(name, None, "", "", "is a ZIP archive", "Unpack it, and give the folder."))
+        return None
     if content.startswith((b"PK", b"\xd0\xcf\x11\xe0")):
         fix = "Save it from the spreadsheet as CSV UTF-8 instead of renaming it."
         faults.append(Fault(name, None, "", "", "is an Excel workbook, whatever its name", fix))
         return None
-    return content
+    # old database programs end a text with it
+    return content.removesuffix(b"\x1a")
+
+
+def _archived(content: bytes) -> bool:
+    return zipfile.is_zipfile(io.BytesIO(content))
 
 
 def _decoded(name: str, content: bytes, faults: list[Fault]) -> str | None:
@@ -164,7 +179,13 @@ def _read_csv(name: str, text: str, faults: list[Fault]) -> Table | None:
             # spreadsheets leave trailing blank cells out
             sheet.records.append(record if len(record) >= width else [*record, *[""] * (width - len(record))])
             sheet.rows.append(row)
-    except csv.Error:
+    except csv.Error as error:
+        if "field limit" in str(error):
+            rule = f"has a cell of more than {csv.field_size_limit():,} letters"
+            faults.append(
+                Fault(name, line + 1, "", "", rule, "Export the table again from the case management system.")
+            )
+            return None
         fix = 'Close every quotation mark, and write one inside quoted text twice, as in "the ""old"" home".'
         faults.append(Fault(name, line + 1, "", "", "is not valid CSV: its quotation marks do not match", fix))
         return None

@@ -13,7 +13,9 @@ In this order, for the rows of one child:
 7. A temporary stay (T0 to T4) keeps the bed of the placement before it; coming back to it is no move.
 8. A row continues the placement before it where only the legal status changed (RNE L, same PLACE); where the carers
    stayed (RNE T or U) with category and provider the same; where PLACE, provider and URN are the same and the URN names
-   one home; and where the child came back from a temporary stay to the same PLACE, provider and URN.
+   one home; and where the child came back from a temporary stay to the same PLACE, provider and URN. RNE as the guide to
+   the collection has it (2024/25, *reason for new episode*; validation rules 217, 435 and 436): P and B are a change of
+   placement with another carer, T and U with the same one, B and U with another legal status as well.
 9. Placements without a bed for the council to find (with parents, placed for adoption, hospital, custody …), and those
    that end on the first day of the records, are dropped last, so that leaving for one, or coming from one, is seen.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,10 @@ from optimiser.errors import Fault, InstanceError
 LISTED = 5
 #: Nobody is looked after who is older when an episode begins, years: older is a slip in a date.
 OLDEST = 21
+#: Share of children whose date of birth may differ between returns: dates are corrected, but not so many.
+GIVEN_AGAIN = 0.2
+#: Identifiers shorter than this are words that any file can be called.
+SHORT_NAME = 5
 #: No return holds episodes from before.
 EARLIEST = date(1990, 1, 1)
 
@@ -52,8 +56,8 @@ class Filed:
         -1 for none), ``distance`` (miles, NaN where not given).
     children
         By running number: ``born`` (days since 1970, ``BLANK`` where no header says so), ``sex``, ``uasc``.
-    children_without_age, children_without_episodes
-        Children with episodes and no date of birth, and with a header and no episodes.
+    children_without_age, children_without_episodes, children_with_two_births
+        Children with episodes and no date of birth, with a header and no episodes, and with more than one date of birth.
     identifiers
         Of each child by running number: what joins a cost file to the returns, and goes no further.
     """
@@ -63,6 +67,7 @@ class Filed:
     children: pd.DataFrame
     children_without_age: int
     children_without_episodes: int
+    children_with_two_births: int
     identifiers: Text
 
 
@@ -111,9 +116,8 @@ def read_filed(paths: Iterable[Path]) -> Filed:
     filed = _together(parts, people, report) if parts else None
     if filed is None or faults:
         order = {table.file: place for place, table in enumerate(tables)}
-        raise InstanceError(
-            sorted(faults, key=lambda fault: (order.get(fault.file, -1), fault.row or 0)), "the records"
-        )
+        faults.sort(key=lambda fault: (order.get(fault.file, -1), fault.row or 0))
+        raise InstanceError(_nameless(faults, tables), "the records")
     return filed
 
 
@@ -125,6 +129,17 @@ def _personal(tables: Sequence[Table]) -> Callable[[], frozenset[str]]:
     return lambda: frozenset(
         cell.upper() for table in tables for column in ("CHILD", "DOB") for cell in set(table.column(column))
     )
+
+
+def _nameless(faults: Sequence[Fault], tables: Sequence[Table]) -> list[Fault]:
+    """Faults whose files are called after no child: an identifier in a name is an identifier."""
+    children = {cell.upper() for table in tables for cell in set(table.column("CHILD")) if len(cell) >= SHORT_NAME}
+    names = list(dict.fromkeys(fault.file for fault in faults))
+    shown = {}
+    for name in names:
+        words = re.split(r"[^A-Z0-9]+", name.upper())
+        shown[name] = f"file {names.index(name) + 1} (called after a child)" if children & set(words) else name
+    return [replace(fault, file=shown[fault.file]) for fault in faults]
 
 
 class _Report:
@@ -178,6 +193,11 @@ def _day(cell: str) -> int:
         return IMPOSSIBLE
 
 
+def _turned(cell: str) -> str:
+    """A date as filed with its first two numbers changed over."""
+    return re.sub(r"^(\d{1,2})([/-])(\d{1,2})\2", r"\3\2\1\2", cell)
+
+
 def _known(days: Days) -> Mask:
     known: Mask = (days != BLANK) & (days != IMPOSSIBLE)
     return known
@@ -189,9 +209,14 @@ def _upper(cells: Text) -> Text:
 
 
 def _checked_days(table: Table, column: str, report: _Report, needed: bool) -> Days:
-    days = days_of_cells(table.column(column))
+    cells = table.column(column)
+    days = days_of_cells(cells)
     fix = "Write dates as 31/03/2024 or 2024-03-31."
-    report.add(table, days == IMPOSSIBLE, column, "is not a date", fix)
+    wrong = days == IMPOSSIBLE
+    turned = np.zeros(len(cells), dtype=bool)
+    turned[wrong] = days_of_cells(np.array([_turned(cell) for cell in cells[wrong]], dtype=object)) != IMPOSSIBLE
+    report.add(table, wrong & ~turned, column, "is not a date", fix)
+    report.add(table, turned, column, "is not a date with the day first: the month stands there", fix)
     if needed:
         report.add(table, days == BLANK, column, "is blank", fix)
     return days
@@ -291,6 +316,7 @@ def _together(parts: Sequence[pd.DataFrame], people: Sequence[pd.DataFrame], rep
             ),
         }
     )
+    two_births = _two_births(headers, report)
     without_episodes = len(set(headers.loc[headers["header"].astype(bool), "child"]) - set(names))
     episodes["child"] = numbers.astype(np.int64)
     urns, unique = pd.factorize(episodes["urn"])
@@ -299,7 +325,18 @@ def _together(parts: Sequence[pd.DataFrame], people: Sequence[pd.DataFrame], rep
     _check_ages(episodes, children["born"].to_numpy(np.int64)[numbers], report)
     episodes["file"] = pd.Index(files).get_indexer(episodes["file"]).astype(np.int64)
     identifiers = np.asarray(names, dtype=object)
-    return Filed(files, episodes, children, int(born.isna().sum()), without_episodes, identifiers)
+    return Filed(files, episodes, children, int(born.isna().sum()), without_episodes, two_births, identifiers)
+
+
+def _two_births(headers: pd.DataFrame, report: _Report) -> int:
+    """Children with more than one date of birth; a fault where so many have that numbers must have been given again."""
+    known = headers[headers["born"] != BLANK].groupby("child")["born"].agg(["size", "nunique"])
+    twice, differ = int((known["size"] > 1).sum()), int((known["nunique"] > 1).sum())
+    if differ > max(LISTED, twice * GIVEN_AGAIN):
+        rule = f"differs between returns for {100 * differ / twice:.0f}% of the children in more than one"
+        fix = "The same number stands for the same child in all returns: use the one that the council keeps for good."
+        report.faults.append(Fault("the records", None, "DOB", "", rule, fix))
+    return differ
 
 
 def _check_ages(episodes: pd.DataFrame, born: Days, report: _Report) -> None:
