@@ -17,10 +17,14 @@ from python_calamine import CalamineWorkbook
 
 import optimiser
 from optimiser.analysis import planning
+from optimiser.analysis.frontier import frontier
 from optimiser.analysis.planning import Asked, make_appraisal, make_plan
+from optimiser.analysis.splits import split
+from optimiser.analysis.trail import headlines_of
 from optimiser.instance.finding import bundled
 from optimiser.report.files import write_report
-from optimiser.report.parts import Documents, parts_of, tables_of
+from optimiser.report.layout import Documents, tables_of
+from optimiser.report.parts import parts_of
 from optimiser.report.workbook import HEAD
 
 NAMES = [folder.name for folder in bundled()]
@@ -40,7 +44,8 @@ def program(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def documents() -> dict[str, Documents]:
-    """A rough plan of every instance on two futures, with the options whose decisions are all fixed."""
+    """A rough plan of every instance on two futures and under a stress, with the options whose decisions are all fixed, what its
+    cost is made of, and where it has them what capital buys and who pays what."""
     made: dict[str, Documents] = {}
     with pytest.MonkeyPatch.context() as patch:
         for name, futures in (("SIMULATED", 4), ("SEARCHED", 2), ("PAIRED", 2), ("FRESH", 2)):
@@ -48,7 +53,7 @@ def documents() -> dict[str, Documents]:
         patch.setattr(planning, "swings", lambda *_: [])
         patch.setattr(planning, "worths", lambda *_: [])
         patch.setattr(planning, "simulated_ranking", lambda *_: None)
-        asked = Asked(scenarios=2, gap=0.05)
+        asked = Asked(scenarios=2, gap=0.05, stresses=("more-arrivals",))
         for name in NAMES:
             instance = optimiser.load(name)
             fixed = tuple(row for row in instance.options if row.homes == () and row.lots == ())
@@ -58,7 +63,11 @@ def documents() -> dict[str, Documents]:
                 again.setattr(planning, "best_plan", lambda *_, plan=plan: plan)
                 _, appraised = make_appraisal(instance.model_copy(update={"options": fixed}), asked)
             appraised["instance"] = planned["instance"]  # fewer options, of the same instance
-            made[name] = {"plan": planned, "appraise": appraised}
+            made[name] = {"plan": planned, "appraise": appraised, "trace": headlines_of(plan, planned)}
+            if any(home.capital_gbp for home in instance.homes):
+                _, made[name]["frontier"] = frontier(instance, Asked(scenarios=2, gap=0.05))
+            if len(instance.authorities) > 1:
+                made[name]["split"] = split(instance, Asked(scenarios=2, gap=0.001))
     return made
 
 
@@ -68,6 +77,17 @@ def written(documents: dict[str, Documents], tmp_path_factory: pytest.TempPathFa
     for found in documents.values():
         write_report(found, KINDS, folder)
     return folder
+
+
+def test_every_part_is_in_some_report(documents: dict[str, Documents]) -> None:
+    parts = {name: {part.name for part in parts_of(found)} for name, found in documents.items()}
+    for name, found in parts.items():
+        assert {"decision", "money", "stresses", "options", "trace", "evidence"} <= found, name
+    assert {name for name, found in parts.items() if "frontier" in found} == {
+        "cambridgeshire-residential-2024",
+        "kent-in-house-2025",
+    }
+    assert {name for name, found in parts.items() if "partners" in found} == {"south-east-regional-block-2021"}
 
 
 def test_beds_of_a_building_that_a_provider_runs_are_counted_once(documents: dict[str, Documents]) -> None:
@@ -157,13 +177,16 @@ def test_the_office_does_recalculate(tmp_path: Path) -> None:
     assert CalamineWorkbook.from_path(out / "wrong.ods").get_sheet_by_name("one").to_python() == [[3.0]]
 
 
-def test_papers_become_pdf_with_every_heading_on_a4(written: Path) -> None:
+def test_papers_become_pdf_with_every_heading_on_a4(written: Path, documents: dict[str, Documents]) -> None:
     out = office(written, ".docx", "pdf")
     for name in NAMES:
         text = subprocess.run(
             [program("pdftotext"), str(out / f"{name}.pdf"), "-"], check=True, capture_output=True, text=True
         ).stdout
-        for heading in ("Decision sought", "Financial implications", "Alternatives considered and not proposed"):
+        headings = ["Decision sought", "Financial implications", "Under stress", "What the cost is made of"]
+        headings += ["What capital buys"] * ("frontier" in documents[name])
+        headings += ["Who joins, who pays what"] * ("split" in documents[name])
+        for heading in (*headings, "Alternatives considered and not proposed"):
             assert heading in text, name
         about = subprocess.run(
             [program("pdfinfo"), str(out / f"{name}.pdf")], check=True, capture_output=True, text=True

@@ -16,16 +16,21 @@ import pytest
 from python_calamine import CalamineWorkbook
 from typer.testing import CliRunner
 
-from optimiser.analysis import planning
+import optimiser
+from optimiser.analysis import planning, trail
+from optimiser.analysis.frontier import frontier
 from optimiser.analysis.planning import Asked, make_appraisal, make_plan
+from optimiser.analysis.splits import split
+from optimiser.analysis.trail import headlines_of_runs
 from optimiser.cli import app
 from optimiser.errors import InstanceError
 from optimiser.instance.reading import read_instance
 from optimiser.report import charts
-from optimiser.report.files import read_documents, write_appraisal, write_plan, write_report
+from optimiser.report.files import read_documents, write_appraisal, write_frontier, write_plan, write_report
+from optimiser.report.layout import Documents, tables_of
 from optimiser.report.page import page
 from optimiser.report.paper import paper
-from optimiser.report.parts import Documents, parts_of, tables_of
+from optimiser.report.parts import parts_of
 from optimiser.report.terminal import pounds
 from optimiser.report.workbook import HEAD, workbook
 from tests.instance_folders import Folder
@@ -35,7 +40,7 @@ Row = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A plan and an appraisal of the template over eighteen months, written as ``--out`` writes them."""
+    """A plan under stress, an appraisal and a frontier of the template over eighteen months, as ``--out`` writes them."""
     place = tmp_path_factory.mktemp("runs")
     folder = Folder(place / "instance")
     folder.setting("periods", '"18x1"')
@@ -43,16 +48,24 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     with pytest.MonkeyPatch.context() as patch:
         for name, futures in (("SIMULATED", 6), ("SEARCHED", 4), ("PAIRED", 4), ("FRESH", 4)):
             patch.setattr(planning, name, futures)
-        plan, planned = make_plan(instance, Asked(scenarios=3))
+        plan, planned = make_plan(instance, Asked(scenarios=3, stresses=("more-arrivals",)))
         options, appraised = make_appraisal(instance, Asked(scenarios=3))
+        _, limits = frontier(instance, Asked(scenarios=3, gap=0.01))
     write_plan(plan, planned, place / "plan", folder.path)
     write_appraisal(options, appraised, place / "appraisal")
-    return [place / "plan", place / "appraisal"]
+    write_frontier(limits, place / "frontier")
+    return [place / "plan", place / "appraisal", place / "frontier"]
 
 
 @pytest.fixture
 def documents(runs: list[Path]) -> Documents:
-    return read_documents(runs)
+    return read_documents(runs) | headlines_of_runs(runs)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Row:
+    """How three councils share a bill: the region's instance on two futures."""
+    return split(optimiser.load("south-east-regional-block-2021"), Asked(scenarios=2, gap=0.01), entitled=False)
 
 
 def words_of(paper_bytes: bytes) -> str:
@@ -64,10 +77,12 @@ def words_of(paper_bytes: bytes) -> str:
 
 def test_a_report_says_nothing_of_options_where_none_were_appraised(documents: Documents) -> None:
     names = [part.name for part in parts_of(documents)]
-    without = [part.name for part in parts_of({"plan": documents["plan"]})]
-    assert names == ["decision", "places", "money", "risks", "options", "change", "evidence", "computed"]
-    assert without == [name for name in names if name != "options"]
-    assert "No options were appraised" in words_of(paper({"plan": documents["plan"]}))
+    calm = {"plan": documents["plan"] | {"stresses": []}}
+    without = [part.name for part in parts_of(calm)]
+    always = ["decision", "places", "money", "risks", "change", "evidence", "computed"]
+    assert [name for name in names if name in always] == without == always
+    assert set(names) == {*always, "frontier", "stresses", "options", "trace"}
+    assert "No options were appraised" in words_of(paper(calm))
 
 
 def test_a_report_without_a_plan_is_refused(documents: Documents) -> None:
@@ -120,6 +135,145 @@ def test_an_option_that_costs_more_than_doing_nothing_has_that_among_its_risks(d
     )
     assert "£2.00m more than doing nothing" in risks
     assert "more than doing nothing" not in benefits
+
+
+# further parts
+
+
+def test_what_the_cost_is_made_of_comes_to_the_plans_cost_to_the_penny(documents: Documents) -> None:
+    (part,) = (part for part in parts_of(documents) if part.name == "trace")
+    made, inputs = part.tables
+    totals = made.totals()
+    assert totals["present"] == pytest.approx(documents["plan"]["expected_cost_gbp"], abs=0.005)
+    for row in documents["plan"]["years"]:
+        assert totals[row["year"]] == pytest.approx(row["nominal_gbp"], abs=0.005)
+    assert "to the penny" in part.sentences[0]
+    assert {row["term"] for row in inputs.rows} == {row["term"] for row in made.rows}
+    register = {row["figure"]: row for row in documents["plan"]["evidence"]["register"]}
+    named = [row for row in inputs.rows if row["figure"] in register]
+    assert len(named) > 10
+    assert all(row["evidence"] == register[row["figure"]]["evidence"] for row in named)
+
+
+def test_a_figure_that_its_terms_do_not_come_to_is_not_called_right(documents: Documents) -> None:
+    told = deepcopy(documents)
+    told["trace"]["figures"][1]["agrees"] = False
+    (part,) = (part for part in parts_of(told) if part.name == "trace")
+    assert "does not come to what the plan says" in part.sentences[0]
+
+
+def two_plans(documents: Documents) -> Documents:
+    """The same with a second plan on the frontier, which half a million buys."""
+    told = deepcopy(documents)
+    (first,) = told["frontier"]["points"]
+    further = {"capital_limit_gbp": 500_000.0, "objective_gbp": first["objective_gbp"] - 1e5, "homes": 1}
+    further["bound_gbp"] = further["objective_gbp"] - 1e4
+    first["best_until_gbp"] = 500_000.0
+    told["frontier"]["points"].append({**first, **further, "best_from_gbp": 500_000.0, "best_until_gbp": None})
+    return told
+
+
+def test_the_frontier_has_every_plan_its_bound_and_the_envelope_of_the_instance(documents: Documents) -> None:
+    documents = two_plans(documents)
+    (part,) = (part for part in parts_of(documents) if part.name == "frontier")
+    table, decided = part.tables
+    points = documents["frontier"]["points"]
+    assert [row["capital_limit_gbp"] for row in table.rows] == [row["capital_limit_gbp"] for row in points]
+    assert len(decided.rows) == len(points) > 1
+    assert all(row["bound_gbp"] <= row["objective_gbp"] + 0.005 for row in table.rows)
+    drawn = json.dumps(json.loads(dict(part.charts)["frontier"].to_json()))
+    assert "the instance's" in drawn and all(f'"envelope": {row["capital_limit_gbp"] / 1e6}' in drawn for row in points)
+
+
+def test_a_frontier_by_year_is_drawn_in_panels_with_words(documents: Documents) -> None:
+    told = two_plans(documents)
+    found = told["frontier"]
+    later = [{**row, "year": "2026/27", "objective_gbp": row["objective_gbp"] - 1e6} for row in found["points"]]
+    found["points"] = [{**row, "year": "2025/26"} for row in found["points"]] + later
+    found |= {"by": "year", "own": None}
+    chart = charts.frontier_chart(found)
+    assert len(chart.concat) == 2
+    assert "2026/27" in chart.description
+    assert chart.title.text[0].startswith("What 202")
+    assert charts.svg_of(chart).startswith("<svg")
+    assert "Year whose release is varied" in page(told)
+    assert workbook(told).startswith(b"PK")
+
+
+def test_regret_under_a_stress_is_what_the_plan_costs_more_than_the_best_for_it(documents: Documents) -> None:
+    (part,) = (part for part in parts_of(documents) if part.name == "stresses")
+    (table,) = part.tables
+    assert table.rows
+    for row in table.rows:
+        assert row["regret_gbp"] == pytest.approx(row["expected_cost_gbp"] - row["best_gbp"], abs=0.01)
+        assert row["regret_weeks"] == pytest.approx(row["weeks"] - row["best_weeks"], abs=1e-6)
+    assert len(part.points) == len(documents["plan"]["stresses"])
+
+
+def test_stresses_of_plan_and_appraisal_are_shown_once(documents: Documents) -> None:
+    told = deepcopy(documents)
+    told["appraise"]["stresses"] = deepcopy(told["plan"]["stresses"])
+    (part,) = (part for part in parts_of(told) if part.name == "stresses")
+    assert len(part.points) == len(told["plan"]["stresses"])
+
+
+def of_region(documents: Documents, shared: Row) -> Documents:
+    """The plan, with the split of another instance made out to be of its own."""
+    return {"plan": documents["plan"], "split": shared | {"instance": documents["plan"]["instance"]}}
+
+
+def test_bills_of_every_rule_come_to_the_cost_of_the_joint_plan(documents: Documents, shared: Row) -> None:
+    (part,) = (part for part in parts_of(of_region(documents, shared)) if part.name == "partners")
+    tables = {table.name: table for table in part.tables}
+    assert len(tables["Partners"].rows) == len(shared["bills"]) > 5
+    for row in tables["Partners"].rows:
+        assert row["together"] == pytest.approx(shared["total_gbp"], abs=0.01)
+    saved = {row["together"] for row in tables["Partners savings"].rows}
+    assert max(saved) - min(saved) < 0.05
+    assert tables["Partners savings"].rows[-1]["what"] == "Equal shares"
+    assert any("better off" in line or "nobody would leave" in line for line in part.points)
+    assert dict(part.charts)["partners"].description
+
+
+def test_more_councils_than_stand_side_by_side_are_rows(documents: Documents, shared: Row) -> None:
+    told = deepcopy(of_region(documents, shared))
+    found = told["split"]
+    for number in range(3):
+        for row in found["bills"].values():
+            row["partners"][f"other-{number}"] = deepcopy(row["partners"]["kent"])
+        found["titles"][f"other-{number}"] = f"Other {number}"
+    (part,) = (part for part in parts_of(told) if part.name == "partners")
+    table = next(table for table in part.tables if table.name == "Partners")
+    assert [row["what"] for row in table.rows][-1] == "Other 2"
+    assert len(table.brief) < len(table.columns)
+    assert workbook(told).startswith(b"PK") and paper(told).startswith(b"PK")
+
+
+def test_the_workbook_draws_savings_by_partner_and_rule(documents: Documents, shared: Row) -> None:
+    content = workbook(of_region(documents, shared))
+    with zipfile.ZipFile(io.BytesIO(content)) as book:
+        drawn = "".join(book.read(name).decode() for name in book.namelist() if name.startswith("xl/charts/chart"))
+    for title in shared["titles"].values():
+        assert title in drawn
+    assert "'Partners savings'" in drawn
+
+
+def test_the_workbook_draws_the_frontier_from_cells_that_follow_its_table(documents: Documents) -> None:
+    documents = two_plans(documents)
+    content = workbook(documents)
+    with zipfile.ZipFile(io.BytesIO(content)) as book:
+        drawn = "".join(book.read(name).decode() for name in book.namelist() if name.startswith("xl/charts/chart"))
+    for words in ("A plan begins", "No plan can cost less"):
+        assert words in drawn
+    (table,) = (table for table in tables_of(parts_of(documents)) if table.name == "Frontier")
+    rows = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_name("Frontier").to_python()
+    side = len(table.columns) + 1
+    steps = [(row[side], row[side + 1]) for row in rows[HEAD + 1 :] if row[side] != ""]
+    assert len(steps) == 2 * len(table.rows)
+    assert [step[0] for step in steps[:3]] == [0, 500_000, 500_000]
+    for place, row in enumerate(table.rows):
+        assert steps[2 * place] == (pytest.approx(row["capital_limit_gbp"]), pytest.approx(row["objective_gbp"]))
+        assert steps[2 * place + 1][1] == pytest.approx(row["objective_gbp"])
 
 
 # charts
@@ -199,8 +353,9 @@ def test_the_page_has_the_decision_first_and_every_chart_with_its_words(document
     assert headings == [part.title for part in parts]
     assert headings[0] == "What to decide"
     drawn = [chart for part in parts for _, chart in part.charts]
-    assert text.count('<div role="img" aria-label="') == len(drawn) == 5
+    assert text.count('<div role="img" aria-label="') == len(drawn) == 6
     tables = tables_of(parts)
+    tables = [table for table in tables if table.in_page]
     assert text.count("<caption") == len(tables)
     assert text.count('<th scope="col"') == sum(len(table.columns) for table in tables)
 
@@ -249,8 +404,8 @@ def test_the_workbook_has_real_tables_frozen_heads_and_native_charts_with_words(
         names = book.namelist()
         drawings = "".join(book.read(name).decode() for name in names if name.startswith("xl/drawings/drawing"))
     assert sum(name.startswith("xl/tables/") for name in names) == len(tables)
-    assert sum(name.startswith("xl/charts/chart") for name in names) == 4
-    assert drawings.count('descr="') == 4
+    assert sum(name.startswith("xl/charts/chart") for name in names) == 5
+    assert drawings.count('descr="') == 5
     assert sheets_of(content).count('state="frozen"') == len(tables) + 1
 
 
@@ -280,9 +435,12 @@ def test_the_paper_has_the_parts_of_a_committee_report_real_headers_and_pictures
     assert [found.text for found in made.paragraphs if found.style.name == "Heading 1"] == HEADINGS
     titles = [found.text for found in made.paragraphs if found.style.name == "Heading 2"]
     assert [title.removesuffix(" (the paper's own)") for title in titles] == [
-        row["title"] for row in documents["appraise"]["options"]
+        *(row["title"] for row in documents["appraise"]["options"]),
+        "What capital buys",
+        "Under stress",
+        "What the cost is made of",
     ]
-    assert len(made.inline_shapes) == 5
+    assert len(made.inline_shapes) == 6
     assert all(len(shape._inline.docPr.get("descr")) > 40 for shape in made.inline_shapes)
     brief = [table for table in tables_of(parts_of(documents)) if table.brief]
     assert len(made.tables) == len(brief)
@@ -311,6 +469,7 @@ def test_sentences_of_the_paper_change_with_the_figures(documents: Documents) ->
 def test_a_plan_that_does_nothing_is_told_as_such(documents: Documents) -> None:
     told = {"plan": deepcopy(documents["plan"])}
     told["plan"] |= {
+        "stresses": [],
         "decisions": [],
         "timeline": [],
         "limits": [],
@@ -384,6 +543,7 @@ def test_the_command_plans_and_appraises_an_instance_from_what_the_plan_has_lear
 
     monkeypatch.setattr(planning, "make_plan", make("plan"))
     monkeypatch.setattr(planning, "make_appraisal", make("appraise"))
+    monkeypatch.setattr(trail, "headlines_of", lambda *_: documents["trace"])
     words = ["report", "kent-in-house-2025", "--scenarios", "7", "--page", "--to", str(tmp_path)]
     assert CliRunner().invoke(app, words).exit_code == 0
     assert [given.scenarios for given in asked] == [7, 7]

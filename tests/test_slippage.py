@@ -85,6 +85,13 @@ def test_limits_from_the_command_line_have_their_evidence() -> None:
             assert evidence_for(changed, key)
 
 
+@pytest.mark.parametrize("slippage", [Slippage(grant_refused=True), Slippage(registration_delay=6)], ids=str)
+def test_every_figure_of_what_has_slipped_is_in_the_register(slippage: Slippage) -> None:
+    instance = with_slippage(optimiser.load("kent-in-house-2025"), slippage)
+    for key in instance.figure_values():
+        assert evidence_for(instance, key).evidence
+
+
 def test_everything_that_cannot_slip_is_said_at_once() -> None:
     none = KENT.model_copy(update={"homes": tuple(row.model_copy(update={"grant_gbp": 0.0}) for row in KENT.homes)})
     with pytest.raises(InstanceError) as raised:

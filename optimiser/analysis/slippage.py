@@ -112,7 +112,8 @@ def with_slippage(instance: Instance, slippage: Slippage) -> Instance:
         )
         instance = instance.model_copy(update={"homes": homes})
     if slippage.grant_refused:
-        homes = tuple(row.model_copy(update={"grant_gbp": 0.0}) for row in instance.homes)
+        # only where there is one: a home without a grant has no row for it in the register
+        homes = tuple(row.model_copy(update={"grant_gbp": 0.0}) if row.grant_gbp > 0 else row for row in instance.homes)
         instance = instance.model_copy(update={"homes": homes})
     if slippage.capital_years or slippage.carry_forward is not None:
         instance = _with_capital_years(instance, slippage)

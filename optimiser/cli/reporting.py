@@ -11,13 +11,13 @@ import typer
 from optimiser.cli.shared import CapitalOption, Gap, Scenarios, Seed, asked_of, load, no_plan_if_stopped, telling
 
 if TYPE_CHECKING:
-    from optimiser.report.parts import Documents
+    from optimiser.report.layout import Documents
 
 Runs = Annotated[
     list[str],
     typer.Argument(
         metavar="RUN…|INSTANCE",
-        help="Folders that plan --out and appraise --out have written, or an instance to plan and appraise first.",
+        help="Folders that plan, appraise, frontier and split have written with --out, or an instance to plan and appraise first.",
     ),
 ]
 
@@ -40,7 +40,11 @@ def report(
         if len(runs) == 1 and not commands_in(Path(runs[0])):
             documents = _planned(runs[0], scenarios, seed, gap, capital)
         else:
-            documents = read_documents([Path(run) for run in runs])
+            from optimiser.analysis.trail import headlines_of_runs
+
+            folders = [Path(run) for run in runs]
+            documents = read_documents(folders)
+            documents |= headlines_of_runs(folders)
         wanted = {"page": page, "workbook": workbook, "paper": paper}
         kinds = [kind for kind, named in wanted.items() if named] or list(wanted)
         written = write_report(documents, kinds, to)
@@ -51,10 +55,11 @@ def report(
 def _planned(instance: str, scenarios: int | None, seed: int | None, gap: float, capital: float | None) -> Documents:
     """An instance planned, and appraised from what that search has learned."""
     from optimiser.analysis.planning import make_appraisal, make_plan
+    from optimiser.analysis.trail import headlines_of
 
     asked = asked_of(scenarios, seed, gap, None, capital, None, "auto")
     found = load(instance)
     with telling() as told:
         made, planned = make_plan(found, replace(asked, keep=True), told)
         _, appraised = make_appraisal(found, replace(asked, start=made.kept), told)
-    return {"plan": planned, "appraise": appraised}
+    return {"plan": planned, "appraise": appraised, "trace": headlines_of(made, planned)}

@@ -317,7 +317,8 @@ def _put_placements(
             beds[row["source"]] -= float(row.get("children_at_start") or 0)
     rows: list[Cells] = []
     for fit in demand.cohorts:
-        own = [row for row in before if row.get("cohort") == fit.name and row["source"] != "unregistered"]
+        # a new instance has the template's rows, which say nothing of a cohort that happens to be named alike
+        own = [row for row in before if row.get("cohort") == fit.name and row["source"] != "unregistered" and not fresh]
         if not own:
             sources = fit.rule.sources or (_template_sources(tables, fit) if fresh else every)
             own = [{"cohort": fit.name, "source": source} for source in sources]

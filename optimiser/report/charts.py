@@ -774,18 +774,36 @@ def frontier_chart(document: dict[str, Any]) -> altair.Chart:
             mark.mark_text(align="right", dx=-6, y=10, color=PALETTE["neutral"]).encode(x=along, text="words:N")
         )
     chart = altair.layer(*layers)
+    units = f"£m present and real, {document['futures']} futures; dashes beneath: no plan can cost less"
     years = list(dict.fromkeys(step["year"] for step in steps))
     if len(years) > 1:
         panels = [chart.transform_filter(altair.datum.year == year).properties(title=year) for year in years]
-        return altair.hconcat(*[panel.properties(width=WIDTH // 2, height=HEIGHT) for panel in panels])
+        shown = [panel.properties(width=WIDTH // 2, height=HEIGHT // 2) for panel in panels]
+        finding, words = _by_year_finding(steps, years)
+        title = altair.TitleParams(
+            textwrap.wrap(finding, TITLE_WIDTH), subtitle=[units], anchor="start", fontSize=14, subtitleFontSize=12
+        )
+        return altair.concat(*shown, columns=2).properties(title=title, description=f"{finding}. {words}")
     first, best = steps[0], steps[-1]
     saved = f"£{first['cost'] - best['cost']:.2f}m"
     finding = f"£{best['envelope']:.2f}m of capital lowers cost by {saved}, in {len(steps)} plans"
     if document["grid"] is not None:
         finding = f"From £{first['envelope']:.2f}m to £{best['envelope']:.2f}m of capital, cost falls by {saved}"
-    units = f"£m present and real, {document['futures']} futures; dashes beneath: no plan can cost less"
     points = "; ".join(f"£{step['cost']:.2f}m from £{step['envelope']:.2f}m" for step in steps[:40])
     return titled(chart, finding, units, f"Cost with the deterrent by capital envelope: {points}.")
+
+
+def _by_year_finding(steps: list[Row], years: list[str]) -> tuple[str, str]:
+    """Which financial year's release of capital is worth most, and the ends of every panel in words."""
+    ends = {year: [step for step in steps if step["year"] == year] for year in years}
+    saved = {year: rows[0]["cost"] - rows[-1]["cost"] for year, rows in ends.items()}
+    most = max(years, key=lambda year: saved[year])
+    words = " ".join(
+        f"{year}: £{rows[0]['cost']:.2f}m at £{rows[0]['envelope']:.2f}m, £{rows[-1]['cost']:.2f}m at "
+        f"£{rows[-1]['envelope']:.2f}m."
+        for year, rows in ends.items()
+    )
+    return f"What {most} releases matters most: it lowers cost by up to £{saved[most]:.2f}m", words
 
 
 def tornado_chart(document: dict[str, Any], most: int = 12) -> altair.Chart:

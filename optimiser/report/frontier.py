@@ -20,7 +20,7 @@ BAR = 30
 def show_frontier(document: Row, console: Console) -> None:
     """Print a frontier: the curve, the table, where the instance's own envelope lies, and what is proven."""
     console.print(Text(document["instance"]["title"], style="bold"), highlight=False)
-    console.print(_ground_words(document), highlight=False)
+    console.print(ground_words(document), highlight=False)
     for year in dict.fromkeys(row["year"] for row in document["points"]):
         rows = [row for row in document["points"] if row["year"] == year]
         console.print()
@@ -37,7 +37,8 @@ def show_frontier(document: Row, console: Console) -> None:
         console.print(f"• {line}", highlight=False)
 
 
-def _ground_words(document: Row) -> str:
+def ground_words(document: Row) -> str:
+    """What was asked, on how many futures, to which gap."""
     what = "the capital envelope" if document["by"] == "total" else "the capital of one financial year at a time"
     points = (
         "every best plan between no capital and enough"

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from optimiser.report.charts import svg_of
-from optimiser.report.parts import WORDS, Documents, parts_of, shown
+from optimiser.report.layout import WORDS, Documents, shown
+from optimiser.report.parts import parts_of
 from optimiser.report.terminal import month
 
 TEMPLATE = Path(__file__).parent / "page.html"

@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from optimiser.report.charts import png_of
-from optimiser.report.parts import WORDS, Column, Documents, Part, Row, Table, cost_words, parts_of, shown
+from optimiser.report.layout import WORDS, Column, Documents, Part, Row, Table, shown
+from optimiser.report.parts import cost_words, parts_of
 from optimiser.report.terminal import (
     against_paper_words,
     capital_words,
@@ -31,8 +32,10 @@ from optimiser.report.terminal import (
 
 #: Width of what is printed [cm], and size of the text of tables [points].
 PRINTED_CM, TABLE_POINTS = 17.0, 8
-#: Part of that width that the first column of a table takes, and the font of everything.
-FIRST_COLUMN, FONT = 0.32, "Arial"
+#: Width of a character of that size, and of what is left beside the words of a cell [cm].
+CHARACTER_CM, MARGINS_CM = 0.17, 0.45
+#: Most rows of a table that is kept on one page, and the font of everything.
+KEPT_TOGETHER, FONT = 16, "Arial"
 #: What a committee report has and no run can fill.
 FOR_OFFICERS = (
     "legal advice on this decision",
@@ -60,15 +63,19 @@ def paper(documents: Documents) -> bytes:
     _background(writer, plan, parts["places"])
     _options(writer, plan, documents.get("appraise"), parts.get("options"))
     _finance(writer, plan, parts["money"], parts.get("options"))
+    _section(writer, parts.get("frontier"), level=2)
+    _section(writer, parts.get("partners"), level=1)
     _legal(writer, plan)
     writer.heading("Risks")
     writer.bullets(parts["risks"].points)
+    _section(writer, parts.get("stresses"), level=2)
     writer.heading("What would change the answer")
     writer.paragraphs(parts["change"].sentences)
     writer.bullets(parts["change"].points)
     writer.heading("What was assumed")
     writer.paragraphs(parts["evidence"].sentences)
     writer.table(_table(parts["change"], "Assumptions"))
+    _section(writer, parts.get("trace"), level=2)
     _not_proposed(writer, plan, documents.get("appraise"))
     writer.heading("How the figures were made")
     writer.paragraphs(parts["computed"].sentences)
@@ -219,6 +226,18 @@ def _finance(writer: _Writer, plan: Row, part: Part, options: Part | None) -> No
         writer.table(_table(options, "Budget"))
 
 
+def _section(writer: _Writer, part: Part | None, level: int) -> None:
+    """A part as it stands, under its own heading; nothing where the runs do not carry it."""
+    if part is None:
+        return
+    writer.heading(part.title, level)
+    writer.paragraphs(part.sentences)
+    writer.charts(part)
+    writer.bullets(part.points)
+    for table in part.tables:
+        writer.table(table)
+
+
 def _legal(writer: _Writer, plan: Row) -> None:
     """The duties that bear on the question, and the dates on which registration is planned."""
     writer.heading("Legal and registration")
@@ -358,21 +377,24 @@ class _Writer:
         totals = table.totals()
         made = self.document.add_table(rows=1 + len(table.rows) + bool(totals), cols=len(columns), style="Table Grid")
         made.autofit = False
-        first = FIRST_COLUMN * PRINTED_CM if len(columns) > 1 else PRINTED_CM
-        other = (PRINTED_CM - first) / max(len(columns) - 1, 1)
-        for place, column_made in enumerate(made.columns):
-            column_made.width = Cm(other if place else first)
+        last = [shown(column, totals, self.step) if column.total else "" for column in columns]
+        cells = [[shown(column, row, self.step) for column in columns] for row in table.rows]
+        for column_made, width in zip(made.columns, _widths(columns, [*cells, last]), strict=True):
+            column_made.width = Cm(width)
             for cell in column_made.cells:
-                cell.width = Cm(other if place else first)
+                cell.width = Cm(width)
         self._cells(made.rows[0], [column.head for column in columns], columns, bold=True)
         _set(made.rows[0]._tr.get_or_add_trPr(), "w:tblHeader", {"w:val": "true"})
-        for place, row in enumerate(table.rows, start=1):
-            self._cells(made.rows[place], [shown(column, row, self.step) for column in columns], columns)
+        for place, words in enumerate(cells, start=1):
+            self._cells(made.rows[place], words, columns)
         if totals:
-            words = [shown(column, totals, self.step) if column.total else "" for column in columns]
-            self._cells(made.rows[-1], ["All", *words[1:]], columns, bold=True)
+            self._cells(made.rows[-1], ["All", *last[1:]], columns, bold=True)
         for row in made.rows:
             _set(row._tr.get_or_add_trPr(), "w:cantSplit", {"w:val": "true"})
+        if len(made.rows) <= KEPT_TOGETHER:
+            for row in made.rows[:-1]:
+                for cell in row.cells:
+                    cell.paragraphs[0].paragraph_format.keep_with_next = True
         properties = made._tbl.tblPr
         _set(properties, "w:tblCaption", {"w:val": table.caption})
         self.document.add_paragraph()
@@ -399,6 +421,22 @@ class _Writer:
                 about.compress_type = zipfile.ZIP_DEFLATED
                 new.writestr(about, old.read(name))
         return fixed.getvalue()
+
+
+def _widths(columns: list[Column], cells: list[list[str]]) -> list[float]:
+    """Centimetres of each column: what its longest figure or word needs, words giving way where there is not enough."""
+    need = []
+    for place, column in enumerate(columns):
+        longest = max((len(row[place]) for row in cells), default=0)
+        head = max(len(word) for word in column.head.split())
+        need.append(CHARACTER_CM * max(longest, head) + MARGINS_CM)
+    words = [column.kind == "text" for column in columns]
+    fixed = sum(each for each, text in zip(need, words, strict=True) if not text)
+    share_of_words = max(PRINTED_CM - fixed, 0.0) / max(sum(need) - fixed, 1e-9)
+    if share_of_words < 1:
+        return [each * share_of_words if text else each for each, text in zip(need, words, strict=True)]
+    spare = (PRINTED_CM - sum(need)) / len(need)
+    return [each + spare for each in need]
 
 
 def _letter(place: int) -> str:

@@ -62,18 +62,18 @@ def show_split(document: Row, console: Console) -> None:
         console.print(Text(document["instance"]["title"], style="bold"), highlight=False)
         head("1  What each group of councils would pay")
         console.print(_groups(document, step), highlight=False)
-        say(_how_sure(document))
+        say(sure_words(document))
         say(f"The joint plan costs {pounds(document['total_gbp'], step)} (expected, present real £):")
         for row in document["decisions"]:
             if row["action"] != "recruit":
                 say(f"• {decision_words(row, document['item_titles'])}")
-        for line in _children(document):
+        for line in children_words(document):
             say(line)
     else:
         say(f"{counted(len(document['partners']), 'partner')}, together {pounds(document['total_gbp'], step)}.")
     head(f"{'2  ' if modelled else ''}What each would pay under each rule, and its saving against going alone")
     console.print(_bills(document, step), highlight=False)
-    for line in _estimated(document, step):
+    for line in estimated_words(document, step):
         say(line)
     if len(document["partners"]) > SIDE_BY_SIDE:
         say("The other rules are in --json and in the files that --out writes.")
@@ -85,7 +85,7 @@ def show_split(document: Row, console: Console) -> None:
             say(line)
         head("4  Who carries the risk")
         console.print(_spread(document, step), highlight=False)
-        say(_risk_words(document))
+        say(risk_words(document))
         rule = leaving_rule(document)
         head(f"5  If a council leaves, the others' bills ({RULES[rule].lower() if rule != 'shapley' else RULES[rule]})")
         console.print(_leaving(document, rule, step), highlight=False)
@@ -122,7 +122,8 @@ def _signed(amount: float, step: float) -> str:
     return pounds(0.0 if abs(amount) < step / 2 else amount, step)
 
 
-def _how_sure(document: Row) -> str:
+def sure_words(document: Row) -> str:
+    """How closely the plans of the groups are known, beside what they would save."""
     words = (
         f"Each is a plan of its own on the same {document['futures']} futures, verified; child-weeks are those without a "
         "registered place, which the saving counts at their deterrent. The gap is how much cheaper a group's plan could still be: "
@@ -135,7 +136,8 @@ def _how_sure(document: Row) -> str:
     return f"{words}, {kept} a twentieth of the smallest saving claimed ({pounds(smallest, 100)})."
 
 
-def _children(document: Row) -> list[str]:
+def children_words(document: Row) -> list[str]:
+    """Children without a registered place of each council, alone and together; nothing where there are none."""
     rows = [
         f"{document['titles'][name]} {number(row['alone'])} child-weeks alone, {number(row['together'])} together"
         for name, row in document["unregistered"].items()
@@ -177,7 +179,7 @@ def _bills(document: Row, step: float) -> Any:
     return _table(["Rule", *(titles.get(name, name) for name in partners)], rows)
 
 
-def _estimated(document: Row, step: float) -> list[str]:
+def estimated_words(document: Row, step: float) -> list[str]:
     """What is exact, what is found to within a sum, and what is estimated."""
     found = document.get("estimated")
     if not found:
@@ -315,7 +317,8 @@ def _spread(document: Row, step: float) -> Any:
     return _table(["Bill, P10–P90", *(document["titles"].get(name, name) for name in partners)], rows)
 
 
-def _risk_words(document: Row) -> str:
+def risk_words(document: Row) -> str:
+    """Who bears what turns out otherwise than expected, and the empty beds."""
     use, fixed = document["bills"]["use"]["partners"], document["bills"]["proportional"]["partners"]
     step = 1_000.0
 

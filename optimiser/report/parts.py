@@ -6,13 +6,13 @@ runs can carry. Page and paper print tables rounded to what the inputs bear; the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
 
 from optimiser.errors import Fault, InstanceError
 from optimiser.report import charts
 from optimiser.report.budgeted import COLUMNS as MTFP
+from optimiser.report.further import counted_kind, frontier, partners, stresses, trace
+from optimiser.report.layout import Column, Documents, Part, Row, Table
 from optimiser.report.simulated import market_words
 from optimiser.report.terminal import (
     NO_LIMIT,
@@ -36,55 +36,8 @@ from optimiser.report.terminal import (
     void_words,
 )
 
-if TYPE_CHECKING:
-    import altair
-
-Row = dict[str, Any]
-#: Documents by the command that made them, as ``optimiser.report.files.DOCUMENTS`` names them.
-Documents = dict[str, Row]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table.
-
-    ``kind`` is text, date (words on one line), pounds, exact_pounds (never rounded), figure (a number in the unit of its row, or
-    words), value (a number in a unit of its own), share, number or count. A column with ``total`` is summed under the table; one
-    with ``adds`` is the sum, in each row, of the columns that it names.
-    """
-
-    key: str
-    head: str
-    kind: str = "text"
-    total: bool = False
-    adds: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table with its caption. ``brief`` names the columns that a paper has room for; none where it should not hold the table."""
-
-    name: str
-    caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    brief: tuple[str, ...] = ()
-
-    def totals(self) -> Row:
-        """Sum of each column that has a total; {} where none has."""
-        return {column.key: sum(row[column.key] for row in self.rows) for column in self.columns if column.total}
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of a report. ``charts`` by name, in the order in which they are shown."""
-
-    name: str
-    title: str
-    sentences: tuple[str, ...] = ()
-    points: tuple[str, ...] = ()
-    tables: tuple[Table, ...] = ()
-    charts: tuple[tuple[str, altair.Chart], ...] = ()
+#: Documents that are taken from a run itself, and so are of its instance.
+OF_THE_RUN = ("trace",)
 
 
 def parts_of(documents: Documents) -> list[Part]:
@@ -121,30 +74,10 @@ def refuse_unless_one_instance(documents: Documents) -> None:
             "Make both runs from the same files with the same --capital.",
         )
         for command in documents
-        if documents[command]["instance"]["fingerprint"] != planned
+        if command not in OF_THE_RUN and documents[command]["instance"]["fingerprint"] != planned
     ]
     if faults:
         raise InstanceError(faults, "the runs")
-
-
-#: Kinds of column that hold words.
-WORDS = ("text", "date")
-
-
-def shown(column: Column, row: Row, step: float) -> str:
-    """A cell as page and paper print it, with pounds rounded to ``step``."""
-    value = row[column.key]
-    if value is None or value == "":
-        return "" if column.kind in WORDS else "–"
-    if isinstance(value, str):
-        return value
-    if column.kind == "pounds":
-        return pounds(value, step)
-    if column.kind == "exact_pounds" or (column.kind == "figure" and row.get("unit", "").startswith("£")):
-        return exact(value)
-    if column.kind in ("figure", "value"):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return {"share": share, "number": number}.get(column.kind, "{:,}".format)(value)
 
 
 # parts
@@ -279,7 +212,10 @@ def money(documents: Documents) -> Part:
 
 def _budget_plan(plan: Row) -> Table:
     """The Medium-Term Financial Plan: what each year is made of, against the base budget."""
-    heads = [head for head in MTFP if head != "Cost"]
+    filled = {
+        head for head, lines in MTFP.items() if any(abs(row[line]) >= 0.005 for row in plan["mtfp"] for line in lines)
+    }
+    heads = [head for head in MTFP if head != "Cost" and head in filled]
     rows = tuple(
         {"year": row["year"], **{head: sum(row[line] for line in lines) for head, lines in MTFP.items()}}
         for row in plan["mtfp"]
@@ -534,7 +470,7 @@ def evidence(documents: Documents) -> Part:
     """Where every figure comes from."""
     plan = documents["plan"]
     found = plan["evidence"]
-    counts = ", ".join(f"{count} {name}" for name, count in found["counts"].items() if count)
+    counts = ", ".join(counted_kind(name, count) for name, count in found["counts"].items() if count)
     columns = (
         Column("figure", "Figure"),
         Column("what", "What it is"),
@@ -588,9 +524,13 @@ PARTS: tuple[Callable[[Documents], Part | None], ...] = (
     decision,
     places,
     money,
+    frontier,
+    partners,
     risks,
+    stresses,
     options,
     change,
+    trace,
     evidence,
     computed,
 )
@@ -630,8 +570,3 @@ def _meaning(key: str) -> str:
     table, _, rest = key.partition(".")
     model = Settings if table == "settings" else TABLES[table][0]
     return description(model, rest.rpartition(".")[2])
-
-
-def tables_of(parts: Iterable[Part]) -> list[Table]:
-    """Every table of the parts, in order."""
-    return [table for part in parts for table in part.tables]

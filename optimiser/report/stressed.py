@@ -26,7 +26,7 @@ def stress_parts(document: Row) -> Group:
             "registered place bears its deterrent."
         )
     for row in document["stresses"]:
-        lines.append(f"• {row['stress']}: {row['words']} {_change_words(row, document)}")
+        lines.append(f"• {row['stress']}: {row['words']} {change_words(row, document)}")
     if any(plan["broken"] for row in document["stresses"] for plan in row["plans"]):
         lines.append("* does not keep every limit under the stress, or never did.")
     for row in document["stresses_left_out"]:
@@ -64,7 +64,8 @@ def _regret(regret: Row | None, step: float) -> str:
     return f"{pounds(regret['expected_cost_gbp'], step)}, {weeks}"
 
 
-def _change_words(row: Row, document: Row) -> str:
+def change_words(row: Row, document: Row) -> str:
+    """Whether one would have decided otherwise under a stress, with the proof."""
     if row["best"] is None:
         ended = "no plan keeps every limit under it" if row["status"] == "infeasible" else "none was found in the time"
         return f"What would have been best for it is not known: {ended}."

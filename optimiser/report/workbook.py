@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from optimiser.report.charts import COSTS, PALETTE, SOURCES
-from optimiser.report.parts import WORDS, Column, Documents, Part, Row, Table, parts_of
+from optimiser.report.layout import WORDS, Column, Documents, Part, Row, Table
+from optimiser.report.partners import RULES
+from optimiser.report.parts import parts_of
 
 #: Number formats by kind of column; what is not here is written as it stands.
 FORMATS = {
@@ -52,7 +54,9 @@ def workbook(documents: Documents) -> bytes:
     for part in parts:
         for table in part.tables:
             sheets.add(table)
-    sheets.draw(plan)
+    sheets.draw()
+    sheets.draw_frontier(documents.get("frontier"))
+    sheets.draw_partners()
     _write_summary(summary, sheets, plan, parts)
     book.close()
     return file.getvalue()
@@ -139,23 +143,24 @@ class _Sheets:
         longest = max((len(str(row[column.key])) for row in table.rows), default=0)
         return min(max(longest, len(column.head) if column.kind == "date" else FIGURE_WIDTH) + 2, WIDEST)
 
-    def range_of(self, name: str, key: str) -> str:
-        """Cells of a column of a table, as a formula names them."""
+    def range_of(self, name: str, key: str, rows: int | None = None) -> str:
+        """Cells of a column of a table, or its first ``rows``, as a formula names them."""
         table = self.tables[name]
         letter = self.column_of(table, key)
-        return f"'{name}'!${letter}${HEAD + 2}:${letter}${HEAD + 1 + len(table.rows)}"
+        last = len(table.rows) if rows is None else rows
+        return f"'{name}'!${letter}${HEAD + 2}:${letter}${HEAD + 1 + last}"
 
-    def series(self, name: str, key: str, words: str, colour: str, labels: str) -> Row:
-        """A series of a native chart."""
+    def series(self, name: str, key: str, words: str, colour: str, labels: str, rows: int | None = None) -> Row:
+        """A series of a native chart, of all rows of a table or its first."""
         return {
             "name": words,
-            "categories": "=" + self.range_of(name, labels),
-            "values": "=" + self.range_of(name, key),
+            "categories": "=" + self.range_of(name, labels, rows),
+            "values": "=" + self.range_of(name, key, rows),
             "fill": {"color": colour},
             "border": {"color": "#ffffff", "width": 0.5},
         }
 
-    def draw(self, plan: Row) -> None:
+    def draw(self) -> None:
         """Native charts beside the tables that they show."""
         places = self.book.add_chart({"type": "area", "subtype": "stacked"})
         for kind, words in SOURCES.items():
@@ -177,12 +182,100 @@ class _Sheets:
                 self.series("Options", "expected_cost_gbp", "Expected cost", PALETTE["in_house"], "title")
             )
             options.set_y_axis({"reverse": True})
-            self._place(options, "Options", "Expected cost of each option, present real", "£", axis="x")
+            self._place(options, "Options", "Expected cost of each option, present real", "£", axis="x", least=0.0)
 
-    def _place(self, chart: Any, name: str, title: str, unit: str, below: int = 0, axis: str = "y") -> None:
+    def draw_frontier(self, document: Row | None) -> None:
+        """Cost by capital envelope as steps, its bound, and the instance's own envelope, from cells beside the table."""
+        if document is None or document["by"] != "total":
+            return
+        table, sheet = self.tables["Frontier"], self.sheets["Frontier"]
+        side = len(table.columns) + 1
+        heads = ("Envelope", "Cost with the deterrent", "No plan can cost less than", "The instance's envelope", "Cost")
+        sheet.write_string(HEAD - 1, side, "What the chart draws: each plan from its envelope to the next")
+        sheet.write_row(HEAD, side, heads, self.head)
+        sheet.set_column(side, side + len(heads) - 1, FIGURE_WIDTH)
+        pounds, rows = self.formats["exact_pounds"], table.rows
+        last = max(rows[-1]["capital_limit_gbp"], document["own_limit_gbp"] or 0.0)
+        letters = {key: self.column_of(table, key) for key in ("capital_limit_gbp", "objective_gbp", "bound_gbp")}
+        place = HEAD
+        for number, row in enumerate(rows):
+            own = HEAD + 2 + number
+            ends = [(f"={letters['capital_limit_gbp']}{own}", row["capital_limit_gbp"])]
+            if number + 1 < len(rows):
+                ends.append((f"={letters['capital_limit_gbp']}{own + 1}", rows[number + 1]["capital_limit_gbp"]))
+            else:
+                ends.append((f"={last!r}", last))
+            for formula, value in ends:
+                place += 1
+                sheet.write_formula(place, side, formula, pounds, value)
+                for column, key in enumerate(("objective_gbp", "bound_gbp"), start=side + 1):
+                    if row[key] is not None:
+                        sheet.write_formula(place, column, f"={letters[key]}{own}", pounds, row[key])
+        chart = self.book.add_chart({"type": "scatter", "subtype": "straight"})
+        steps = ["Frontier", HEAD + 1, side, place, side]
+        for column, words, colour, dash in (
+            (side + 1, "Cost with the deterrent", "in_house", "solid"),
+            (side + 2, "No plan can cost less", "spot", "dash"),
+        ):
+            chart.add_series(
+                {
+                    "name": words,
+                    "categories": steps,
+                    "values": ["Frontier", HEAD + 1, column, place, column],
+                    "line": {"color": PALETTE[colour], "width": 2, "dash_type": dash},
+                }
+            )
+        chart.add_series(
+            {
+                "name": "A plan begins",
+                "categories": "=" + self.range_of("Frontier", "capital_limit_gbp"),
+                "values": "=" + self.range_of("Frontier", "objective_gbp"),
+                "line": {"none": True},
+                "marker": {"type": "circle", "size": 7, "fill": {"color": PALETTE["in_house"]}},
+            }
+        )
+        costs = [row[key] for row in rows for key in ("objective_gbp", "bound_gbp") if row[key] is not None]
+        if document["own_limit_gbp"] is not None:
+            for number, cost in enumerate((min(costs), max(costs)), start=HEAD + 1):
+                sheet.write_number(number, side + 3, document["own_limit_gbp"], pounds)
+                sheet.write_number(number, side + 4, cost, pounds)
+            chart.add_series(
+                {
+                    "name": "The instance's envelope",
+                    "categories": ["Frontier", HEAD + 1, side + 3, HEAD + 2, side + 3],
+                    "values": ["Frontier", HEAD + 1, side + 4, HEAD + 2, side + 4],
+                    "line": {"color": PALETTE["neutral"], "width": 1.5, "dash_type": "long_dash"},
+                }
+            )
+        chart.set_x_axis({"name": "Capital envelope, £", "num_format": "#,##0", "min": 0})
+        self._place(
+            chart, "Frontier", "Cost with the deterrent by capital envelope, present real", "£", least=min(costs)
+        )
+
+    def draw_partners(self) -> None:
+        """What each council saves against going alone, by rule; equal shares, which stand last, would hide the others."""
+        table = self.tables.get("Partners savings")
+        if table is None:
+            return
+        chart = self.book.add_chart({"type": "bar"})
+        shown = [column for column in table.columns[1:] if not column.adds and column.key != "equal"]
+        rows = sum(row["what"] != RULES["equal"] for row in table.rows)
+        colours = ("in_house", "spot", "block", "further", "other", "range", "neutral", "unregistered")
+        for place, column in enumerate(shown):
+            colour = PALETTE[colours[place % len(colours)]]
+            chart.add_series(self.series(table.name, column.key, column.head, colour, "what", rows))
+        chart.set_y_axis({"reverse": True, "label_position": "low"})
+        self._place(
+            chart, table.name, "Saving of each council against going alone, by rule but equal shares", "£", axis="x"
+        )
+
+    def _place(
+        self, chart: Any, name: str, title: str, unit: str, below: int = 0, axis: str = "y", least: float | None = None
+    ) -> None:
         table = self.tables[name]
         chart.set_title({"name": title, "name_font": {"size": 12}})
-        getattr(chart, f"set_{axis}_axis")({"name": unit, "num_format": "#,##0", "min": 0 if axis == "x" else None})
+        lowest = None if least is None else 10.0**6 * (least // 10**6)
+        getattr(chart, f"set_{axis}_axis")({"name": unit, "num_format": "#,##0", "min": lowest})
         chart.set_legend({"position": "bottom"} if len(chart.series) > 1 else {"none": True})
         chart.set_size({"width": 860, "height": 380})
         row = HEAD + len(table.rows) + 4 + 20 * below

@@ -25,7 +25,7 @@ from optimiser.report.terminal import (
 )
 
 if TYPE_CHECKING:
-    from optimiser.report.parts import Documents
+    from optimiser.report.layout import Documents
 
 Row = dict[str, Any]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from optimiser.analysis.trail.terms import Made, Terms
 from optimiser.errors import Fault, InstanceError
 from optimiser.instance.schema import Instance
 from optimiser.plan import Plan
+from optimiser.report import files
 from optimiser.report.files import DOCUMENTS, read_other, read_placements, read_run
 from optimiser.solve.engine import Found
 from optimiser.verify import verify
@@ -105,6 +107,10 @@ class Run:
             "figures": [self.of(figure, terms) for figure in meant],
         }
 
+    def headlines(self) -> Row:
+        """Net present cost, then the nominal cost of each financial year, as ``trace`` has them."""
+        return _headlines(self._terms(), self.figures, self.document) | {"run": str(self.folder)}
+
     def of(self, figure: Figure, terms: Terms | None) -> Row:
         """One figure traced; ``terms`` are needed for those of the plan's ledger.
 
@@ -152,6 +158,32 @@ def _costs(folder: Path) -> list[Row]:
             {name: float(value) if name.endswith("_gbp") else value for name, value in row.items()}
             for row in csv.DictReader(file)
         ]
+
+
+def headlines_of_runs(folders: Sequence[Path]) -> dict[str, Row]:
+    """``{"trace": document}`` with the headlines of the plan among runs; {} where none of them holds placements.
+
+    Raises
+    ------
+    InstanceError
+        If the plan does not belong to the instance beside it.
+    """
+    for folder in folders:
+        if files.is_plan_with_placements(folder):
+            return {"trace": Run(folder).headlines()}
+    return {}
+
+
+def headlines_of(plan: Plan, document: Row) -> Row:
+    """Headlines of a plan that has just been made, as ``Run.headlines`` has them."""
+    return _headlines(Terms(plan, plan.beside.get(DO_NOTHING), document), figures_of(document, []), document)
+
+
+def _headlines(terms: Terms, figures: Sequence[Figure], document: Row) -> Row:
+    wanted = [figure for figure in figures if figure.name == "summary.expected_cost_gbp"]
+    wanted += [figure for figure in figures if figure.table == "years" and figure.column == "nominal_gbp"]
+    name = document["instance"]["name"]
+    return {"document": "trace/1", "instance": name, "figures": [traced(terms, figure) for figure in wanted]}
 
 
 def traced(terms: Terms, figure: Figure) -> Row:

@@ -59,13 +59,15 @@ DISCOUNTED = ("settings.inflation_per_year", "settings.discount_rate")
 class Term:
     """One part of a figure: an amount in its unit, in words, with the inputs it comes from as patterns of the register.
 
-    ``role`` is add, or over and under where the figure is a ratio.
+    ``role`` is add, or over and under where the figure is a ratio. ``item`` is what it is for, the same in every year, where
+    the words say more than that.
     """
 
     words: str
     amount: float
     inputs: tuple[str, ...] = ()
     role: str = "add"
+    item: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,10 +147,10 @@ class Terms:
         found = []
         for item, amount in zip(items, times * (own @ worth), strict=True):
             if item.term in terms and abs(amount) > NOTHING:
-                words = self._words(item) + where
+                words = named = self._words(item) + where
                 if authority is None and weights is None and not further:
                     words += self._at_a_price(plan, item, abs(times) * worth, float(amount))
-                found.append(Term(words, float(amount), (*inputs_of(item), *further)))
+                found.append(Term(words, float(amount), (*inputs_of(item), *further), item=named))
         return found
 
     def _at_a_price(self, plan: Plan, item: Item, inside: Floats, amount: float) -> str:
