@@ -222,6 +222,7 @@ COMMON = {
     "stresses_left_out": "stresses that have nothing here to be laid on, each with the reason",
     "complete": "whether it ran to its end; where not, what stands in it holds",
     "saving_gbp": "less than doing nothing, on the same futures",
+    "slipped": "what slipped, in words: registrations, grants, envelopes of years",
     "cvar_level": "level of the tail, such as 0.9 for the worst tenth",
 }
 
@@ -266,11 +267,14 @@ MEANINGS: dict[str, dict[str, str]] = {
         "limits not kept",
         "simulated": "the same ranked when nobody knows the future, with standard errors",
         "years": "cost of each option by financial year",
+        "terms": "the same by what it pays for: nominal, real and present",
         "budget": "each option as the budget sees it: in budget already, cashable, avoided, pressure, net",
         "published": "published results beside ours, how each was reproduced, and how far it moves over the ranges assumed",
     },
     "frontier": {
         "envelope": "envelope that is varied",
+        "envelopes": "every envelope that is varied, with its share of what is added or taken",
+        "envelopes_held": "envelopes that stay as the instance has them",
         "by": "`total`, or `year` where the release of one financial year at a time is varied",
         "grid": "envelopes asked for; `null` where every plan is listed",
         "own_limit_gbp": "the instance's own envelope",
@@ -313,7 +317,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "calibration": "where asked for: the matching occupancy that fills as many bed-weeks as the simulation",
     },
     "sensitivity": {
-        "futures_measured": "futures on which inputs were moved with the decisions held",
+        "changed": "where something slipped: the plan that stood before, beside the one that is held",
+        "doing_nothing_gbp": "what doing nothing costs on the same futures, from which the saving is counted",
         "tolerance": "how closely switching values are found, as a share of the way to the end of the range",
         "decisions": "decisions of the plan that is held",
         "inputs": "assumed and calibrated inputs looked at",
@@ -322,6 +327,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "not_moved": "inputs that the shape of the decisions depends on",
         "joint": "all inputs drawn at once: cost and saving in the middle and four cases of five",
         "switching": "where today's decisions, and the saving, stop standing, between which values",
+        "together": "how far all inputs must move at once, for the plan and against it, before decision and saving stop standing",
         "saving_gone": "where the plan no longer saves, towards either end",
     },
     "trace": {
