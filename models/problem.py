@@ -209,6 +209,7 @@ class _Rows:
     def __init__(self, array: Floats, shared: dict[bytes, Any]) -> None:
         self.shape = array.shape
         flat = array.reshape(-1, array.shape[-1])
+        self.many = len(flat)
         self.places = np.flatnonzero(flat.any(axis=1))
         key = self.places.tobytes()
         self.places = shared.setdefault(b"places" + key, self.places)
@@ -216,10 +217,10 @@ class _Rows:
 
     def whole(self) -> Floats:
         """The array, made anew."""
-        array = np.zeros((int(np.prod(self.shape[:-1])), self.shape[-1]))
+        array = np.zeros(self.shape)
         if self.rows:
-            array[self.places] = self.rows
-        return array.reshape(self.shape)
+            array.reshape(self.many, -1)[self.places] = self.rows
+        return array
 
 
 class PackedScenario(Scenario):
@@ -484,7 +485,8 @@ class Problem:
             found += _wrong_shape(name, getattr(self, name), index, sizes)
         for scenario in self.scenarios:
             for name, index in SCENARIO_SHAPES.items():
-                found += _wrong_shape(f"{scenario.name}: {name}", getattr(scenario, name), index, sizes)
+                # as it is kept: made anew, arrays of thousands of futures would take seconds
+                found += _wrong_shape(f"{scenario.name}: {name}", object.__getattribute__(scenario, name), index, sizes)
         total = sum(scenario.probability for scenario in self.scenarios)
         if abs(total - 1) > 1e-9:
             found.append(f"the probabilities of the scenarios add up to {total:.6f}, not 1")
@@ -646,7 +648,8 @@ def _wrong_shape(name: str, array: Any, index: tuple[str | None, ...], sizes: di
     )
     if not fits:
         return [f"{name} has shape {actual}, not {wanted} for [{', '.join(word or 'any' for word in index)}]"]
-    if np.asarray(array).dtype.kind == "f" and np.isnan(array).any():
+    held = np.array(array.rows) if isinstance(array, _Rows) else np.asarray(array)
+    if held.dtype.kind == "f" and np.isnan(held).any():
         return [f"{name} holds a value that is not a number"]
     return []
 

@@ -484,6 +484,7 @@ def plan_document(
     pounds = plan.scenario_pounds
     base = next((option.plan for option in compared if option.name == DO_NOTHING and option.plan is not None), None)
     terms = plan.nominal.sum(axis=1) @ problem.present_value
+    unregistered = _unregistered(plan)
     return {
         "document": "plan/1",
         "instance": instance_row(plan.instance),
@@ -499,7 +500,7 @@ def plan_document(
         "saving_gbp": None if base is None else base.verified.expected_cost - verified.expected_cost,
         "rounding_gbp": rounding(verified.expected_cost),
         "titles": titles_of(plan.instance),
-        "unregistered": _unregistered(plan),
+        "unregistered": unregistered,
         "decisions": decisions_table(problem, plan.decisions, plan),
         "timeline": timeline_table(plan),
         "against_paper": _against_paper(plan, compared),
@@ -511,7 +512,7 @@ def plan_document(
         "break_even": break_even(plan),
         "limits": [_worth_row(plan, row) for row in worth],
         "evidence": _evidence(plan.instance, ranked),
-        "warnings": _warnings(plan),
+        "warnings": _warnings(plan, unregistered["idle_bed_child_weeks"]),
         "asked": _asked_row(plan, asked),
         "decided": plan.decided,
         "beyond_horizon": _beyond_horizon(plan),
@@ -650,7 +651,9 @@ def _unregistered(plan: Plan) -> Row:
         "worst_quarter": names[worst],
         "worst_quarter_expected": float(expected[worst]),
         "worst_quarter_p90": float(bad[worst]),
-        "idle_bed_child_weeks": plan.mean(_idle(plan)),
+        "idle_bed_child_weeks": plan.mean(
+            idle_while_unregistered(plan.problem, plan.decisions, plan.solution.placements)
+        ),
         "real_price_gbp_per_week": float(
             plan.probability @ np.array([scenario.unregistered_price[0] for scenario in plan.problem.scenarios])
         ),
@@ -658,10 +661,6 @@ def _unregistered(plan: Plan) -> Row:
             plan.probability @ np.array([scenario.deterrent[0] for scenario in plan.problem.scenarios])
         ),
     }
-
-
-def _idle(plan: Plan) -> np.ndarray:
-    return idle_while_unregistered(plan.problem, plan.decisions, plan.solution.placements)
 
 
 def _against_paper(plan: Plan, compared: list[Appraised]) -> Row | None:
@@ -764,9 +763,9 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Distribution) else value
 
 
-def _warnings(plan: Plan) -> list[str]:
+def _warnings(plan: Plan, idle: float) -> list[str]:
+    """What to know before relying on the plan; ``idle`` as in ``idle_bed_child_weeks``."""
     found = []
-    idle = plan.mean(_idle(plan))
     if idle > 0.5:
         found.append(
             f"{idle:,.1f} child-weeks without a registered place fall while an allowed bed is free: the deterrent is too low."
