@@ -281,7 +281,7 @@ def test_a_search_that_finds_nothing_in_time_ends_with_four(
 def test_an_excluded_version_of_highs_is_refused_with_a_sentence(
     command: Any, small: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(highs, "version", lambda _: "1.14.0")
+    monkeypatch.setattr(highs, "_installed", lambda: "1.14.0")
     ended = command("plan", str(small.path))
     assert (ended.code, ended.out) == (5, "")
     assert ended.error.strip() == (

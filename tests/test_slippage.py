@@ -115,7 +115,7 @@ def test_what_slipped_reads_back_from_a_document() -> None:
     slipped = Slippage(6, (("2026/27", 5e5),), False, True)
     assert Slippage.of(json.loads(json.dumps(slipped.row))) == slipped
     assert Slippage.of(None) == Slippage() and not Slippage().any
-    assert as_asked(KENT, None, Slippage()) is KENT
+    assert as_asked(KENT, Asked(slippage=Slippage())) is KENT
     assert slipped.words == [
         "every registration 6 months later",
         "£500,000 of capital in 2026/27",
@@ -175,7 +175,9 @@ def test_a_plan_beyond_a_cut_envelope_is_said_to_break_it() -> None:
     assert any("capital_within_envelope" in words for words in told["held"]["broken"])
     assert not told["same_plan"]
     same = difference(engine, plan, figures_of(plan), [], 1)
-    assert same["same_plan"] and same["slippage_costs_gbp"] == pytest.approx(0, abs=1e-3)
+    # best placements that cost the same may trade pounds for deterrent, within the solver's tolerance
+    assert same["same_plan"] and same["slippage_costs_gbp"] == pytest.approx(0, abs=1e-6 * plan.verified.objective)
+    assert same["held"]["objective_gbp"] == pytest.approx(plan.verified.objective, rel=1e-8)
     other = difference(engine, plan, figures_of(plan) | {"seed": 2}, [], 1)
     assert not other["same_futures"]
 
