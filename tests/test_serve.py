@@ -332,7 +332,10 @@ def test_a_plan_can_be_stopped_and_keeps_its_best_so_far(browser: Browser, monke
     browser.get("/")
     first = browser.post("/plan", browser.fields | {ENVELOPE: "1m"}).request.path
     assert "Stop, and take the best plan so far" in browser.words
-    assert browser.get(f"{first}/progress").json["state"] in ("waiting", "working")
+    ends = time.monotonic() + 30
+    while browser.get(f"{first}/progress").json["state"] != "working":
+        assert time.monotonic() < ends, "its turn never came"
+        time.sleep(0.01)
     browser.post(f"{first}/stop", {"token": browser.token})
     job = browser.desk.find(first.rpartition("/")[2])
     assert job is not None and browser.desk.wait(job, 30)
