@@ -118,7 +118,7 @@ class Family:
         search = _Member(problem, settings, _Here(), None, began)
         search.absolute, search.enough = absolute * self.factor, enough * self.factor
         search.part = part
-        search.expected, search.least = search.enough, self.size / LEAST
+        search.least = self.size / LEAST
         search.pool = pool = _Shared(self, price, offset)
         inside = self._brought_within(first)
         if inside:
@@ -208,11 +208,8 @@ class _Member(Search):
             cutoff = self.cutoff(0.999)
             found = model.solve(cutoff)
             self.heed(found, cutoff)
-            if found.x is None and (self.x is not None or self.done):
-                break
             if found.x is None:
-                self.expected = np.inf
-                continue
+                break
             point = self.whole(found.x[: self.columns])
             known = model.cut_at(point, found.x)
             for near in self.beside(point):
