@@ -16,6 +16,7 @@ from scipy import sparse
 from optimiser.errors import SolverError
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 #: Versions known to return wrong answers, with what is known.
@@ -222,6 +223,10 @@ class Growing:
         starts = np.asarray(matrix.indptr[:-1], dtype=np.int32)
         indices = np.asarray(matrix.indices, dtype=np.int32)
         self._highs.addRows(matrix.shape[0], lower, upper, len(indices), starts, indices, matrix.data)
+
+    def bound_columns(self, columns: Ints, lower: Floats, upper: Floats) -> None:
+        """Give some columns other bounds."""
+        self._highs.changeColsBounds(len(columns), columns.astype(np.int32), lower, upper)
 
     def solve(self, *, time_limit: float | None = None) -> Point:
         """Solve what there is now. The status may also be ``stopped``."""

@@ -20,6 +20,7 @@ from scipy import sparse
 
 from optimiser.errors import SolverError
 from optimiser.solve import highs
+from optimiser.solve.branching import Tree, rounded_down
 from optimiser.solve.extensive import solve_extensive
 from optimiser.solve.highs import Basis, Growing, Point, Program, Warm, relative_gap
 from optimiser.solve.twostage import (
@@ -67,6 +68,8 @@ CLUSTERS = 25
 MASTER_GAP = 0.5
 #: Waves in which scenarios are solved where a point may turn out too dear before all are.
 WAVES = 4
+#: Nodes of the tree that begins from kept cuts; what is left after them HiGHS proves.
+NODES = 2000
 #: Gain, as a share of the gap, for which a point is worth evaluating.
 WORTH = 0.2
 #: Points of a search kept for another.
@@ -956,6 +959,8 @@ class Search:
 
     def prove(self, model: Clustered, centre: Floats) -> None:
         """Whole-number points of a master, until none can be better by more than the gap."""
+        if self.remembered:
+            self.branch(model)
         settled = set()
         while not self.done:
             self.check()
@@ -973,6 +978,28 @@ class Search:
                 added |= model.cut_at(passed[: self.columns], passed)
             if not added:
                 settled.add(point.tobytes())
+
+    def branch(self, model: Clustered) -> None:
+        """Whole-number points of a master in one tree; no more than so many nodes of it.
+
+        Where cuts of another search lie around already there are few nodes, and each takes a thousandth of a second.
+        """
+        tree = model.tree()
+        seen = set()
+        while not self.done:
+            limit = self.cutoff(0.999)
+            found = tree.best(limit / self.unit, NODES)
+            self.raise_bound(min(tree.bound * self.unit, limit))
+            if found is None:
+                if tree.bound == np.inf and self.x is None and limit == np.inf:
+                    raise Infeasible
+                break
+            point = self.whole(found[: self.columns])
+            if point.tobytes() in seen:
+                break
+            seen.add(point.tobytes())
+            self.evaluate(point, self.cutoff(WORTH))
+        model.growing = None
 
     def explore(self, model: Clustered, point: Floats, centre: Floats, solution: Floats) -> bool:
         """Add cuts that say what a point costs, or that it hardly betters the incumbent; whether any was new.
@@ -1179,6 +1206,18 @@ class Clustered:
             if found.status != "optimal" or not self.cut_at(found.x[: self.search.columns], found.x):
                 break
         self.growing = None
+
+    def tree(self) -> Tree:
+        """A tree of whole-number points, in which the pool's cuts are taken up as they are violated."""
+        search, program = self.search, self.program()
+        program = replace(program, row_upper=rounded_down(program))
+        self.growing = Growing(replace(program, integer=np.zeros(self.size, dtype=bool)))
+
+        def cut(x: Floats) -> bool:
+            search.check()
+            return self.cut_at(x[: search.columns], x)
+
+        return Tree(program, self.growing, cut)
 
     def solve(self, cutoff: float) -> highs.Outcome:
         """Best whole-number point of cost at most ``cutoff`` pounds."""
