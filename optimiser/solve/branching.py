@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 #: A column within this of a whole number is one.
 WHOLE = 1e-6
 #: Rounds of cuts at a node that has fractions left: there a cut moves the point, and the next node asks again.
-ROUNDS = 2
+ROUNDS = 1
 #: Gain of a branch below which it counts as none, so that products of gains can be compared.
 LEAST_GAIN = 1e-6
 #: Distinct sums up to which those that a row can reach are listed.

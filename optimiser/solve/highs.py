@@ -175,7 +175,7 @@ class Warm:
 
     def __init__(self) -> None:
         self._highs = _quiet(0.0, None, presolve=False)
-        self._quick(True)
+        _hurry(self._highs, True)
 
     def solve(self, program: Program, basis: Basis | None = None) -> Point:
         """Solve a linear program from a basis, or cold where there is none of its shape."""
@@ -188,10 +188,10 @@ class Warm:
         if status not in ("optimal", "infeasible", "unbounded"):
             # numerical trouble from this basis: once more, cold, and with every device HiGHS has
             highs.clearSolver()
-            self._quick(False)
+            _hurry(highs, False)
             highs.run()
             status = _status(highs)
-            self._quick(True)
+            _hurry(highs, True)
         if status != "optimal":
             return Point(status, np.empty(0), np.empty(0), float("nan"), None)
         solution = highs.getSolution()
@@ -203,19 +203,13 @@ class Warm:
             Basis(highs.getBasis(), program.matrix.shape),
         )
 
-    def _quick(self, quick: bool) -> None:
-        """Devex, nothing perturbed or scaled: from a good basis steepest edge takes twice as long, the others a tenth more."""
-        self._highs.setOptionValue("presolve", "off" if quick else "choose")
-        self._highs.setOptionValue("simplex_dual_edge_weight_strategy", 1 if quick else -1)
-        self._highs.setOptionValue("dual_simplex_cost_perturbation_multiplier", 0.0 if quick else 1.0)
-        self._highs.setOptionValue("simplex_scale_strategy", 0 if quick else 2)
-
 
 class Growing:
     """A linear program that gains rows between solves and is solved from where it stood."""
 
     def __init__(self, program: Program) -> None:
         self._highs = _quiet(0.0, None, presolve=False)
+        _hurry(self._highs, True)
         _pass(self._highs, program)
 
     def add_rows(self, matrix: sparse.csr_matrix, lower: Floats, upper: Floats) -> None:
@@ -236,10 +230,10 @@ class Growing:
         status = _status(highs)
         if status == "unknown":
             highs.clearSolver()
-            highs.setOptionValue("presolve", "choose")
+            _hurry(highs, False)
             highs.run()
             status = _status(highs)
-            highs.setOptionValue("presolve", "off")
+            _hurry(highs, True)
         if status != "optimal":
             return Point(status, np.empty(0), np.empty(0), float("nan"), None)
         solution = highs.getSolution()
@@ -273,6 +267,14 @@ def _quiet(gap: float, time_limit: float | None, *, presolve: bool) -> Any:
     for name, value in options.items():
         highs.setOptionValue(name, value)
     return highs
+
+
+def _hurry(highs: Any, quick: bool) -> None:
+    """Devex, nothing perturbed or scaled: from a good basis steepest edge takes twice as long, the others a tenth more."""
+    highs.setOptionValue("presolve", "off" if quick else "choose")
+    highs.setOptionValue("simplex_dual_edge_weight_strategy", 1 if quick else -1)
+    highs.setOptionValue("dual_simplex_cost_perturbation_multiplier", 0.0 if quick else 1.0)
+    highs.setOptionValue("simplex_scale_strategy", 0 if quick else 2)
 
 
 def _load(program: Program, *, gap: float, time_limit: float | None, presolve: bool) -> Any:

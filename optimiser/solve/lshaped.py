@@ -64,6 +64,8 @@ FIRST_SAMPLE = 6
 SAMPLE_BEYOND, ONE_IN, SAMPLE = 100, 6, 100
 #: Groups of scenarios in the master that proves.
 CLUSTERS = 25
+#: The same where it proves in one tree: every cut is a row, and rows are what a node costs.
+FEW_CLUSTERS = 5
 #: Relative gap of the master, as a share of the gap asked for.
 MASTER_GAP = 0.5
 #: Waves in which scenarios are solved where a point may turn out too dear before all are.
@@ -950,7 +952,8 @@ class Search:
 
     def improve(self, relaxed: Relaxed) -> None:
         """Find whole-number points and prove the best of them."""
-        model = Clustered(self, self.clusters(CLUSTERS, [relaxed.x, relaxed.centre]))
+        count = FEW_CLUSTERS if self.remembered else CLUSTERS
+        model = Clustered(self, self.clusters(count, [relaxed.x, relaxed.centre]))
         for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x])):
             model.cut_at(point)
         model.close()
@@ -1100,6 +1103,9 @@ class Clustered:
     def __init__(self, search: Search, groups: list[Ints]) -> None:
         self.search, self.groups = search, groups
         self.tail = search.problem.tail_counts
+        self.share = np.zeros((len(groups), search.count))  # probability of a scenario in its group
+        for number, group in enumerate(groups):
+            self.share[number, group] = search.probability[group]
         count = len(groups)
         self.size = search.columns + count + (count + 1 if self.tail else 0)
         weight = search.problem.risk_weight if self.tail else 0.0
@@ -1150,32 +1156,33 @@ class Clustered:
         if not np.isfinite(costs).all():
             return added
         constant, slope = pool.cuts_of(layer)
-        constant, slope = constant / unit, slope / unit
-        at_risk = tail_mean(search.problem, costs)[1] / unit if self.tail else 0.0
+        constant, slope, costs = constant / unit, slope / unit, costs / unit
         rows, lower = [], []
-        for number, group in enumerate(self.groups):
-            share = search.probability[group]
-            value = float(share @ costs[group]) / unit
-            tolerance = 1e-6 * (1.0 + abs(value))
-            if solution is None or solution[columns + number] < value - tolerance:
-                row = np.zeros(self.size)
-                row[:columns], row[columns + number] = -(share @ slope[group]), 1.0
-                rows.append(row)
-                lower.append(float(share @ constant[group]))
+
+        def bind(share: Floats, place: int, at_risk: Floats, value: Floats) -> None:
+            """Column ``place`` + group of at least what shares of scenarios [group, scenario] cost above what is at risk."""
+            wanted = np.flatnonzero(share.any(axis=1))
+            if solution is not None:
+                below = solution[place : place + groups] < value - 1e-6 * (1.0 + np.abs(value))
+                wanted = wanted[below[wanted]]
+            row = np.zeros((len(wanted), self.size))
+            row[:, :columns] = -(share[wanted] @ slope)
+            row[np.arange(len(wanted)), place + wanted] = 1.0
             if self.tail:
-                place = columns + groups
-                around = at_risk if solution is None else float(solution[place])
-                over = group[costs[group] / unit > around]
-                share = search.probability[over]
-                value = float(share @ (costs[over] / unit - around))
-                if len(over) and (solution is None or solution[place + 1 + number] < value - tolerance):
-                    row = np.zeros(self.size)
-                    row[:columns], row[place], row[place + 1 + number] = -(share @ slope[over]), share.sum(), 1.0
-                    rows.append(row)
-                    lower.append(float(share @ constant[over]))
-        if rows:
-            self.add(np.array(rows), np.array(lower), np.full(len(rows), np.inf))
-        return added or bool(rows)
+                row[:, columns + groups] += at_risk[wanted]
+            rows.append(row)
+            lower.append(share[wanted] @ constant)
+
+        bind(self.share, columns, np.zeros(groups), self.share @ costs)
+        if self.tail:
+            place = columns + groups
+            around = tail_mean(search.problem, costs)[1] if solution is None else float(solution[place])
+            over = self.share * (costs > around)
+            bind(over, place + 1, over.sum(axis=1), over @ (costs - around))
+        found = np.concatenate(rows)
+        if len(found):
+            self.add(found, np.concatenate(lower), np.full(len(found), np.inf))
+        return added or bool(len(found))
 
     def program(self) -> Program:
         """What there is now."""
