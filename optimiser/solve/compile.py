@@ -380,7 +380,10 @@ class Template:
         if like is not None and np.array_equal(like.data, data):
             return like
         shape = len(pattern.indptr) - 1, pattern.columns
-        return sparse.csr_matrix((data, pattern.indices, pattern.indptr), shape=shape)
+        matrix = sparse.csr_matrix((data, pattern.indices, pattern.indptr), shape=shape)
+        # the very same arrays, not views of them: whoever meets them again knows them
+        matrix.indices, matrix.indptr = pattern.indices, pattern.indptr
+        return matrix
 
     def placements(self, problem: Problem, y: Floats) -> Placements:
         """Where children live in one future, from its columns; rounding errors below zero are cut off."""

@@ -141,10 +141,10 @@ class Basis:
     def __setstate__(self, state: tuple[bytes, bytes]) -> None:
         import highspy
 
-        known = [highspy.HighsBasisStatus(number) for number in range(5)]
+        known = np.array([highspy.HighsBasisStatus(number) for number in range(5)], dtype=object)
         self.held = highspy.HighsBasis()
-        self.held.col_status = [known[number] for number in state[0]]
-        self.held.row_status = [known[number] for number in state[1]]
+        self.held.col_status = known[np.frombuffer(state[0], dtype=np.uint8)].tolist()
+        self.held.row_status = known[np.frombuffer(state[1], dtype=np.uint8)].tolist()
         self.held.valid = True
         self.shape = len(state[1]), len(state[0])
 
@@ -175,7 +175,7 @@ class Warm:
 
     def __init__(self) -> None:
         self._highs = _quiet(0.0, None, presolve=False)
-        _hurry(self._highs, True)
+        _devices(self._highs, False)
 
     def solve(self, program: Program, basis: Basis | None = None) -> Point:
         """Solve a linear program from a basis, or cold where there is none of its shape."""
@@ -188,10 +188,10 @@ class Warm:
         if status not in ("optimal", "infeasible", "unbounded"):
             # numerical trouble from this basis: once more, cold, and with every device HiGHS has
             highs.clearSolver()
-            _hurry(highs, False)
+            _devices(highs, True)
             highs.run()
             status = _status(highs)
-            _hurry(highs, True)
+            _devices(highs, False)
         if status != "optimal":
             return Point(status, np.empty(0), np.empty(0), float("nan"), None)
         solution = highs.getSolution()
@@ -207,9 +207,11 @@ class Warm:
 class Growing:
     """A linear program that gains rows between solves and is solved from where it stood."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, quick: bool = False) -> None:
+        """``quick`` where it is solved often, each time from near its optimum."""
         self._highs = _quiet(0.0, None, presolve=False)
-        _hurry(self._highs, True)
+        if quick:
+            _devices(self._highs, False)
         _pass(self._highs, program)
 
     def add_rows(self, matrix: sparse.csr_matrix, lower: Floats, upper: Floats) -> None:
@@ -230,10 +232,10 @@ class Growing:
         status = _status(highs)
         if status == "unknown":
             highs.clearSolver()
-            _hurry(highs, False)
+            highs.setOptionValue("presolve", "choose")
             highs.run()
             status = _status(highs)
-            _hurry(highs, True)
+            highs.setOptionValue("presolve", "off")
         if status != "optimal":
             return Point(status, np.empty(0), np.empty(0), float("nan"), None)
         solution = highs.getSolution()
@@ -269,12 +271,15 @@ def _quiet(gap: float, time_limit: float | None, *, presolve: bool) -> Any:
     return highs
 
 
-def _hurry(highs: Any, quick: bool) -> None:
-    """Devex, nothing perturbed or scaled: from a good basis steepest edge takes twice as long, the others a tenth more."""
-    highs.setOptionValue("presolve", "off" if quick else "choose")
-    highs.setOptionValue("simplex_dual_edge_weight_strategy", 1 if quick else -1)
-    highs.setOptionValue("dual_simplex_cost_perturbation_multiplier", 0.0 if quick else 1.0)
-    highs.setOptionValue("simplex_scale_strategy", 0 if quick else 2)
+def _devices(highs: Any, every: bool) -> None:
+    """Every device that HiGHS has; or devex without presolve, and nothing perturbed or scaled.
+
+    From a good basis steepest edge takes twice as long, the others a tenth more.
+    """
+    highs.setOptionValue("presolve", "choose" if every else "off")
+    highs.setOptionValue("simplex_dual_edge_weight_strategy", -1 if every else 1)
+    highs.setOptionValue("dual_simplex_cost_perturbation_multiplier", 1.0 if every else 0.0)
+    highs.setOptionValue("simplex_scale_strategy", 2 if every else 0)
 
 
 def _load(program: Program, *, gap: float, time_limit: float | None, presolve: bool) -> Any:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import numpy as np
 from scipy import sparse
@@ -74,6 +73,8 @@ WAVES = 4
 NODES = 2000
 #: Gain, as a share of the gap, for which a point is worth evaluating.
 WORTH = 0.2
+#: Points at which cuts are looked up together.
+TOGETHER = 32
 #: Points of a search kept for another.
 REMEMBERED = 24
 #: Entries of dual vectors kept for other solves, twelve bytes each.
@@ -344,11 +345,14 @@ class Pool:
                 if room < 0:
                     self.layers[number] = replace(self.layers[number], dual=None)
 
-    def dual(self, layer: int, scenario: int) -> Floats:
-        """Dual vector of a cut that still has one, [row]."""
-        kept = self.layers[layer]
-        assert kept.dual is not None
-        return kept.dual[int(kept.of(np.array([scenario]))[0])]
+    def duals(self, layers: Ints, scenarios: Ints) -> list[tuple[Duals, int]]:
+        """Dual vectors of cuts that still have one, and which of theirs each is."""
+        found = []
+        for number in np.unique(layers):
+            kept = self.layers[number]
+            assert kept.dual is not None
+            found += [(kept.dual, place) for place in kept.of(scenarios[layers == number]).tolist()]
+        return found
 
     def add_ray(self, constant: float, slope: Floats, scenario: int, dual: Floats) -> None:
         """Add a feasibility cut."""
@@ -375,6 +379,18 @@ class Pool:
             own = layer.scenario[better]
             most[own], best[own] = value[better], number
         return most, best
+
+    def at_all(self, points: Sequence[Floats]) -> Iterator[tuple[Floats, Ints]]:
+        """The same at many points, one after the other, of which the cuts are looked up together."""
+        for start in range(0, len(points), TOGETHER):
+            x = np.array(points[start : start + TOGETHER])
+            most = np.full((len(x), len(self.has_cut)), -np.inf)
+            best = np.zeros(most.shape, dtype=np.int64)
+            for number, layer in enumerate(self.layers):
+                value, known = layer.constant + x @ layer.slope.T, most[:, layer.scenario]
+                best[:, layer.scenario] = np.where(value > known, number, best[:, layer.scenario])
+                most[:, layer.scenario] = np.maximum(value, known)
+            yield from zip(most, best, strict=True)
 
     def cuts_of(self, best: Ints, scenarios: Ints | None = None) -> tuple[Floats, Floats]:
         """Constants and slopes of one layer for every one of some scenarios (all), ``best`` [scenario] saying which."""
@@ -670,16 +686,15 @@ class Search:
         pool = self.pool
         points = [*self.remembered, *pool.asked]
         used: set[tuple[int, int]] = set()
-        for x in points if pool.layers else ():
-            costs, layer = pool.at(x)
-            held = np.array([known.dual is not None for known in pool.layers], dtype=bool)
+        held = np.array([known.dual is not None for known in pool.layers], dtype=bool)
+        for costs, layer in pool.at_all(points) if pool.layers else ():
             told = np.flatnonzero(np.isfinite(costs) & held[layer])
             used.update(zip(layer[told].tolist(), told.tolist(), strict=True))
-        order = sorted(used)
+        order, rays = sorted(used), Duals(dual for _, dual in pool.ray_dual)
         return Cuts(
             np.array([s for _, s in order] + [s for s, _ in pool.ray_dual], dtype=np.int64),
             np.array([False] * len(order) + [True] * len(pool.ray_dual), dtype=bool),
-            Duals(chain((pool.dual(n, s) for n, s in order), (dual for _, dual in pool.ray_dual))),
+            Duals.picked([*pool.duals(*np.array(order).reshape(-1, 2).T), *((rays, n) for n in range(len(rays)))]),
             tuple(self.settled or self.bases),
             tuple(points[-REMEMBERED:]),
         )
@@ -1218,7 +1233,7 @@ class Clustered:
         """A tree of whole-number points, in which the pool's cuts are taken up as they are violated."""
         search, program = self.search, self.program()
         program = replace(program, row_upper=rounded_down(program))
-        self.growing = Growing(replace(program, integer=np.zeros(self.size, dtype=bool)))
+        self.growing = Growing(replace(program, integer=np.zeros(self.size, dtype=bool)), quick=True)
 
         def cut(x: Floats) -> bool:
             search.check()

@@ -157,15 +157,38 @@ class Duals(Sequence[Floats]):
     """Vectors kept without their zeros, which more than half of the entries of dual vectors are."""
 
     def __init__(self, vectors: Iterable[Floats]) -> None:
-        sizes, places, values = [], [np.empty(0, dtype=np.int32)], [np.empty(0)]
-        for vector in vectors:
-            place = np.flatnonzero(vector).astype(np.int32)
-            sizes.append(len(vector))
-            places.append(place)
-            values.append(vector[place])
-        self._size = np.array(sizes, dtype=np.int64)
-        self._end = np.cumsum([len(place) for place in places])
-        self._place, self._value = np.concatenate(places), np.concatenate(values)
+        vectors = list(vectors)
+        sizes = {len(vector) for vector in vectors}
+        if len(sizes) == 1:
+            table = np.array(vectors)
+            number, place = np.nonzero(table)
+            counts = np.bincount(number, minlength=len(vectors))
+            self._hold(np.full(len(vectors), sizes.pop()), counts, place.astype(np.int32), table[number, place])
+        else:
+            places = [np.flatnonzero(vector).astype(np.int32) for vector in vectors]
+            values = [vector[place] for vector, place in zip(vectors, places, strict=True)]
+            self._join([len(vector) for vector in vectors], places, values)
+
+    @classmethod
+    def picked(cls, vectors: Iterable[tuple[Duals, int]]) -> Duals:
+        """Some vectors of others."""
+        found, sizes, places, values = cls.__new__(cls), [], [], []
+        for duals, number in vectors:
+            own = slice(duals._end[number], duals._end[number + 1])
+            sizes.append(duals._size[number])
+            places.append(duals._place[own])
+            values.append(duals._value[own])
+        found._join(sizes, places, values)
+        return found
+
+    def _join(self, sizes: Sequence[int], places: list[NDArray[np.int32]], values: list[Floats]) -> None:
+        counts = np.array([len(place) for place in places], dtype=np.int64)
+        place, value = [np.empty(0, dtype=np.int32), *places], [np.empty(0), *values]
+        self._hold(np.array(sizes, dtype=np.int64), counts, np.concatenate(place), np.concatenate(value))
+
+    def _hold(self, size: Ints, counts: Ints, place: NDArray[np.int32], value: Floats) -> None:
+        self._size, self._end = size, np.concatenate([[0], np.cumsum(counts)])
+        self._place, self._value = place, value
 
     @property
     def entries(self) -> int:
@@ -183,7 +206,7 @@ class Duals(Sequence[Floats]):
 
     def __getitem__(self, number: int | slice) -> Floats | Duals:
         if isinstance(number, slice):
-            return Duals(self[position] for position in range(*number.indices(len(self))))
+            return Duals.picked((self, position) for position in range(*number.indices(len(self))))
         number = range(len(self))[number]
         own = slice(self._end[number], self._end[number + 1])
         vector = np.zeros(self._size[number])
