@@ -69,6 +69,8 @@ FEW_CLUSTERS = 5
 MASTER_GAP = 0.5
 #: Waves in which scenarios are solved where a point may turn out too dear before all are.
 WAVES = 4
+#: The same where it is known which scenarios tell most.
+FINE_WAVES = 8
 #: Nodes of the tree that begins from kept cuts; what is left after them HiGHS proves.
 NODES = 2000
 #: Gain, as a share of the gap, for which a point is worth evaluating.
@@ -478,11 +480,12 @@ class Search:
         placed: dict[int, Floats] = {}
         allowed = self.allowed(x)
         self.pool.asked.append(x)
-        modelled = self.pool.at(x)[0] if np.isfinite(reject) and self.pool.complete else None
-        size = max(-(-len(self.chunks) // WAVES), 1) if modelled is not None else len(self.chunks)
-        waves = [self.chunks[i : i + size] for i in range(0, len(self.chunks), size)]
+        known = self.pool.at(x)[0] if self.pool.complete and (self.remembered or np.isfinite(reject)) else None
+        modelled = known if np.isfinite(reject) else None
+        waves = FINE_WAVES if self.remembered else WAVES
+        size = max(-(-len(self.chunks) // waves), 1) if modelled is not None else len(self.chunks)
         partial = np.inf
-        for wave in waves:
+        for wave in (self.chunks[i : i + size] for i in range(0, len(self.chunks), size)):
             for number, answer in self.answers(x, wave, allowed):
                 value[number], placed[number] = answer.value, answer.y
                 penalised[number] = answer.penalised
@@ -504,6 +507,9 @@ class Search:
             return np.inf if np.isinf(value).any() else partial
         before = self.first_cost @ x + self.offset
         objective, costs = np.inf, before + value
+        if self.remembered and known is not None:
+            # what kept cuts say least of here they will say least of elsewhere: the next point may be found too dear soon
+            self.order(np.argsort(self.probability * (known - costs), kind="stable"))
         self.merit = self.with_penalties(before + penalised)
         if np.isfinite(value).all() and self.tail_within_limit(costs):
             objective = total_cost(self.problem, costs)
@@ -971,7 +977,8 @@ class Search:
         model = Clustered(self, self.clusters(count, [relaxed.x, relaxed.centre]))
         for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x])):
             model.cut_at(point)
-        model.close()
+        if not self.remembered:
+            model.close()
         self.model, self.centre = model, relaxed.centre
         self.prove(model, relaxed.centre)
 
@@ -1016,7 +1023,7 @@ class Search:
             if point.tobytes() in seen:
                 break
             seen.add(point.tobytes())
-            self.evaluate(point, self.cutoff(WORTH))
+            self.evaluate(point, limit)
         model.growing = None
 
     def explore(self, model: Clustered, point: Floats, centre: Floats, solution: Floats) -> bool:
