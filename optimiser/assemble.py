@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -121,6 +122,33 @@ def assemble(
         risk_weight=settings.risk_weight if risk_weight is None else risk_weight,
         cvar_level=settings.cvar_level,
         cvar_limit=settings.cvar_limit_gbp,
+    )
+
+
+#: Settings that are limits of the first stage alone, and tables that no problem is made of.
+LIMITS = ("registrations_limit", "managers_at_start", "managers_recruited_per_year", "cvar_limit_gbp")
+TOLD = ("evidence", "figures", "published", "options", "decisions", "budget", "stresses")
+
+
+def within_limits_of(instance: Instance, other: Instance, problem: Problem) -> Problem | None:
+    """The problem of an instance, from that of another with the same futures; None where they differ in more than limits.
+
+    Limits of the first stage alone are envelopes, registrations and managers in hand, and the limit on the tail.
+    """
+
+    def rest(each: Instance) -> Instance:
+        settings = each.settings.model_copy(update=dict.fromkeys(LIMITS))
+        return each.model_copy(update={"settings": settings, "capital": (), **dict.fromkeys(TOLD, ())})
+
+    if rest(instance) != rest(other):
+        return None
+    calendar = calendar_of(instance)
+    return replace(
+        problem,
+        envelopes=_envelopes(instance, calendar, _Names(instance)),
+        registrations_limit=instance.settings.registrations_limit,
+        managers=_managers(instance, calendar),
+        cvar_limit=instance.settings.cvar_limit_gbp,
     )
 
 

@@ -11,7 +11,7 @@ beds: the layout of ``Decisions.beds_extended``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -140,6 +140,20 @@ def verify(
         unregistered_child_weeks=unregistered,
         usable_beds=np.array([future.usable_beds for future in futures]),
     )
+
+
+def within_other_limits(
+    problem: Problem, decisions: Decisions, known: Verified, *, tolerance: float = 1e-6
+) -> Verified | None:
+    """What was recomputed of a plan where only limits of the first stage have changed since.
+
+    Costs and places stand, and so do the rules of each future; the limits that may have changed are recomputed. None where a
+    rule was broken before: which limit that was is not looked into.
+    """
+    if known.violations:
+        return None
+    found = [*(found for rule in DECISION_RULES for found in rule(problem, decisions, tolerance))]
+    return replace(known, violations=(*found, *cvar_within_limit(problem, known.cvar, tolerance)))
 
 
 # what was decided along a path, and what a future makes of it

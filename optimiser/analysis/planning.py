@@ -37,9 +37,17 @@ from optimiser.analysis.budget import (
 from optimiser.analysis.levers import figure_asked_words, with_figures
 from optimiser.analysis.limits import Limit, Worth, limits_of, worths
 from optimiser.analysis.sensitivity import Swing, swings
-from optimiser.analysis.slippage import Slippage, difference, figures_in, figures_of, with_capital, with_slippage
+from optimiser.analysis.slippage import (
+    Slippage,
+    difference,
+    figures_in,
+    figures_of,
+    plan_held,
+    with_capital,
+    with_slippage,
+)
 from optimiser.analysis.stress import Ordinary, under_stresses
-from optimiser.assemble import assemble
+from optimiser.assemble import assemble, within_limits_of
 from optimiser.demand.reduction import Reduction, reduce_futures, with_fresh
 from optimiser.demand.scenarios import ScenarioSet, make_scenarios, standard_error, taken
 from optimiser.demand.stress import Stress, stresses_asked
@@ -66,6 +74,35 @@ FRESH = 40
 SIMULATED, SEARCHED, PAIRED = 100, 30, 40
 
 
+@dataclass(eq=False)
+class Ready:
+    """The model of one plan, held in memory for the next, with all that its search started from or has learned.
+
+    It serves a plan on the same futures within other limits of the first stage. Whatever else is asked finds it of no use.
+    """
+
+    instance: Instance | None = None
+    drawn: tuple[object, ...] = ()
+    engine: Engine | None = None
+    plan: Plan | None = None  # on these futures, the last that was compared with
+
+    def hold(self, instance: Instance, asked: Asked, engine: Engine) -> None:
+        """Hold the model of an instance as it was asked for."""
+        self.instance, self.drawn, self.engine = instance, _drawn(asked), engine.onward(engine.problem)
+        self.plan = None
+
+    def engine_for(self, instance: Instance, asked: Asked, executor: Executor | None) -> Engine | None:
+        """The model within the limits of an instance; None where that differs in more than those."""
+        if self.engine is None or self.instance is None or self.drawn != _drawn(asked):
+            return None
+        problem = within_limits_of(instance, self.instance, self.engine.problem)
+        return None if problem is None else self.engine.onward(problem, executor)
+
+
+def _drawn(asked: Asked) -> tuple[object, ...]:
+    return asked.scenarios, asked.seed, asked.reduce_from, asked.risk_weight
+
+
 @dataclass(frozen=True)
 class Asked:
     """What the command line asks of a plan; None takes the instance's own."""
@@ -86,6 +123,7 @@ class Asked:
     stresses: tuple[str, ...] = ()  # names of stresses that plans are tested under
     figures: tuple[tuple[str, float | None], ...] = ()  # figures by their keys, as asked for instead of the instance's
     brief: bool = False  # the plan alone, without what it is compared with, rests on and is tested by
+    ready: Ready | None = None  # where a model is held from one plan to the next
 
 
 @dataclass(frozen=True)
@@ -214,16 +252,28 @@ def make_plan(
         told.step("drawing futures and building the model")
         unchanged = instance
         reduction = reduction_of(as_asked(instance, asked), asked)
-        instance, engine = prepare(instance, asked, pool, reduction)
+        held = None if asked.ready is None else asked.ready.engine_for(as_asked(instance, asked), asked, pool)
+        if held is None:
+            instance, engine = prepare(instance, asked, pool, reduction)
+        else:
+            instance, engine = as_asked(instance, asked), held
         refuse_if_stopped(stop)
         at = timed("build", began)
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
-        taken_up = None if asked.start is None else engine.take_up(asked.start)
+        taken_up = None
+        if held is not None:
+            taken_up = held.learned()
+        elif asked.start is not None:
+            taken_up = engine.take_up(asked.start)
+            if asked.ready is not None:
+                asked.ready.hold(instance, asked, engine)
         before = None if asked.before is None else figures_in(asked.before)
         if before is None and asked.slippage.any:
             before, taken_up = plan_before(unchanged, engine, asked, settings, told)
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search, asked.method)
+        if asked.ready is not None and asked.start is None:
+            asked.ready.hold(instance, asked, engine)
         learned = engine.keep() if asked.keep or stresses else None
         if asked.keep:
             plan = replace(plan, kept=learned)
@@ -231,7 +281,9 @@ def make_plan(
         changed: Row | None = None
         if before is not None and not stop.is_set():
             told.step("pricing the plan from before as it now stands")
-            changed = difference(engine, plan, before, _changes(asked), plan_seed(plan, asked))
+            ready = asked.ready or Ready()
+            ready.plan = plan_held(engine, plan, before, ready.plan)
+            changed = difference(engine, plan, before, _changes(asked), plan_seed(plan, asked), held=ready.plan)
             at = timed("change", at)
         # ended by a gap, not by a clock, so that the same bytes come out again
         extra = replace(settings, gap=2 * asked.gap)

@@ -15,9 +15,9 @@ from optimiser.finance import whole_pounds
 from optimiser.instance.register import best_pattern, matches
 from optimiser.instance.schema import Capital, Evidence, Instance
 from optimiser.plan import Plan, Row, decisions_table
-from optimiser.solve.compile import decisions_from
+from optimiser.solve.compile import decisions_from, vector_from
 from optimiser.solve.engine import Engine
-from optimiser.verify import verify
+from optimiser.verify import verify, within_other_limits
 
 
 @dataclass(frozen=True)
@@ -208,19 +208,36 @@ def figures_in(document: Row) -> Row:
     }
 
 
-def difference(engine: Engine, plan: Plan, before: Row, words: list[str], seed: int) -> Row:
-    """What a change does: the plan from before as it now stands, and the plan made anew.
+def plan_held(engine: Engine, plan: Plan, before: Row, known: Plan | None = None) -> Plan:
+    """The plan from before as it now stands.
 
-    ``before`` as ``figures_of`` or ``figures_in`` give it.
+    Parameters
+    ----------
+    before : as ``figures_of`` or ``figures_in`` give it
+    known : how it stood within other limits of the first stage, all else being as it is now
     """
     first, problem = engine.first, engine.problem
     decisions: Decisions = with_managers_needed(
         problem, decisions_from(first, problem, first.values(before["decided"]))
     )
+    if known is not None and known.decided == first.named(vector_from(first, problem, decisions)):
+        checked = within_other_limits(problem, decisions, known.verified)
+        if checked is not None:
+            return Plan(plan.instance, problem, replace(known.solution, decisions=decisions), checked)
     placed = engine.place(decisions)
     checked = verify(problem, decisions, placed.placements)
-    held = Plan(plan.instance, problem, replace(placed, decisions=decisions), checked)
-    now = figures_of(plan)
+    return Plan(plan.instance, problem, replace(placed, decisions=decisions), checked)
+
+
+def difference(
+    engine: Engine, plan: Plan, before: Row, words: list[str], seed: int, *, held: Plan | None = None
+) -> Row:
+    """What a change does: the plan from before as it now stands, and the plan made anew.
+
+    ``before`` as ``figures_of`` or ``figures_in`` give it; ``held`` as ``plan_held`` does, where that is known already.
+    """
+    held = held or plan_held(engine, plan, before)
+    checked, now = held.verified, figures_of(plan)
     kept = figures_of(held)
     same = plan.verified.objective >= checked.objective - 1e-6 * abs(checked.objective) and not checked.violations
     return {

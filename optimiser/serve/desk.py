@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optimiser.analysis.levers import RISK_WEIGHT, with_figures
-from optimiser.analysis.planning import Asked, Told, as_asked, make_plan
+from optimiser.analysis.planning import Asked, Ready, Told, as_asked, make_plan
 from optimiser.errors import OptimiserError
 from optimiser.instance.schema import Instance
 from optimiser.plan import Plan
@@ -80,6 +80,7 @@ class Desk:
         self._base = base or self._on_shelf()
         self._given = base is not None
         self._kept: Kept | None = None if self._base is None else self._base.kept()
+        self._ready = Ready()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._waiting: deque[Job] = deque()
         self._changed = threading.Condition()
@@ -234,7 +235,9 @@ class Desk:
         """What a plan with these figures asks, from what the base has learned, and compared with it."""
         base = self._base
         total = {**dict(self.asked.figures), **figures}
-        found = replace(self.asked, figures=tuple(sorted(total.items())), start=self._kept, brief=True)
+        found = replace(
+            self.asked, figures=tuple(sorted(total.items())), start=self._kept, brief=True, ready=self._ready
+        )
         if RISK_WEIGHT in total:
             found = replace(found, risk_weight=None)  # the figure says it now
         return replace(found, before=None if base is None else base.document)
@@ -250,7 +253,7 @@ class Desk:
         return make_plan(self.shelf.instance, asked, Told(step, search), job.stop)
 
     def _plan_base(self, job: Job) -> None:
-        plan, document = self._plan(replace(self.asked, keep=True, brief=True), job)
+        plan, document = self._plan(replace(self.asked, keep=True, brief=True, ready=self._ready), job)
         job.document = document
         self._new_base(self.shelf.keep_base(plan, document))
 

@@ -192,6 +192,16 @@ class Engine:
         other.two_stage = replace(self.two_stage, first=other.first.stage, cvar_limit=problem.cvar_limit)
         return other
 
+    def onward(self, problem: Problem, executor: Executor | None = None) -> Engine:
+        """The same as ``under``, to start from the best plan so far or from where this one would; where futures are solved."""
+        other = self.under(problem)
+        other.executor, other._start = executor, self._start if self._best is None else self._best
+        return other
+
+    def learned(self) -> TakenUp:
+        """How many vectors the next search starts from; none of them is ever dropped where only limits have changed."""
+        return TakenUp(sum(0 if cuts is None else len(cuts.dual) for cuts in self._kept or ()), 0, 0)
+
     def keep(self) -> Kept | None:
         """What the last search within all limits learned, for another run; None where it learned nothing to keep."""
         if self._kept is None or self._best is None or all(cuts is None for cuts in self._kept):
