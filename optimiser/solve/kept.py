@@ -221,25 +221,33 @@ def take_up(
 ) -> tuple[tuple[Cuts, ...], Floats, TakenUp]:
     """Kept vectors that hold for other figures, by part; the point to start from [column]; and how many there are."""
     names = _names(template)
-    place = {name: row for row, name in enumerate(names)}
-    old = np.array([place.get(name, -1) for name in kept.rows], dtype=np.int64)
-    known = np.flatnonzero(old >= 0)
-    move = sparse.csr_matrix((np.ones(len(known)), (known, old[known])), shape=(len(kept.rows), len(names)))
-    dual = sparse.csr_matrix(kept.dual @ move)
+    dual = kept.dual
+    if kept.rows != names:
+        place = {name: row for row, name in enumerate(names)}
+        old = np.array([place.get(name, -1) for name in kept.rows], dtype=np.int64)
+        known = np.flatnonzero(old >= 0)
+        move = sparse.csr_matrix((np.ones(len(known)), (known, old[known])), shape=(len(kept.rows), len(names)))
+        dual = sparse.csr_matrix(dual @ move)
     held = np.zeros(len(kept.scenario), dtype=bool)
     by_part = []
     before = {name: number for number, name in enumerate(kept.columns)}
     same = [(before[name], now) for name, now in first.names.items() if name in before]
     points = np.zeros((len(kept.point), len(first.stage.cost)))
     points[:, [now for _, now in same]] = kept.point[:, [then for then, _ in same]]
+    now = [_fingerprint(each.recourse) for each in scenarios]
+    same_layout = kept.layout == _layout(template)
+    stands = [same_layout and one == other for one, other in zip(kept.futures, now, strict=False)]
     for place_of_part, part in enumerate(parts):
-        own = sparse.csr_matrix(dual[:, part.rows])
+        own = dual if len(parts) == 1 and len(part.rows) == len(names) else sparse.csr_matrix(dual[:, part.rows])
         inside = np.flatnonzero((np.diff(own.indptr) > 0) & (kept.scenario < len(scenarios)))
         chosen: list[int] = []
         vectors: list[Floats] = []
         for number in np.unique(kept.scenario[inside]):
             mine = inside[kept.scenario[inside] == number]
-            table, good = _holding(part.problem.scenarios[int(number)].recourse, own[mine].toarray(), kept.ray[mine])
+            table = own[mine].toarray()
+            good = np.ones(len(mine), dtype=bool)
+            if not (number < len(stands) and stands[number]):
+                table, good = _holding(part.problem.scenarios[int(number)].recourse, table, kept.ray[mine])
             chosen += mine[good].tolist()
             vectors += list(table[good])
         held[chosen] = True
@@ -254,10 +262,7 @@ def take_up(
             )
         )
     x = first.values(kept.start)
-    changed = sum(
-        fingerprint != _fingerprint(scenario.recourse)
-        for fingerprint, scenario in zip(kept.futures, scenarios, strict=False)
-    )
+    changed = sum(one != other for one, other in zip(kept.futures, now, strict=False))
     return tuple(by_part), x, TakenUp(int(held.sum()), int((~held).sum()), changed)
 
 

@@ -855,7 +855,7 @@ class Search:
         if not self.pool.complete or not (np.isfinite(first.lower).all() and np.isfinite(first.upper).all()):
             return None
         self.rescaled(self.modelled(first.lower))
-        found = Lazy(self).solve()
+        found = Lazy(self, quick=True).solve()
         if found.status == "stopped":
             raise Stopped
         if found.status == "infeasible":
@@ -1077,11 +1077,12 @@ class Search:
 class Lazy:
     """The master of the linear relaxation: of the pool's cuts it takes up those that its points violate."""
 
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: Search, *, quick: bool = False) -> None:
+        """``quick`` where there are many cuts from the beginning, as ``Growing`` has it."""
         self.search = search
         program = search.master(search.box)
         self.size = len(program.cost)
-        self.growing = Growing(program)
+        self.growing = Growing(program, quick=quick)
         self.rays = 0
         self.held = np.zeros(search.count, dtype=bool)  # [scenario], whether any cut holds its cost
 
@@ -1189,7 +1190,7 @@ class Clustered:
 
         def bind(share: Floats, place: int, at_risk: Floats, value: Floats) -> None:
             """Column ``place`` + group of at least what shares of scenarios [group, scenario] cost above what is at risk."""
-            wanted = np.flatnonzero(share.any(axis=1))
+            wanted = np.arange(groups) if place == columns else np.flatnonzero(share.any(axis=1))
             if solution is not None:
                 below = solution[place : place + groups] < value - 1e-6 * (1.0 + np.abs(value))
                 wanted = wanted[below[wanted]]
