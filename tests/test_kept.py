@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import optimiser
 from models.problem import Managers, Problem
+from optimiser.analysis.planning import Asked, Ready
 from optimiser.analysis.sensitivity import with_figure
 from optimiser.assemble import assemble
 from optimiser.cli import app
@@ -23,6 +24,7 @@ from optimiser.report.files import read_kept
 from optimiser.solve.engine import Engine, Found
 from optimiser.solve.kept import Kept, TakenUp
 from optimiser.solve.twostage import Settings, TwoStageProblem, total_cost
+from optimiser.verify import verify, within_other_limits
 
 FUTURES = 8
 CLOSE = Settings(gap=1e-4)
@@ -232,3 +234,65 @@ def test_a_folder_without_a_run_and_a_file_of_something_else_are_told_apart(tmp_
         read_kept(tmp_path)
     with pytest.raises(SolverError, match="cannot be read"):
         Kept.from_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("capital.homes-programme.total.limit_gbp", 900_000.0),
+        ("settings.registrations_limit", 1),
+    ],
+)
+def test_a_model_held_in_memory_within_other_limits_is_the_one_assembled_anew(
+    instance: Instance, key: str, value: float
+) -> None:
+    asked = Asked(scenarios=FUTURES)
+    ready = Ready()
+    ready.hold(instance, asked, Engine(problem_of(instance)))
+    moved = with_figure(instance, key, value)
+    held, anew = ready.engine_for(moved, asked, None), Engine(problem_of(moved))
+    assert held is not None
+    for name in ("cost", "lower", "upper", "row_lower", "row_upper"):
+        assert np.array_equal(getattr(held.two_stage.first, name), getattr(anew.two_stage.first, name))
+    assert (held.two_stage.first.matrix != anew.two_stage.first.matrix).nnz == 0
+    for one, other in zip(held.two_stage.scenarios, anew.two_stage.scenarios, strict=True):
+        assert np.array_equal(one.recourse.cost, other.recourse.cost)
+        assert np.array_equal(one.recourse.row_upper, other.recourse.row_upper)
+        assert (one.technology != other.technology).nnz == 0
+        assert one.first_stage_cost is not None and other.first_stage_cost is not None
+        assert np.array_equal(one.first_stage_cost, other.first_stage_cost)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("homes.two-bed-home.capital_gbp", 700_000.0),
+        ("homes.two-bed-home.registration_delay_months", 6.0),
+        ("layers.spot-market.1.gbp_per_week", 6_500.0),
+        ("settings.risk_weight", 0.3),
+    ],
+)
+def test_a_model_held_in_memory_serves_no_other_change(instance: Instance, key: str, value: float) -> None:
+    asked, ready = Asked(scenarios=FUTURES), Ready()
+    ready.hold(instance, asked, Engine(problem_of(instance)))
+    assert ready.engine_for(with_figure(instance, key, value), asked, None) is None
+    assert ready.engine_for(instance, replace(asked, seed=7), None) is None
+
+
+def test_a_plan_within_other_limits_is_verified_as_it_would_be_anew(instance: Instance) -> None:
+    problem = problem_of(instance)
+    found = Engine(problem).search(CLOSE)
+    assert isinstance(found, Found)
+    known = verify(problem, found.decisions, found.placements)
+    assert found.decisions.homes_begun.any()
+    for limit in (0.0, 900_000.0, 9_000_000.0):
+        moved = with_figure(instance, "capital.homes-programme.total.limit_gbp", limit)
+        other = problem_of(moved)
+        quick = within_other_limits(other, found.decisions, known)
+        anew = verify(other, found.decisions, found.placements)
+        assert quick is not None
+        assert quick.violations == anew.violations
+        assert quick.objective == anew.objective
+        assert np.array_equal(quick.scenario_cost, anew.scenario_cost)
+        if anew.violations:
+            assert within_other_limits(problem, found.decisions, anew) is None
