@@ -1,7 +1,7 @@
 """Branch and bound over a linear program that gains cuts on the way: one tree from beginning to end.
 
 A master solved anew for every cut builds its tree from nothing each time. Here a cut found anywhere holds everywhere, and what
-is known of a node only rises. For masters of few decisions, warm from an earlier search; HiGHS has the rest.
+is known of a node only rises. For masters of few decisions; HiGHS has the rest.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ class Node:
     leaf: Floats | None = None
 
 
+class Stuck(Exception):
+    """HiGHS cannot tell what a node comes to."""
+
+
 class Tree:
     """The nodes that are open of a program of which cuts are still to be found.
 
@@ -72,7 +76,8 @@ class Tree:
     def best(self, limit: float, most: int) -> Floats | None:
         """The point of least cost by the cuts there are, which is [column]; None where none costs less than ``limit``.
 
-        Its node stays open, and is looked at again when it is next the best. None also once ``most`` nodes have been solved.
+        Its node stays open, and is looked at again when it is next the best. None also once ``most`` nodes have been solved, or
+        HiGHS cannot tell what one comes to.
         """
         node: Node | None = None
         while self.solved < most:
@@ -85,14 +90,13 @@ class Tree:
                         self._push(node)
                         return node.leaf
                     node = replace(node, leaf=None)
-            node = self._next(node, limit)
+            try:
+                node = self._next(node, limit)
+            except Stuck:
+                break
         if node is not None:
             self._push(node)
         return None
-
-    def drop(self) -> None:
-        """Close the best node: what can be known of its point is known."""
-        heapq.heappop(self._open)
 
     def _push(self, node: Node) -> None:
         self._number += 1
@@ -140,7 +144,7 @@ class Tree:
         if found.status == "infeasible":
             return None
         if found.status != "optimal":
-            raise ArithmeticError(found.status)
+            raise Stuck
         return found
 
     def _branches(self, node: Node, bound: float, part: Floats, fraction: NDArray[np.bool_]) -> tuple[Node, Node]:

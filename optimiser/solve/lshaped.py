@@ -63,20 +63,16 @@ WHOLE = 1e-6
 FIRST_SAMPLE = 6
 #: Scenarios beyond which a sample is solved first: one in so many of them, and about so many at most.
 SAMPLE_BEYOND, ONE_IN, SAMPLE = 100, 6, 100
-#: Groups of scenarios in the master that proves.
-CLUSTERS = 25
-#: The same where it proves in one tree: every cut is a row, and rows are what a node costs.
-FEW_CLUSTERS = 5
+#: Groups of scenarios in the master that proves: every cut is a row for each, and rows are what a node costs.
+CLUSTERS = 5
 #: Relative gap of the master, as a share of the gap asked for.
 MASTER_GAP = 0.5
 #: Waves in which scenarios are solved where a point may turn out too dear before all are.
 WAVES = 4
 #: The same where it is known which scenarios tell most.
 FINE_WAVES = 8
-#: Nodes of the tree that begins from kept cuts; what is left after them HiGHS proves.
+#: Nodes of the tree; what is left after them HiGHS proves.
 NODES = 2000
-#: Gain, as a share of the gap, for which a point is worth evaluating.
-WORTH = 0.2
 #: Points at which cuts are looked up together.
 TOGETHER = 32
 #: Points of a search kept for another.
@@ -979,19 +975,15 @@ class Search:
 
     def improve(self, relaxed: Relaxed) -> None:
         """Find whole-number points and prove the best of them."""
-        count = FEW_CLUSTERS if self.remembered else CLUSTERS
-        model = Clustered(self, self.clusters(count, [relaxed.x, relaxed.centre]))
+        model = Clustered(self, self.clusters(CLUSTERS, [relaxed.x, relaxed.centre]))
         for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x])):
             model.cut_at(point)
-        if not self.remembered:
-            model.close()
         self.model, self.centre = model, relaxed.centre
         self.prove(model, relaxed.centre)
 
     def prove(self, model: Clustered, centre: Floats) -> None:
-        """Whole-number points of a master, until none can be better by more than the gap."""
-        if self.remembered:
-            self.branch(model)
+        """Whole-number points of a master, until none can be better by more than the gap: in one tree, then by HiGHS."""
+        self.branch(model, centre)
         settled = set()
         while not self.done:
             self.check()
@@ -1004,17 +996,22 @@ class Search:
             if point.tobytes() in settled:
                 # no cut can tell more: what is left between the bounds is a rounding error
                 break
-            added = self.explore(model, point, centre, found.x)
-            for passed in found.passed:
-                added |= model.cut_at(passed[: self.columns], passed)
+            added = model.cut_at(point, found.x)
             if not added:
                 settled.add(point.tobytes())
+                self.explore(point, centre)
+                model.cut_at(point, found.x)
+            for passed in found.passed:
+                model.cut_at(passed[: self.columns], passed)
 
-    def branch(self, model: Clustered) -> None:
+    def branch(self, model: Clustered, centre: Floats) -> None:
         """Whole-number points of a master in one tree; no more than so many nodes of it.
 
-        Where cuts of another search lie around already there are few nodes, and each takes a thousandth of a second.
+        A node takes a thousandth of a second, and what is cut off at one is cut off at all.
         """
+        if not (self.pool.complete and np.isfinite(self.first.lower).all() and np.isfinite(self.first.upper).all()):
+            model.close()
+            return
         tree = model.tree()
         seen = set()
         while not self.done:
@@ -1029,30 +1026,19 @@ class Search:
             if point.tobytes() in seen:
                 break
             seen.add(point.tobytes())
-            self.evaluate(point, limit)
+            self.explore(point, centre)
         model.growing = None
 
-    def explore(self, model: Clustered, point: Floats, centre: Floats, solution: Floats) -> bool:
-        """Add cuts that say what a point costs, or that it hardly betters the incumbent; whether any was new.
+    def explore(self, point: Floats, centre: Floats) -> None:
+        """Cuts that say what a point costs, or that it hardly betters the incumbent.
 
-        ``solution`` is the master's, of which the point is part.
+        Where no earlier search lies around already, the way in from the point tells more than the point itself.
         """
-        worth = self.cutoff(WORTH)
-        if self.remembered:
-            # cuts of another search say already what lies around, and may know a better point yet
-            added = model.cut_at(point, solution)
-            if added:
-                return True
-        else:
-            added = model.cut_at(point)
-            if added and self.modelled(point) >= worth:
-                return True
-            inward = point + INWARD * (centre - point)
-            self.evaluate(inward)
-            added |= model.cut_at(inward)
-        if worth == np.inf or self.modelled(point) < worth:
-            self.evaluate(point, worth)
-        return model.cut_at(point, solution) or added
+        limit = self.cutoff(0.999)
+        if not self.remembered:
+            self.evaluate(point + INWARD * (centre - point))
+        if limit == np.inf or self.modelled(point) < limit:
+            self.evaluate(point, limit)
 
     def cutoff(self, share: float) -> float:
         """Cost below which a point improves on the incumbent by more than a share of the gap; never above the ceiling."""
