@@ -269,7 +269,6 @@ def test_a_model_held_in_memory_within_other_limits_is_the_one_assembled_anew(
         ("homes.two-bed-home.capital_gbp", 700_000.0),
         ("homes.two-bed-home.registration_delay_months", 6.0),
         ("layers.spot-market.1.gbp_per_week", 6_500.0),
-        ("settings.risk_weight", 0.3),
     ],
 )
 def test_a_model_held_in_memory_serves_no_other_change(instance: Instance, key: str, value: float) -> None:
