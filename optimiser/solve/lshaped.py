@@ -73,8 +73,10 @@ MASTER_GAP = 0.5
 WAVES = 4
 #: The same where it is known which scenarios tell most.
 FINE_WAVES = 8
-#: Nodes of the tree that begins from kept cuts; what is left after them HiGHS proves.
-NODES = 2000
+#: Linear programs of the tree that begins from kept cuts; what is left after them HiGHS proves.
+NODES = 400
+#: Gaps by which a point may cost more than kept cuts say before they are no help to find the next.
+MISLED = 5.0
 #: Gain, as a share of the gap, for which a point is worth evaluating.
 WORTH = 0.2
 #: Points at which cuts are looked up together.
@@ -979,19 +981,24 @@ class Search:
 
     def improve(self, relaxed: Relaxed) -> None:
         """Find whole-number points and prove the best of them."""
-        count = FEW_CLUSTERS if self.remembered else CLUSTERS
-        model = Clustered(self, self.clusters(count, [relaxed.x, relaxed.centre]))
-        for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x])):
-            model.cut_at(point)
-        if not self.remembered:
-            model.close()
+        if self.remembered:
+            self.branch(self.clustered(FEW_CLUSTERS, relaxed))
+        if self.done:
+            return
+        model = self.clustered(CLUSTERS, relaxed)
+        model.close()
         self.model, self.centre = model, relaxed.centre
         self.prove(model, relaxed.centre)
 
+    def clustered(self, count: int, relaxed: Relaxed) -> Clustered:
+        """A master over so many groups of scenarios, with the cuts around the relaxation and the best point."""
+        model = Clustered(self, self.clusters(count, [relaxed.x, relaxed.centre]))
+        for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x])):
+            model.cut_at(point)
+        return model
+
     def prove(self, model: Clustered, centre: Floats) -> None:
         """Whole-number points of a master, until none can be better by more than the gap."""
-        if self.remembered:
-            self.branch(model)
         settled = set()
         while not self.done:
             self.check()
@@ -1029,7 +1036,9 @@ class Search:
             if point.tobytes() in seen:
                 break
             seen.add(point.tobytes())
-            self.evaluate(point, limit)
+            said = self.modelled(point)
+            if self.evaluate(point, limit) - said > MISLED * self.settings.gap * abs(said):
+                break
         model.growing = None
 
     def explore(self, model: Clustered, point: Floats, centre: Floats, solution: Floats) -> bool:
