@@ -74,9 +74,9 @@ WAVES = 4
 #: The same where it is known which scenarios tell most.
 FINE_WAVES = 8
 #: Linear programs of the tree that begins from kept cuts; what is left after them HiGHS proves.
-NODES = 400
+NODES = 1000
 #: Gaps by which a point may cost more than kept cuts say before they are no help to find the next.
-MISLED = 5.0
+MISLED = 15.0
 #: Gain, as a share of the gap, for which a point is worth evaluating.
 WORTH = 0.2
 #: Points at which cuts are looked up together.
