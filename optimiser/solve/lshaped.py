@@ -63,16 +63,21 @@ WHOLE = 1e-6
 FIRST_SAMPLE = 6
 #: Scenarios beyond which a sample is solved first: one in so many of them, and about so many at most.
 SAMPLE_BEYOND, ONE_IN, SAMPLE = 100, 6, 100
-#: Groups of scenarios in the master that proves: every cut is a row for each, and rows are what a node costs.
-CLUSTERS = 5
+#: Relative gap of the sample, as a multiple of the gap asked for.
+SAMPLE_GAP = 4.0
+#: Groups of scenarios in the master that HiGHS solves anew for every cut, and in that of one tree, where every cut is a row
+#: for each group and rows are what a node costs.
+CLUSTERS, FEW_CLUSTERS = 25, 2
 #: Relative gap of the master, as a share of the gap asked for.
 MASTER_GAP = 0.5
 #: Waves in which scenarios are solved where a point may turn out too dear before all are.
 WAVES = 4
 #: The same where it is known which scenarios tell most.
 FINE_WAVES = 8
-#: Nodes of the tree; what is left after them HiGHS proves.
-NODES = 2000
+#: Linear programs of the tree; what is left after them HiGHS proves.
+NODES = 3000
+#: Gaps by which a point may cost more than kept cuts say before they no longer tell what lies around.
+MISLED = 15.0
 #: Points at which cuts are looked up together.
 TOGETHER = 32
 #: Points of a search kept for another.
@@ -443,8 +448,7 @@ class Search:
         self.box = BOXES[0]
         self.remembered: list[Floats] = []
         self.ceiling = settings.ceiling
-        self.model: Clustered | None = None  # the master that proves, and the centre of the relaxation it came from
-        self.centre = np.empty(0)
+        self.relaxed: Relaxed | None = None  # the linear relaxation from which whole-number points were found
         self.priced: list[tuple[Floats, Floats, float]] = []  # whole-number points with their costs and objective
 
     def order(self, scenarios: Ints) -> None:
@@ -538,8 +542,6 @@ class Search:
         limit = settings.time_limit
         self.clock = Clock(None if limit is None else time.time() + limit, settings.stop)
         self.remembered = self.pool.asked[-REMEMBERED:]
-        if self.model is not None:
-            self.model.row_lower[0], self.model.row_upper[0] = row_lower, row_upper
         for point in self.priced:
             self.take(*point)
 
@@ -656,7 +658,7 @@ class Search:
         settings = replace(self.settings, time_limit=None if left is None else 0.3 * left)
         problem = replace(self.problem, scenarios=scenarios, cvar_limit=None)
         # what lies beyond the ceiling of all scenarios may not lie beyond that of a sample
-        settings = replace(settings, ceiling=np.inf)
+        settings = replace(settings, ceiling=np.inf, gap=SAMPLE_GAP * settings.gap)
         part = Search(problem, settings, self.executor, None, time.perf_counter())
         centre: Floats | None = None
         try:
@@ -974,46 +976,29 @@ class Search:
         return np.where(np.isfinite(span), np.minimum(span, 1e3), 1.0)
 
     def improve(self, relaxed: Relaxed) -> None:
-        """Find whole-number points and prove the best of them."""
-        model = Clustered(self, self.clusters(CLUSTERS, [relaxed.x, relaxed.centre]))
+        """Find whole-number points and prove the best of them: in one tree, and by HiGHS where that does not end."""
+        self.relaxed = relaxed
+        bounded = bool(np.isfinite(self.first.lower).all() and np.isfinite(self.first.upper).all())
+        if bounded and self.pool.complete:
+            self.branch(self.clustered(FEW_CLUSTERS, relaxed), relaxed.centre)
+        if not self.done:
+            self.prove(self.clustered(CLUSTERS, relaxed), relaxed.centre)
+
+    def clustered(self, count: int, relaxed: Relaxed) -> Clustered:
+        """A master over so many groups of scenarios, with the cuts around the relaxation and the best point."""
+        model = Clustered(self, self.clusters(count, [relaxed.x, relaxed.centre]))
         for point in (relaxed.x, relaxed.centre, *([] if self.x is None else [self.x])):
             model.cut_at(point)
-        self.model, self.centre = model, relaxed.centre
-        self.prove(model, relaxed.centre)
-
-    def prove(self, model: Clustered, centre: Floats) -> None:
-        """Whole-number points of a master, until none can be better by more than the gap: in one tree, then by HiGHS."""
-        self.branch(model, centre)
-        settled = set()
-        while not self.done:
-            self.check()
-            cutoff = self.cutoff(0.999)
-            found = model.solve(cutoff)
-            self.heed(found, cutoff)
-            if found.x is None:
-                break
-            point = self.whole(found.x[: self.columns])
-            if point.tobytes() in settled:
-                # no cut can tell more: what is left between the bounds is a rounding error
-                break
-            added = model.cut_at(point, found.x)
-            if not added:
-                settled.add(point.tobytes())
-                self.explore(point, centre)
-                model.cut_at(point, found.x)
-            for passed in found.passed:
-                model.cut_at(passed[: self.columns], passed)
+        return model
 
     def branch(self, model: Clustered, centre: Floats) -> None:
         """Whole-number points of a master in one tree; no more than so many nodes of it.
 
-        A node takes a thousandth of a second, and what is cut off at one is cut off at all.
+        A node takes a thousandth of a second or two, and what is cut off at one is cut off at all.
         """
-        if not (self.pool.complete and np.isfinite(self.first.lower).all() and np.isfinite(self.first.upper).all()):
-            model.close()
-            return
         tree = model.tree()
         seen = set()
+        around = bool(self.remembered)
         while not self.done:
             limit = self.cutoff(0.999)
             found = tree.best(limit / self.unit, NODES)
@@ -1026,19 +1011,44 @@ class Search:
             if point.tobytes() in seen:
                 break
             seen.add(point.tobytes())
-            self.explore(point, centre)
-        model.growing = None
+            around &= self.explore(point, centre, around)
 
-    def explore(self, point: Floats, centre: Floats) -> None:
-        """Cuts that say what a point costs, or that it hardly betters the incumbent.
+    def prove(self, model: Clustered, centre: Floats) -> None:
+        """Whole-number points of a master, solved anew for every cut, until none can be better by more than the gap."""
+        model.close()
+        settled = set()
+        while not self.done:
+            self.check()
+            cutoff = self.cutoff(0.999)
+            found = model.solve(cutoff)
+            self.heed(found, cutoff)
+            if found.x is None:
+                break
+            point = self.whole(found.x[: self.columns])
+            added = model.cut_at(point, found.x)
+            if not added:
+                if point.tobytes() in settled:
+                    # no cut can tell more: what is left between the bounds is a rounding error
+                    break
+                settled.add(point.tobytes())
+                self.explore(point, centre, False)
+                model.cut_at(point, found.x)
+            for passed in found.passed:
+                model.cut_at(passed[: self.columns], passed)
 
-        Where no earlier search lies around already, the way in from the point tells more than the point itself.
+    def explore(self, point: Floats, centre: Floats, around: bool) -> bool:
+        """Cuts that say what a point costs, or that it hardly betters the incumbent; whether it costs about what they said.
+
+        Where cuts do not tell what lies ``around`` already, the way in from the point tells more than the point itself.
         """
         limit = self.cutoff(0.999)
-        if not self.remembered:
+        if not around:
             self.evaluate(point + INWARD * (centre - point))
-        if limit == np.inf or self.modelled(point) < limit:
-            self.evaluate(point, limit)
+        said = self.modelled(point)
+        cost = said
+        if limit == np.inf or said < limit:
+            cost = self.evaluate(point, limit)
+        return cost - said <= MISLED * self.settings.gap * abs(said)
 
     def cutoff(self, share: float) -> float:
         """Cost below which a point improves on the incumbent by more than a share of the gap; never above the ceiling."""
@@ -1343,7 +1353,7 @@ def solve_lshaped(
 class Standing:
     """A problem solved again and again within other limits of the rows of its first stage.
 
-    The master stays as it is, with every cut: they hold whatever the first stage is. Points met before are never priced again.
+    Every cut stays: they hold whatever the first stage is. Points met before are never priced again.
     """
 
     def __init__(self, problem: TwoStageProblem, settings: Settings, executor: Executor) -> None:
@@ -1404,8 +1414,8 @@ def _in_money(progress: Callable[[Round], None], factor: float) -> Callable[[Rou
 def _run(search: Search, start: Floats | None, cuts: Cuts | None) -> str:
     """Search until solved, stopped, or known to have no solution."""
     try:
-        if search.model is not None:
-            search.prove(search.model, search.centre)
+        if search.relaxed is not None:
+            search.improve(search.relaxed)
             return _ended(search)
         if cuts is not None:
             search.reuse(cuts)
