@@ -28,7 +28,8 @@ from optimiser.errors import NoPlanError
 from optimiser.report.valued import complete_words, show_alternatives
 from optimiser.solve.compile import vector_from
 from optimiser.solve.engine import Engine
-from optimiser.solve.twostage import Settings
+from optimiser.solve.lshaped import Search
+from optimiser.solve.twostage import Cuts, Settings
 from optimiser.verify import verify
 from tests import oracle
 from tests.random_problems import random_problem
@@ -81,6 +82,34 @@ def test_alternatives_equal_brute_force(
     assert set(found) == set(expected)
     for signature, cost in expected.items():
         assert found[signature] == pytest.approx(cost, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:6])
+def test_what_an_earlier_run_kept_is_where_the_list_begins_and_changes_nothing_on_it(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FEW_FUTURES", 0)
+    engine = Engine(random_problem(seed))
+    engine.search(EXACT, method="lshaped")
+    kept = engine.keep()
+    assert kept is not None and len(kept.scenario)
+    handed: list[int] = []
+    reuse = Search.reuse
+
+    def counted(search: Search, cuts: Cuts) -> None:
+        handed.append(len(cuts.scenario))
+        reuse(search, cuts)
+
+    monkeypatch.setattr(Search, "reuse", counted)
+    cold = enumerate_alternatives(engine, EXACT, within=0.1, most=1000)
+    assert cold.taken_up is None and handed == []
+    warm = enumerate_alternatives(engine, EXACT, within=0.1, most=1000, kept=kept)
+    assert warm.taken_up is not None
+    # every vector that was kept is in a master before its first search
+    assert warm.taken_up.dropped == 0 and sum(handed) == warm.taken_up.vectors == len(kept.scenario)
+    assert warm.complete and cold.complete
+    found, expected = ({each.signature: each.objective for each in listed.alternatives} for listed in (warm, cold))
+    assert found == pytest.approx(expected, rel=1e-5, abs=1e-5)
 
 
 @pytest.mark.parametrize("seed", SEEDS[:6])

@@ -210,3 +210,19 @@ def test_what_is_placed_by_a_template_kept_is_what_is_placed_by_one_made_anew() 
         for placing in (kept, Placing())
     ]
     assert costs[0] == pytest.approx(costs[1], rel=1e-9)
+
+
+def test_only_lots_with_call_off_have_rows_for_their_matching_and_no_lot_has_more_columns_than_priced_layers() -> None:
+    problem = small_problem()  # the first lot has call-off beds, the second none
+    rows = {index[0] for name, index in compile_problem(problem).template.rows if name == "placed_within_matching"}
+    assert rows == {0}
+    without = compile_problem(replace(problem, call_off_maximum=np.zeros(2, dtype=np.int64))).template
+    assert not [name for name, _ in without.rows if name == "placed_within_matching"]
+    # guarantees that cover all that matching lets be filled leave nothing to be bought beyond them
+    covered = replace(
+        problem,
+        call_off_maximum=np.zeros(2, dtype=np.int64),
+        guaranteed_share=np.array([0.97, 1.0]),
+        void_price_share=np.ones(2),
+    )
+    assert not (compile_problem(covered).template.columns["layer_used"][0][:, 0] < problem.spot_source).any()

@@ -475,6 +475,14 @@ CAPACITY = [
     wrong("award before the decision", "lots", 1, "award_from", "2026-01", "is before the decision date, 2026-04"),
     wrong("profile that falls", "homes", 1, "opening_profile", "0.5 0.4 1", "falls"),
     wrong("profile that ends low", "lots", 1, "delivery_profile", "0.5 0.9", "does not end at 1"),
+    Case(
+        "call-off cheaper than a committed bed",
+        both(cell("lots", 1, "guaranteed_share", "0.8"), cell("lots", 1, "call_off_gbp_per_week", "4000")),
+        "lots.csv",
+        1,
+        "call_off_gbp_per_week",
+        "is less than £5,000, what filling a committed bed costs on top of keeping it empty",
+    ),
     wrong("lot of no size", "lots", 1, "minimum_beds", "11", "is more than maximum_beds, 10"),
     wrong("building run by the council", "lots", 1, "building", "two-bed-home", "is run by the council"),
     Case(

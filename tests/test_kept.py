@@ -23,9 +23,10 @@ from optimiser.instance.schema import Instance
 from optimiser.instance.template import write_template
 from optimiser.report.files import read_kept
 from optimiser.solve.engine import Engine, Found
-from optimiser.solve.kept import Kept, TakenUp
+from optimiser.solve.kept import FORMAT, Kept, TakenUp
 from optimiser.solve.twostage import Settings, TwoStageProblem, total_cost
 from optimiser.verify import verify, within_other_limits
+from tests.random_problems import random_problem
 
 FUTURES = 8
 CLOSE = Settings(gap=1e-4)
@@ -222,6 +223,19 @@ def test_a_run_is_taken_up_from_the_command_line_and_says_so(tmp_path: Path) -> 
     assert again.exit_code == 0, again.output
     assert "Started from an earlier run" in again.output
     assert "dropped" not in again.output
+
+
+def test_what_a_version_with_other_rows_kept_is_refused_and_not_misread(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(random_problem(4))
+    engine.search(Settings(gap=1e-6), method="lshaped")
+    kept = engine.keep()
+    assert kept is not None
+    assert Kept.from_bytes(kept.to_bytes()).rows == kept.rows
+    monkeypatch.setattr("optimiser.solve.kept.FORMAT", FORMAT - 1)
+    earlier = kept.to_bytes()
+    monkeypatch.undo()
+    with pytest.raises(SolverError, match=f"format {FORMAT - 1}; this version reads {FORMAT}"):
+        Kept.from_bytes(earlier)
 
 
 def test_a_folder_without_a_run_and_a_file_of_something_else_are_told_apart(tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ Two plans differ materially where their *signatures* do: homes begun by type, no
 beds by lot and node; extensions by contract, option and node. By default only what is decided before the first review
 counts, and what follows on its branches is as best.
 
-Branch and bound over boxes of signatures: the best plan of a box is found with its bound under further first-stage rows, or it
-is proved that none in it costs less than the limit. A plan found is put on the list, and its box is split around its
-signature into disjoint boxes. At the end every signature is on the list, or lies in a box that a proof discards: that is
-the proof that the list is complete. Rows of the first stage change no cut, so that one master, with every cut ever made,
-serves all boxes. Where a problem falls apart, each part is listed by itself, and what together costs no more than the limit
-is put together: no part is searched again because another has changed.
+Branch and bound over boxes of signatures: the best plan of a box is found with its bound under further first-stage
+rows, or it is proved that none in it costs less than the limit. A plan found is put on the list, and its box is split
+around its signature into disjoint boxes. At the end every signature is on the list, or lies in a box that a proof
+discards: that is the proof that the list is complete. Rows of the first stage change no cut, so that one master, with
+every cut ever made, and every one kept from an earlier run that still holds, serves all boxes. Where a problem falls
+apart, each part is listed by itself, and what together costs no more than the limit is put together: no part is
+searched again because another has changed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -46,8 +47,9 @@ from optimiser.solve.compile import FirstStage, decisions_from
 from optimiser.solve.components import Component, components_of
 from optimiser.solve.engine import FEW_FUTURES, Engine, stopped_by_hand
 from optimiser.solve.extensive import solve_extensive
+from optimiser.solve.kept import Kept, TakenUp, take_up
 from optimiser.solve.lshaped import Standing
-from optimiser.solve.twostage import Settings, TwoStageSolution
+from optimiser.solve.twostage import Cuts, Settings, TwoStageSolution
 from optimiser.verify import verify
 
 Floats = NDArray[np.float64]
@@ -104,6 +106,7 @@ class Listed:
     boxes: int
     open_bound: float | None  # least bound of what was not looked through; None where complete
     stopped: bool = False  # by hand
+    taken_up: TakenUp | None = None  # of an earlier run, where it was asked for
 
 
 def marks_of(problem: Problem, first: FirstStage, branches: bool = False) -> tuple[Mark, ...]:
@@ -166,7 +169,14 @@ class Part:
     """A part of a problem and its signatures by branch and bound over boxes of them."""
 
     def __init__(
-        self, part: Component, marks: tuple[Mark, ...], own: list[int], settings: Settings, executor: Executor
+        self,
+        part: Component,
+        marks: tuple[Mark, ...],
+        own: list[int],
+        settings: Settings,
+        executor: Executor,
+        start: Floats | None = None,
+        cuts: Cuts | None = None,
     ) -> None:
         self.columns, self.own, self.settings = part.columns, own, settings
         place_of = {int(column): place for place, column in enumerate(part.columns)}
@@ -176,7 +186,7 @@ class Part:
         # the rules of the signature came last, and their order stands
         self.problem = part.problem
         few = len(part.problem.scenarios) <= FEW_FUTURES
-        self.standing = None if few else Standing(part.problem, settings, executor)
+        self.standing = None if few else Standing(part.problem, settings, executor, start, cuts)
         self.found: list[Choice] = []
         self.boxes = 0
         # boxes by the bound of the box that each comes from, lowest first; the number makes the order one
@@ -256,6 +266,7 @@ def enumerate_alternatives(
     branches: bool = False,
     most: int = MOST,
     told: Callable[[str], None] | None = None,
+    kept: Kept | None = None,
 ) -> Listed:
     """Every signature with a plan whose objective lies within a share of the best, cheapest first.
 
@@ -267,6 +278,8 @@ def enumerate_alternatives(
         Whether decisions on the branches of reviews count as different too.
     most
         Alternatives after which the search ends; the list then is not called complete.
+    kept
+        What an earlier run has learned: the search starts from it, as far as it still holds.
 
     Raises
     ------
@@ -275,7 +288,8 @@ def enumerate_alternatives(
     """
     marks = marks_of(engine.problem, engine.first, branches)
     with ThreadPoolExecutor(settings.workers) as executor:
-        return _listed(_parts(engine, marks, settings, executor), engine, marks, settings, within, most, told)
+        parts, taken = _parts(engine, marks, settings, executor, kept)
+        return replace(_listed(parts, engine, marks, settings, within, most, told), taken_up=taken)
 
 
 def _listed(
@@ -325,8 +339,10 @@ def _listed(
     )
 
 
-def _parts(engine: Engine, marks: tuple[Mark, ...], settings: Settings, executor: Executor) -> list[Part]:
-    """The parts of a problem, none of which has a share in a mark of another."""
+def _parts(
+    engine: Engine, marks: tuple[Mark, ...], settings: Settings, executor: Executor, kept: Kept | None
+) -> tuple[list[Part], TakenUp | None]:
+    """The parts of a problem, none of which has a share in a mark of another; and what of an earlier run still holds."""
     first = engine.two_stage.first
     sums = np.zeros((len(marks), len(first.cost)))
     for row, mark in enumerate(marks):
@@ -342,7 +358,18 @@ def _parts(engine: Engine, marks: tuple[Mark, ...], settings: Settings, executor
     own: list[list[int]] = [
         [place for place, mark in enumerate(marks) if mark.columns[0] in set(part.columns.tolist())] for part in parts
     ]
-    return [Part(part, marks, places, settings, executor) for part, places in zip(parts, own, strict=True)]
+    if kept is None:
+        made = [Part(part, marks, places, settings, executor) for part, places in zip(parts, own, strict=True)]
+        return made, None
+    cuts, x, taken = take_up(kept, engine.first, engine.template, engine.two_stage.scenarios, parts)
+    if len(parts) < len(components_of(engine.two_stage)):
+        # where marks join parts, points and bases of the parts before are of other columns; duals are by row
+        cuts = tuple(replace(each, bases=(), points=()) for each in cuts)
+    made = [
+        Part(part, marks, places, settings, executor, x[part.columns], learned)
+        for part, places, learned in zip(parts, own, cuts, strict=True)
+    ]
+    return made, taken if any(part.standing is not None for part in made) else None
 
 
 def _together(parts: list[Part], limit: float) -> Iterator[tuple[Choice, ...]]:
@@ -437,7 +464,9 @@ def alternatives(
         refuse_if_stopped(stop)
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
         told.step("searching for the best plan")
-        listed = enumerate_alternatives(engine, settings, within=within, branches=branches, most=most, told=told.step)
+        listed = enumerate_alternatives(
+            engine, settings, within=within, branches=branches, most=most, told=told.step, kept=asked.start
+        )
     told.step("checking every plan")
     plans = [_checked(instance, engine, each) for each in listed.alternatives]
     rank = {position: place for place, position in enumerate(most_different(listed), start=1)}
@@ -464,6 +493,7 @@ def alternatives(
         "stopped": listed.stopped,
         "open_bound_gbp": listed.open_bound,
         "boxes_searched": listed.boxes,
+        "taken_up": None if listed.taken_up is None else asdict(listed.taken_up),
         "marks": [
             {"kind": mark.kind, "item": mark.item, "node": mark.node, "year": mark.year, "option": mark.option}
             for mark in listed.marks

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from optimiser.cli.shared import (
     CapitalOption,
+    From,
     Gap,
     InstanceArgument,
     Json,
@@ -15,6 +17,7 @@ from optimiser.cli.shared import (
     Scenarios,
     Seed,
     asked_of,
+    kept_in,
     load,
     no_plan_if_stopped,
     share_of,
@@ -52,6 +55,7 @@ def alternatives(
     seed: Seed = None,
     gap: Gap = 0.001,
     capital: CapitalOption = None,
+    start: From = None,
     as_json: Json = False,
 ) -> None:
     """List every materially different plan that costs nearly as little as the best, with what each trades."""
@@ -61,6 +65,7 @@ def alternatives(
         asked = asked_of(scenarios, seed, gap, None, capital, None, "auto")
         share = share_of(within)
         found = load(instance)
+        asked = replace(asked, start=None if start is None else kept_in(start))
         with telling() as told:
             document = others.alternatives(found, asked, told, share)
     show(document, as_json, "show_alternatives", "valued")

@@ -477,6 +477,18 @@ def _next_tier(draft: Draft, row: DraftRow, ends: int, begins: int) -> Iterator[
         yield draft.fault("tiers", row, "from_beds", begins, rule, fix)
 
 
+def check_call_off(draft: Draft) -> Iterator[Fault]:
+    """Nobody would rather call a bed off than fill one that is committed."""
+    for row, lot in draft.rows("lots"):
+        prices = [tier.gbp_per_week for _, tier in draft.rows("tiers") if tier.lot == lot.lot]
+        adds = 1.0 if lot.guaranteed_share < 1 else 1 - lot.void_price_share
+        filling = adds * max(prices, default=0.0)
+        if lot.call_off_beds and lot.call_off_gbp_per_week < filling:
+            rule = f"is less than £{filling:,.0f}, what filling a committed bed costs on top of keeping it empty"
+            fix = "Beds are called off once all committed ones are taken: price them at that at least."
+            yield draft.fault("lots", row, "call_off_gbp_per_week", lot.call_off_gbp_per_week, rule, fix)
+
+
 def check_layers(draft: Draft) -> Iterator[Fault]:
     """A spot market has layers, each dearer than the one before, and none after an unlimited one."""
     for row, spot in draft.rows("spots"):
@@ -995,6 +1007,7 @@ CHECKS: tuple[Check, ...] = (
     check_lots,
     check_buildings,
     check_tiers,
+    check_call_off,
     check_layers,
     check_extensions,
     check_existing,

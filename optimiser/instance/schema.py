@@ -342,7 +342,9 @@ class Lot(Row):
     members: Names = Field(default=(), description="Authorities that may join, separated by spaces; blank for all.")
     minimum_beds: Count = Field(description="Fewest committed beds when awarded.")
     maximum_beds: Positive = Field(description="Most committed beds when awarded, at least minimum_beds.")
-    call_off_beds: Count = Field(default=0, description="Most call-off beds that the contract lets one buy later.")
+    call_off_beds: Count = Field(
+        default=0, description="Most call-off beds that the contract lets one buy later, beyond the committed ones."
+    )
     call_off_gbp_per_week: Pounds = Field(default=0.0, description="Price of a call-off bed when used, £ a week.")
     call_off_retainer_gbp_per_week: Pounds = Field(
         default=0.0, description="Price of holding a call-off bed, £ a week."
@@ -371,7 +373,9 @@ class Lot(Row):
         default=1.0, description="Share of the price paid for a guaranteed bed that is empty."
     )
     matching_occupancy: Annotated[float, Field(gt=0, le=1), Figure()] = Field(
-        default=1.0, description="Most of its beds that matching lets be filled, on average, above 0 and at most 1."
+        default=1.0,
+        description="Most of its beds, committed and call-off together, that matching lets be filled, on average, "
+        "above 0 and at most 1.",
     )
     matching_in_demand: Annotated[float, Field(gt=0, le=1), Figure()] | None = Field(
         default=None,

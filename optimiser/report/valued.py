@@ -8,7 +8,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from optimiser.report.terminal import decision_words, more_or_fewer, number, pounds, share, table_of
+from optimiser.report.terminal import (
+    decision_words,
+    more_or_fewer,
+    number,
+    pounds,
+    share,
+    table_of,
+    taken_up_words,
+)
 
 Row = dict[str, Any]
 
@@ -156,6 +164,8 @@ def show_alternatives(document: Row, console: Console) -> None:
     step = document["rounding_gbp"]
     console.print(Text(document["instance"]["title"], style="bold"), highlight=False)
     console.print(complete_words(document), highlight=False)
+    if document["taken_up"] is not None:
+        console.print(taken_up_words(document["taken_up"]), highlight=False)
     best = min(document["alternatives"], key=lambda row: row["objective_gbp"])
     for place, row in enumerate(document["alternatives"][:IN_FULL], start=1):
         console.print()

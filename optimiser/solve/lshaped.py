@@ -1356,19 +1356,28 @@ class Standing:
     Every cut stays: they hold whatever the first stage is. Points met before are never priced again.
     """
 
-    def __init__(self, problem: TwoStageProblem, settings: Settings, executor: Executor) -> None:
-        """``executor`` is where recourse problems are solved."""
+    def __init__(
+        self,
+        problem: TwoStageProblem,
+        settings: Settings,
+        executor: Executor,
+        start: Floats | None = None,
+        cuts: Cuts | None = None,
+    ) -> None:
+        """``executor`` is where recourse problems are solved; ``start`` and ``cuts`` are what another solve has kept."""
         highs.check_version()
         self.factor = legible_factor(problem)
         began = time.perf_counter()
         self._search = Search(with_costs_times(problem, self.factor), settings, executor, None, began)
+        self._start, self._cuts = start, None if cuts is None else _times(cuts, self.factor)
 
     def solve(self, row_lower: Floats, row_upper: Floats, settings: Settings) -> TwoStageSolution:
         """Solve within limits of the first stage's rows, [row]."""
         began = time.perf_counter()
         ceiling = settings.ceiling * self.factor
         self._search.within(row_lower, row_upper, replace(settings, ceiling=ceiling))
-        status = _run(self._search, None, None)
+        status = _run(self._search, self._start, self._cuts)
+        self._start = self._cuts = None
         return _solution(self._search, status, self.factor, time.perf_counter() - began)
 
 
