@@ -658,6 +658,32 @@ def test_children_of_a_small_source_are_counted_with_the_largest(model: Demand) 
     )
 
 
+def test_breakdowns_are_written_with_the_interval_that_the_records_leave(model: Demand) -> None:
+    fit = max(model.cohorts, key=lambda one: one.moving.times)
+    written = Placement.model_validate(placement_cells(model, fit, "somewhere", 10)).breakdown_per_month
+    assert written.kind == "gamma"
+    within = Estimate.of(written)
+    exact = stats.gamma(fit.moving.times + 0.5, scale=1 / fit.moving.months)
+    assert fit.moving.spread == 1
+    assert (within.mean, within.low, within.high) == pytest.approx(
+        (exact.mean(), exact.ppf(0.05), exact.ppf(0.95)), rel=2e-3
+    )
+
+
+def test_moves_seen_too_seldom_can_not_be_told_from_what_is_written(model: Demand) -> None:
+    first, *others = model.cohorts
+    few = replace(first, moving=replace(first.moving, times=PUBLISHABLE - 1), sources=())
+    written = placement_cells(replace(model, cohorts=(few, *others)), few, "somewhere", 10)["breakdown_per_month"]
+    none = replace(few, moving=replace(few.moving, times=0))
+    assert (
+        placement_cells(replace(model, cohorts=(none, *others)), none, "somewhere", 10)["breakdown_per_month"]
+        == written
+    )
+    nobody = [replace(one, moving=replace(one.moving, times=2)) for one in others]
+    alone = placement_cells(replace(model, cohorts=(few, *nobody)), few, "somewhere", 10)["breakdown_per_month"]
+    assert alone == "0.02"
+
+
 # the back-test
 
 

@@ -18,7 +18,7 @@ from optimiser.instance.distributions import Distribution
 Floats = NDArray[np.float64]
 Cells = dict[str, str]
 
-#: Share of placements that break down a month where too few were seen in all cohorts together.
+#: Share of placements that break down a month where too few were seen in every cohort.
 FEW_MOVES = 0.02
 
 
@@ -85,17 +85,19 @@ def leaving_cells(demand: Demand, months: int) -> list[Cells]:
 def moves_of(demand: Demand, fit: CohortFit, source: str | None) -> Distribution:
     """Share of a cohort's placements that break down a month: the source's own where it differs, else the cohort's.
 
-    Of too few to be told, that of all cohorts together, or else ``FEW_MOVES``.
+    Of too few to be told, that of the cohorts that have enough, together, so that nobody can subtract; or else
+    ``FEW_MOVES``.
     """
     for one in fit.sources:
         if one.source == source and one.moves_differently:
             return one.moving.distribution
     if fit.moving.times >= PUBLISHABLE:
         return fit.moving.distribution
-    moving = [other.moving for other in demand.cohorts]
+    moving = [other.moving for other in demand.cohorts if other.moving.times >= PUBLISHABLE]
+    if not moving:
+        return Distribution("fixed", (FEW_MOVES,))
     spread = max(one.spread for one in moving)
-    whole = Rate(sum(one.times for one in moving), sum(one.months for one in moving), spread)
-    return whole.distribution if whole.times >= PUBLISHABLE else Distribution("fixed", (FEW_MOVES,))
+    return Rate(sum(one.times for one in moving), sum(one.months for one in moving), spread).distribution
 
 
 def placement_cells(demand: Demand, fit: CohortFit, source: str, today: float) -> Cells:
