@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -742,25 +742,32 @@ def test_a_forecast_that_is_right_covers_at_the_nominal_rate_however_few_the_chi
     assert closed > 0.52
 
 
-def scores(folder: Path, councils: int) -> dict[str, tuple[float, float]]:
-    """Coverage and losses of the back-tests of councils whose arrivals grow or fall each at a rate of its own, with errors."""
-    found: list[dict[str, float]] = []
-    for seed in range(councils):
-        grows = np.random.default_rng([seed, 5]).normal(0, 0.05, len(USUAL_TRUTH.cohorts))
-        cohorts = zip(USUAL_TRUTH.cohorts, grows, strict=True)
-        truth = replace(USUAL_TRUTH, cohorts=tuple(replace(one, growth_per_year=float(rate)) for one, rate in cohorts))
-        synthesise(folder / str(seed), authority="anyshire", first_year=2021, years=5, seed=seed, truth=truth)
-        records = read_returns([folder / str(seed)])
-        shutil.rmtree(folder / str(seed))
-        own = fit_demand(records, usual_rules(False), usual=True)
-        tested = back_test(records, usual_rules(False), own, Wanted())
-        assert tested is not None
-        score = totals(tested.cohorts)
-        for naive in ("last_value", "mean_rates"):
-            score[f"lost_to_{naive}"] = score["loss"] - score[f"loss_{naive}"]
-        found.append(score)
+def tested(folder: Path, seed: int) -> dict[str, float]:
+    """Coverage and losses of the back-test of a council whose arrivals grow or fall at a rate of its own."""
+    grows = np.random.default_rng([seed, 5]).normal(0, 0.05, len(USUAL_TRUTH.cohorts))
+    cohorts = zip(USUAL_TRUTH.cohorts, grows, strict=True)
+    truth = replace(USUAL_TRUTH, cohorts=tuple(replace(one, growth_per_year=float(rate)) for one, rate in cohorts))
+    synthesise(folder, authority="anyshire", first_year=2021, years=5, seed=seed, truth=truth)
+    records = read_returns([folder])
+    shutil.rmtree(folder)
+    own = fit_demand(records, usual_rules(False), usual=True)
+    done = back_test(records, usual_rules(False), own, Wanted())
+    assert done is not None
+    score = totals(done.cohorts)
+    for naive in ("last_value", "mean_rates"):
+        score[f"lost_to_{naive}"] = score["loss"] - score[f"loss_{naive}"]
+    return score
+
+
+def summed_up(found: Sequence[dict[str, float]]) -> dict[str, tuple[float, float]]:
+    """Mean of each score over councils, with its standard error."""
     every = {name: np.array([one[name] for one in found]) for name in found[0]}
-    return {name: (float(one.mean()), float(one.std(ddof=1) / councils**0.5)) for name, one in every.items()}
+    return {name: (float(one.mean()), float(one.std(ddof=1) / len(one) ** 0.5)) for name, one in every.items()}
+
+
+def scores(folder: Path, councils: int) -> dict[str, tuple[float, float]]:
+    """Coverage and losses of the back-tests of so many councils, with errors."""
+    return summed_up([tested(folder / str(seed), seed) for seed in range(councils)])
 
 
 def at_nominal_rates(score: dict[str, tuple[float, float]]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
@@ -24,6 +25,7 @@ from optimiser.instance.finding import bundled
 from optimiser.instance.schema import Instance
 from optimiser.solve.engine import Placing
 from optimiser.verify import verify
+from tests.benchmarks import futures as futures_benchmark
 from tests.test_assemble import HOME, LOT, TIER, tiny
 
 ARRAYS = [field.name for field in fields(ScenarioSet) if field.name not in ("names", "probability")]
@@ -421,6 +423,16 @@ def test_breakdowns_of_a_bundled_instance_are_drawn_and_average_out_at_the_rate(
     assert drawn.mean(axis=0) == pytest.approx(of_period, rel=0.2)
     assert drawn.mean() == pytest.approx(of_period.mean(), rel=0.02)
     assert (drawn == 0).mean() > 0.3 and drawn.max() > 0.2
+
+
+def test_plans_cost_nearly_the_same_with_breakdowns_as_drawn_and_at_their_mean_rate(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Not the same: what breaks down now and then leaves fewer chances to move children than what does so evenly."""
+    futures_benchmark.main("breakdowns", "cambridgeshire-residential-2024", "4")
+    costs = [int(text.replace(",", "")) for text in re.findall(r"costs £ *([\d,]+)", capsys.readouterr().out)]
+    assert len(costs) == 4 and costs[0] != costs[1]
+    assert costs[1] == pytest.approx(costs[0], rel=0.01) and costs[3] == pytest.approx(costs[2], rel=0.01)
 
 
 # a census instead of arrivals

@@ -1,9 +1,15 @@
-"""How often intervals fitted to records hold the truth, over synthetic councils whose truth is known.
+"""How often what is fitted to records holds the truth, over synthetic councils whose truth is known.
 
-``python -m tests.benchmarks.coverage [COUNCILS]`` writes the returns of so many councils (500 unless given), untidy as real
-ones are, reads and fits each, and prints for each quantity in how many of a hundred councils its interval of nine in ten
-holds the truth, with the standard error of that share. The table is printed as it stands after every fiftieth council, so
-that a run that is stopped has shown what it found by then. 500 take some ten processor minutes.
+``python -m tests.benchmarks.coverage intervals [COUNCILS]`` writes the returns of so many councils (500 unless given), untidy as
+real ones are, reads and fits each, and prints for each quantity in how many of a hundred councils its interval of nine in ten
+holds the truth, with the standard error of that share. 500 take some ten processor minutes.
+
+``… backtest [COUNCILS]`` (60 unless given) holds the last of five years back, forecasts it from those before it, and prints how
+many of its months lie in the bands, and the pinball loss beside both naive forecasts; arrivals of each council grow or fall
+at a rate of its own. Standard errors are between councils, whose months hang together.
+
+Tables are printed as they stand after every twentieth or fiftieth council, so that a run that is stopped has shown what it
+found by then.
 """
 
 from __future__ import annotations
@@ -14,25 +20,35 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 
+from tests.test_demand import summed_up, tested
 from tests.test_demand_coverage import held
 
 #: Councils between two tables.
-BLOCK = 50
+INTERVALS_BLOCK, BACKTEST_BLOCK = 50, 20
+SCORES = {
+    "covered_90": "months in the band of 90%",
+    "covered_50": "months in the band of 50%",
+    "loss": "pinball loss, children",
+    "loss_last_value": "… of the last value",
+    "loss_mean_rates": "… of mean daily rates",
+    "lost_to_last_value": "less than the last value",
+    "lost_to_mean_rates": "less than mean daily rates",
+}
 
 
-def main(councils: str = "500") -> None:
-    """Print the table, again after every block of councils."""
+def intervals(councils: int) -> None:
+    """Print the table of intervals, again after every block of councils."""
     found: dict[str, list[bool]] = {}
-    for seed in range(int(councils)):
+    for seed in range(councils):
         with tempfile.TemporaryDirectory() as folder:
             for name, hit in held(Path(folder), seed):
                 found.setdefault(name, []).append(hit)
-        if (seed + 1) % BLOCK == 0 or seed + 1 == int(councils):
-            print(told(found, seed + 1), flush=True)
+        if (seed + 1) % INTERVALS_BLOCK == 0 or seed + 1 == councils:
+            print(intervals_told(found, seed + 1), flush=True)
 
 
-def told(found: Mapping[str, Sequence[bool]], councils: int) -> str:
-    """The table: a quantity, the share of councils whose interval holds its truth, and its standard error."""
+def intervals_told(found: Mapping[str, Sequence[bool]], councils: int) -> str:
+    """A quantity, the share of councils whose interval holds its truth, and its standard error."""
     lines = [f"{councils} councils: intervals of 90% that hold the truth", f"{'quantity':24} {'held':>6} {'s.e.':>6}"]
     for name, hits in sorted(found.items()):
         share = sum(hits) / len(hits)
@@ -41,5 +57,22 @@ def told(found: Mapping[str, Sequence[bool]], councils: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def backtest(councils: int) -> None:
+    """Print the table of back-tests, again after every block of councils."""
+    found: list[dict[str, float]] = []
+    for seed in range(councils):
+        with tempfile.TemporaryDirectory() as folder:
+            found.append(tested(Path(folder) / "returns", seed))
+        if (seed + 1) % BACKTEST_BLOCK == 0 or seed + 1 == councils:
+            score = summed_up(found)
+            print(f"{seed + 1} councils: the last year forecast by those before it")
+            for name, words in SCORES.items():
+                value, error = score[name]
+                shown = (f"{100 * one:.1f}%" if name.startswith("covered") else f"{one:.2f}" for one in (value, error))
+                print(f"{words:27} " + " ± ".join(f"{one:>6}" for one in shown))
+            print(flush=True)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    kind, *number = sys.argv[1:] or ["intervals"]
+    {"intervals": intervals, "backtest": backtest}[kind](int(number[0]) if number else {"intervals": 500}.get(kind, 60))
