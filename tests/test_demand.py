@@ -341,7 +341,17 @@ def test_faulty_costs_are_refused_without_a_cell_of_theirs(synthetic: Synthetic,
     path.write_text("child,weekly cost\nC1234567,inf\n", encoding="utf-8")
     done = run("demand", str(synthetic.folder), "--costs", str(path), "--out", str(out))
     assert "row 2, weekly cost: is not an amount" in done.output
-    path.write_text("name,price\n", encoding="utf-8")
+    for text, rule in (
+        ("", "c.csv: is empty"),
+        ("child,weekly cost\n", "row 1: has columns but no costs"),
+        ("child;weekly cost\nC1;5\n", "row 1: has semicolons between its cells"),
+        ("child|weekly cost\nC1|5\n", "row 1: has bars between its cells"),
+        ("child,weekly cost,Child\nC1,5,C2\n", "row 1, child: has its column twice"),
+    ):
+        (tmp_path / "c.csv").write_text(text, encoding="utf-8")
+        done = run("demand", str(synthetic.folder), "--costs", str(tmp_path / "c.csv"), "--out", str(out))
+        assert done.exit_code == 1 and rule in done.output and not out.exists()
+    path.write_text("name,price\nx,5\n", encoding="utf-8")
     done = run("demand", str(synthetic.folder), "--costs", str(path), "--out", str(out))
     assert "child: has no column" in done.output and "weekly cost: has no column" in done.output
 

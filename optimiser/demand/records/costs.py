@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from optimiser.demand.records import codes
-from optimiser.demand.records.files import Text, read_text
+from optimiser.demand.records.files import Text, other_marks, read_text
 from optimiser.demand.records.reading import BLANK, IMPOSSIBLE, LISTED, Filed, days_of_cells
 from optimiser.errors import Fault, InstanceError
 
@@ -88,7 +88,14 @@ def read_costs(path: Path) -> Costs:
         rule, fix = "is not valid CSV", "Close every quotation mark, and save it from the spreadsheet as CSV UTF-8."
         raise InstanceError([Fault(path.name, None, "", "", rule, fix)], "the costs") from None
     rows = [(number, record) for number, record in enumerate(records, start=1) if any(map(str.strip, record))]
-    titles = [re.sub(r"[^a-z0-9]", "", title.lower()) for title in rows[0][1]] if rows else []
+    if len(rows) < 2:
+        rule = "has columns but no costs" if rows else "is empty"
+        fix = "Leave the file out, or export the costs again."
+        raise InstanceError([Fault(path.name, rows[0][0] if rows else None, "", "", rule, fix)], "the costs")
+    head, first = rows[0]
+    if fault := other_marks(path.name, head, first):
+        raise InstanceError([fault], "the costs")
+    titles = [re.sub(r"[^a-z0-9]", "", title.lower()) for title in first]
     places: dict[str, int | None] = {}
     for what, names, needed in (
         ("home", HOME, False),
@@ -97,13 +104,17 @@ def read_costs(path: Path) -> Costs:
         ("sourcing", SOURCING, False),
         ("start", START, False),
     ):
-        places[what] = next((titles.index(name) for name in names if name in titles), None)
+        found = next((name for name in names if name in titles), None)
+        places[what] = None if found is None else titles.index(found)
+        if found is not None and titles.count(found) > 1:
+            fix = "Delete or rename one of the columns."
+            faults.append(Fault(path.name, head, what, "", "has its column twice", fix))
         if what == "child" and places["home"] is not None:
             needed = False
         if needed and places[what] is None:
             fix = f"Name a column {' or '.join(names[:3])}"
             fix += ", or URN where the file says what homes cost." if what == "child" else "."
-            faults.append(Fault(path.name, 1, what, "", "has no column", fix))
+            faults.append(Fault(path.name, head, what, "", "has no column", fix))
     if faults:
         raise InstanceError(faults, "the costs")
     cells = {
@@ -164,14 +175,16 @@ def with_costs(
     """
     cost = np.full(len(placements), np.nan)
     sourcing = np.full(len(placements), NOT_RECORDED, dtype=object)
+    given = tuple(costs)
+    if not given:
+        return placements.assign(gbp_per_week=cost, sourcing=sourcing)
     start = placements["start"].to_numpy("datetime64[D]").astype(np.int64)
     end = placements["end"].to_numpy("datetime64[D]").astype(np.int64)
     of_child = _rows_of(filed.identifiers, placements["child"].to_numpy(np.int64) - 1)
     of_home = _rows_of(filed.homes, homes)
     council = placements["provider"].to_numpy(object) == codes.PROVIDERS["PR1"]
-    given = tuple(costs)
     for one in given:
-        if not (set(one.child) & set(of_child) or set(one.home[one.child == ""]) & set(of_home)):
+        if not (set(one.child) & set(filed.identifiers) or set(one.home[one.child == ""]) & set(filed.homes) - {""}):
             rule = "names no child or home of the returns"
             fix = "Give costs with the numbers that the returns have for the children, or the URN that they have for homes."
             raise InstanceError([Fault("the costs", None, "child", "", rule, fix)], "the costs")
