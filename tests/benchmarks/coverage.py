@@ -8,6 +8,9 @@ holds the truth, with the standard error of that share. 500 take some ten proces
 many of its months lie in the bands, and the pinball loss beside both naive forecasts; arrivals of each council grow or fall
 at a rate of its own. Standard errors are between councils, whose months hang together.
 
+``… few [RECORDS]`` (400 unless given) fits monthly counts of so few children that they say little about a trend: records without
+any, and records that grow or fall as the prior has it.
+
 Tables are printed as they stand after every twentieth or fiftieth council, so that a run that is stopped has shown what it
 found by then.
 """
@@ -20,11 +23,17 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 
+import numpy as np
+
+from optimiser.demand.arrivals import RECORDED_TREND_PRIOR, Estimate, fit_arrivals
 from tests.test_demand import summed_up, tested
 from tests.test_demand_coverage import held
 
 #: Councils between two tables.
 INTERVALS_BLOCK, BACKTEST_BLOCK = 50, 20
+#: Arrivals a month and months of records with few.
+FEW = ((0.4, 36), (0.8, 36), (0.8, 60), (2.0, 48))
+START = 2024 * 12
 SCORES = {
     "covered_90": "months in the band of 90%",
     "covered_50": "months in the band of 50%",
@@ -73,6 +82,24 @@ def backtest(councils: int) -> None:
             print(flush=True)
 
 
+def few(records: int) -> None:
+    """Print how often the interval of the level holds it, by how many children arrived in all."""
+    print(f"{records} records: level held by its interval of 90%\n{'children':>8} {'no trend':>9} {'as the prior':>13}")
+    for rate, months in FEW:
+        held: list[float] = []
+        for spread in (0.0, RECORDED_TREND_PRIOR):
+            rng = np.random.default_rng([months, int(10 * rate), int(100 * spread)])
+            hits = 0
+            for _ in range(records):
+                trend = spread * rng.standard_normal()
+                counts = rng.poisson(rate * np.exp(trend * (np.arange(months) - months) / 12))
+                found = Estimate.of(fit_arrivals(counts, START - months, START).level)
+                hits += found.low <= rate <= found.high
+            held.append(100 * hits / records)
+        print(f"{rate * months:>8.0f} {held[0]:>8.1f}% {held[1]:>12.1f}%", flush=True)
+
+
 if __name__ == "__main__":
     kind, *number = sys.argv[1:] or ["intervals"]
-    {"intervals": intervals, "backtest": backtest}[kind](int(number[0]) if number else {"intervals": 500}.get(kind, 60))
+    usual = {"intervals": 500, "backtest": 60, "few": 400}[kind]
+    {"intervals": intervals, "backtest": backtest, "few": few}[kind](int(number[0]) if number else usual)
