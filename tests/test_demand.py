@@ -752,7 +752,7 @@ def test_a_forecast_that_is_right_covers_at_the_nominal_rate_however_few_the_chi
     assert closed > 0.52
 
 
-def tested(folder: Path, seed: int) -> dict[str, float]:
+def back_tested(folder: Path, seed: int) -> dict[str, float]:
     """Coverage and losses of the back-test of a council whose arrivals grow or fall at a rate of its own."""
     grows = np.random.default_rng([seed, 5]).normal(0, 0.05, len(USUAL_TRUTH.cohorts))
     cohorts = zip(USUAL_TRUTH.cohorts, grows, strict=True)
@@ -777,7 +777,7 @@ def summed_up(found: Sequence[dict[str, float]]) -> dict[str, tuple[float, float
 
 def scores(folder: Path, councils: int) -> dict[str, tuple[float, float]]:
     """Coverage and losses of the back-tests of so many councils, with errors."""
-    return summed_up([tested(folder / str(seed), seed) for seed in range(councils)])
+    return summed_up([back_tested(folder / str(seed), seed) for seed in range(councils)])
 
 
 def at_nominal_rates(score: dict[str, tuple[float, float]]) -> bool:

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from optimiser.demand.arrivals import RECORDED_TREND_PRIOR, Estimate, fit_arrivals
-from tests.test_demand import summed_up, tested
+from tests.test_demand import back_tested, summed_up
 from tests.test_demand_coverage import held
 
 #: Councils between two tables.
@@ -71,7 +71,7 @@ def backtest(councils: int) -> None:
     found: list[dict[str, float]] = []
     for seed in range(councils):
         with tempfile.TemporaryDirectory() as folder:
-            found.append(tested(Path(folder) / "returns", seed))
+            found.append(back_tested(Path(folder) / "returns", seed))
         if (seed + 1) % BACKTEST_BLOCK == 0 or seed + 1 == councils:
             score = summed_up(found)
             print(f"{seed + 1} councils: the last year forecast by those before it")
