@@ -178,6 +178,7 @@ class Scenario:
     arrivals: Floats  # children, [cohort, period]
     stay: Floats  # share who stay in care in the cohort, [cohort, source, period]
     step: Floats  # share who step across, [step, source, period]
+    breakdown: Floats  # share of placements that break down, [cohort, source, period]
     home_open: Floats  # share of a home's beds open, [home, period begun, period]
     capital_outlay: Floats  # £ for one home begun, net of grant, [home, period begun]
     residual_value: Floats  # £ at the horizon for one home begun, [home, period begun]
@@ -275,7 +276,6 @@ class Problem:
     cohort_authority: Ints  # [cohort]
     placed_at_start: Floats  # children, [cohort, source]
     allowed: Bools  # may the cohort be placed there, [cohort, source, period]
-    breakdown: Floats  # share of placements that break down, [cohort, source, period]
     mobility: Floats  # share of placements that may end by a planned move, [cohort, period]
     planned_move_price: Floats  # £ a planned move; 0 where free, [cohort]
     closure_price: Floats  # £ a placement ended because the bed goes, [cohort]
@@ -386,7 +386,7 @@ class Problem:
 
     def kept(self, scenario: Scenario) -> Floats:
         """Share of placements that last where the child stays in the cohort: stay less breakdown, [cohort, source, period]."""
-        return np.maximum(scenario.stay - self.breakdown, 0.0)
+        return np.maximum(scenario.stay - scenario.breakdown, 0.0)
 
     def movable(self, scenario: Scenario) -> Floats:
         """Share of placements that a planned move may end, never more than last, [cohort, source, period]."""
@@ -570,7 +570,6 @@ PROBLEM_SHAPES: dict[str, tuple[str | None, ...]] = {
     "cohort_authority": ("cohort",),
     "placed_at_start": ("cohort", "source"),
     "allowed": ("cohort", "source", "period"),
-    "breakdown": ("cohort", "source", "period"),
     "mobility": ("cohort", "period"),
     "planned_move_price": ("cohort",),
     "closure_price": ("cohort",),
@@ -603,6 +602,7 @@ SCENARIO_SHAPES: dict[str, tuple[str | None, ...]] = {
     "arrivals": ("cohort", "period"),
     "stay": ("cohort", "source", "period"),
     "step": ("step", "source", "period"),
+    "breakdown": ("cohort", "source", "period"),
     "home_open": ("home", "period", "period"),
     "capital_outlay": ("home", "period"),
     "residual_value": ("home", "period"),

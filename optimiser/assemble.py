@@ -316,7 +316,6 @@ def _children(instance: Instance, calendar: Calendar, names: _Names) -> dict[str
     placed = np.zeros((cohorts, sources))
     allowed = np.zeros((cohorts, sources, periods), dtype=bool)
     allowed[:, -1] = True
-    breakdown = np.zeros((cohorts, sources, periods))
     months = np.arange(calendar.months)
     provider_run = {row.home for row in instance.homes if row.operator == "provider"}
     for row in instance.placements:
@@ -329,13 +328,11 @@ def _children(instance: Instance, calendar: Calendar, names: _Names) -> dict[str
         # a period counts as allowed where the source is allowed on its first day
         inside = (months >= start) & (months < until)
         allowed[cohort, source] |= inside[calendar.start]
-        breakdown[cohort, source] = 1 - (1 - row.breakdown_per_month) ** calendar.length
     allowed[:, -1] = True
     mobility = [1 - (1 - row.planned_moves_per_month) ** calendar.length for row in instance.cohorts]
     return {
         "placed_at_start": placed,
         "allowed": allowed,
-        "breakdown": breakdown,
         "mobility": np.array(mobility, dtype=float).reshape(cohorts, periods),
         "planned_move_price": np.array([row.planned_move_gbp for row in instance.cohorts], dtype=float),
         "closure_price": np.array([row.closure_move_gbp for row in instance.cohorts], dtype=float),
@@ -528,7 +525,7 @@ def _scenario(
     worth: Floats,
     children: dict[str, Any],
 ) -> Scenario:
-    stay, step = futures.stay[number], futures.step[number]
+    stay, step, breakdown = futures.stay[number], futures.step[number], futures.breakdown[number]
     homes = _scenario_homes(instance, calendar, futures, number, worth)
     lots = _scenario_lots(instance, calendar, futures, number, awards, extensions)
     supplies = _scenario_supplies(instance, calendar, futures, number, extensions)
@@ -548,6 +545,7 @@ def _scenario(
         arrivals=futures.arrivals[number],
         stay=stay,
         step=step,
+        breakdown=breakdown,
         **homes,
         **lots,
         **supplies,
@@ -555,7 +553,9 @@ def _scenario(
         spot_layer_beds=layer_beds,
         spot_layer_price=layer_price,
         unregistered_price=futures.unregistered_price[number],
-        deterrent=_deterrent(instance, calendar, worth, stay, children, dearest, futures.unregistered_price[number]),
+        deterrent=_deterrent(
+            instance, calendar, worth, stay - breakdown, children, dearest, futures.unregistered_price[number]
+        ),
     )
 
 
@@ -575,7 +575,7 @@ def _deterrent(
     instance: Instance,
     calendar: Calendar,
     worth: Floats,
-    stay: Floats,
+    kept: Floats,
     children: dict[str, Any],
     dearest: Floats,
     really: Floats,
@@ -590,8 +590,7 @@ def _deterrent(
     own = instance.settings.deterrent_gbp_per_week
     if own is not None:
         return np.asarray(own * worth[0] / worth, dtype=float)
-    lasting = np.maximum(stay - children["breakdown"], 0.0)
-    lasting = np.maximum(lasting - children["mobility"][:, None, :], 0.0)[:, :-1]
+    lasting = np.maximum(np.maximum(kept, 0.0) - children["mobility"][:, None, :], 0.0)[:, :-1]
     moves = (children["planned_move_price"] + children["closure_price"])[:, None]
     weekly = (dearest[:-1] + children["contribution"][:, None, None]) * worth
     periods = len(calendar.length)

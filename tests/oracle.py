@@ -549,7 +549,7 @@ class Placement:
                             needing[cohort] += [(c, share * f) for c, f in column]
                             arriving[cohort] += share * from_number
                         continue
-                    breaking = min(float(problem.breakdown[cohort, source, period]), staying)
+                    breaking = min(float(scenario.breakdown[cohort, source, period]), staying)
                     lasting = staying - breaking
                     needing[cohort] += [(c, breaking * f) for c, f in there]
                     arriving[cohort] += breaking * number

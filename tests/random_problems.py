@@ -269,7 +269,7 @@ def _drawn(rng: np.random.Generator, seed: int) -> Problem:
     # children
     array.cohort_authority = rng.integers(0, draft.size["authority"], cohorts)
     array.placed_at_start[:, homes + lots :] = rng.choice([0.0, 0.0, 0.5, 1.0, 2.0], (cohorts, supplies + 2))
-    array.breakdown[:, :-1] = between(0, 0.25) * between(0.5, 1, cohorts, first_spot + 1, 1)
+    breaking = between(0, 0.25) * between(0.5, 1, cohorts, first_spot + 1, 1)
     array.mobility[:] = rng.choice([0.0, 0.0, 0.1, 0.3])
     if chance(0.5):
         array.planned_move_price[:] = rng.choice([0.0, 1.0, 3.0], cohorts)
@@ -286,6 +286,7 @@ def _drawn(rng: np.random.Generator, seed: int) -> Problem:
     if chance(0.1):
         array.allowed[rng.integers(cohorts), first_spot, :] = False
     busy, dries_up = between(0.5, 1.5), chance(0.3)
+    lumps = np.random.default_rng([seed, periods, cohorts])
     for future in draft.futures:
         future.arrivals[:] = busy * rng.choice([0.0, 0.5, 1.0, 2.0], (cohorts, periods))
         # A high branch has more arrivals after the review, so that a review is worth having.
@@ -307,8 +308,10 @@ def _drawn(rng: np.random.Generator, seed: int) -> Problem:
             future.step[step, : first_spot + 1] = share * between(0.5, 1, first_spot + 1, periods)
         # Nobody stays longer anywhere than where no registered home was found, and nobody steps across from there.
         staying[:, -1] = staying[:, :-1].max(axis=1)
+        # in some months nobody's placement breaks down, in others twice as many as on average
+        future.breakdown[:, :-1] = breaking * lumps.choice([0.0, 1.0, 2.0], (cohorts, 1, periods))
         if chance(0.05):
-            array.breakdown[:, :-1] = 0.6  # more than stay: the share that lasts is zero, never less
+            future.breakdown[:, :-1] = 0.6  # more than stay: the share that lasts is zero, never less
         future.stay[:] = staying
 
     # homes

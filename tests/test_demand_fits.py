@@ -88,6 +88,21 @@ def test_the_level_lies_within_its_interval_in_nine_of_ten_of_five_hundred_recor
     assert abs(held / 500 - 0.9) <= 0.04, held
 
 
+@pytest.mark.long
+def test_few_arrivals_lie_in_their_interval_in_nine_of_ten_of_records_that_grow_or_fall_as_the_prior_has_it() -> None:
+    """Some 29 arrivals say little of a trend: the interval is right over trends, and wide for a record that has none."""
+    held = {"trends as the prior has them": 0, "none": 0}
+    for seed in range(400):
+        rng = np.random.default_rng([seed, 36])
+        trends = {"trends as the prior has them": rng.normal(0, arrivals.RECORDED_TREND_PRIOR), "none": 0.0}
+        for name, trend in trends.items():
+            counts = rng.poisson(0.8 * np.exp(trend * (np.arange(36) - 36) / 12))
+            found = Estimate.of(fit_arrivals(counts, START - 36, START).level)
+            held[name] += found.low <= 0.8 <= found.high
+    assert abs(held["trends as the prior has them"] / 400 - 0.9) <= 0.04, held
+    assert held["none"] / 400 > 0.93, held
+
+
 def test_months_without_any_arrival_have_a_small_level_and_a_wide_interval() -> None:
     fit = fit_arrivals([0] * 24, START - 24, START)
     found = Estimate.of(fit.level)

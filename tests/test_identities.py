@@ -368,10 +368,10 @@ def ends_early(periods: int) -> Problem:
     array.discount = 0.99**when
     array.lot_maximum[:], array.call_off_maximum[:] = 4, 1
     array.placed_at_start[0, 1] = 2.0  # the supply
-    array.breakdown[:] = 0.05
     draft.awards = [Award(0, 0, 0), Award(0, 0, 1)]
     for future, arrivals in zip(draft.futures, ([1.0, 2.0, 0.0, 1.0], [0.0, 3.0, 3.0, 0.0]), strict=True):
         future.arrivals[0, :4] = arrivals
+        future.breakdown[:] = 0.05
         future.stay[:, :, :4] = 0.7
         future.stay[:, :, 4:] = 0.0
         for awarded in range(periods):

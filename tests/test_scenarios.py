@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
@@ -12,11 +13,19 @@ import pytest
 import optimiser
 from optimiser.analysis.appraisal import decisions_of
 from optimiser.assemble import assemble
-from optimiser.demand.scenarios import ScenarioSet, average_scenario, make_scenarios, mean_shares, source_names
+from optimiser.demand.scenarios import (
+    ScenarioSet,
+    average_scenario,
+    calendar_of,
+    make_scenarios,
+    mean_shares,
+    source_names,
+)
 from optimiser.instance.finding import bundled
 from optimiser.instance.schema import Instance
 from optimiser.solve.engine import Placing
 from optimiser.verify import verify
+from tests.benchmarks import futures as futures_benchmark
 from tests.test_assemble import HOME, LOT, TIER, tiny
 
 ARRAYS = [field.name for field in fields(ScenarioSet) if field.name not in ("names", "probability")]
@@ -65,7 +74,12 @@ def drawn_by_everything(**of_cohort: Any) -> Instance:
         ],
         layers=[{"spot": "market", "beds": 4, "gbp_per_week": "triangular(4000, 5000, 9000)"}],
         placements=[
-            {"cohort": "children", "source": "market", "children_at_start": 20},
+            {
+                "cohort": "children",
+                "source": "market",
+                "children_at_start": 20,
+                "breakdown_per_month": "gamma(0.05, 0.01)",
+            },
             {"cohort": "older", "source": "market", "children_at_start": 10},
         ],
     )
@@ -113,8 +127,10 @@ def test_probabilities_add_up_to_one_and_names_are_all_different() -> None:
         ("spots", "growth_per_year", "normal(0.05, 0.02)", {"price_factor"}),
         ("spots", "availability", "uniform(0.2, 0.5)", {"availability"}),
         ("layers", "gbp_per_week", "triangular(4000, 7000, 9000)", {"layer_price"}),
-        ("cohorts", "mean_stay_months", "uniform(5, 9)", {"stay", "step"}),
-        ("cohorts", "arrivals_per_month", "uniform(2, 6)", {"arrivals", "stay", "step"}),
+        ("cohorts", "mean_stay_months", "uniform(5, 9)", {"stay", "step", "breakdown"}),
+        ("cohorts", "arrivals_per_month", "uniform(2, 6)", {"arrivals", "stay", "step", "breakdown"}),
+        ("placements", "breakdown_per_month", "uniform(0, 0.2)", {"breakdown"}),
+        ("placements", "breakdown_per_month", 0.02, {"breakdown"}),
     ],
 )
 def test_changing_one_input_leaves_all_other_draws_alone(
@@ -133,7 +149,11 @@ def test_another_lot_changes_no_other_draw() -> None:
     other = instance.model_copy(update={"lots": (*instance.lots, *more)})
     one, two = make_scenarios(instance, 10), make_scenarios(other, 10)
     assert np.array_equal(two.lot_bid[:, :1], one.lot_bid)
-    assert differing(one, two) == {"lot_bid", "indexation", "lot_failure", "delivery_months"} | {"stay", "step"}
+    assert differing(one, two) == {"lot_bid", "indexation", "lot_failure", "delivery_months"} | {
+        "stay",
+        "step",
+        "breakdown",
+    }
     assert np.array_equal(two.stay[:, :, 0], one.stay[:, :, 0])
 
 
@@ -269,8 +289,9 @@ def test_an_uncertain_stay_of_a_source_is_drawn_for_each_future_apart_from_the_c
         {"cohort": "children", "source": "market", "mean_stay_months": "uniform(6, 12)", "children_at_start": 30},
         {"cohort": "children", "source": "block"},
     ]
-    instance = tiny(cohorts=[cohort(mean_stay_months="uniform(20, 40)", arrivals_per_month=1)], placements=rows)
-    leave, _ = mean_shares(instance, 400)
+    cohorts = [cohort(mean_stay_months="uniform(20, 40)", arrivals_per_month=1)]
+    instance = tiny(cohorts=cohorts, lots=[LOT], tiers=[TIER], placements=rows)
+    leave, _, _ = mean_shares(instance, 400)
     market, own = 1 / leave[:, 0, source_names(instance).index("market")], 1 / leave[:, 0, -1]
     assert 6 <= market.min() < 6.1 and 11.9 < market.max() <= 12 and market.mean() == pytest.approx(9)
     assert abs(np.corrcoef(market, own)[0, 1]) < 0.15
@@ -333,6 +354,85 @@ def test_shares_of_children_stay_between_none_and_all(folder: Any) -> None:
     assert futures.stay.max() <= 1 + 1e-9
     assert futures.step.min(initial=0.0) >= 0
     assert (futures.arrivals >= 0).all()
+
+
+# breakdowns
+
+
+def breaking(rate: Any, *, stay: float | None = 10.0, children: int = 40, months: int = 24, **more: Any) -> Instance:
+    row = {"cohort": "children", "source": "market", "children_at_start": children, "breakdown_per_month": rate}
+    return tiny({"periods": f"{months}x1"}, cohorts=[cohort(mean_stay_months=stay)], placements=[row | more])
+
+
+def test_breakdowns_are_whole_children_of_those_who_stay_and_as_many_as_their_rate_says() -> None:
+    futures = make_scenarios(breaking(0.06), 4_000)
+    broken, stay = futures.breakdown[:, 0, 0], futures.stay[:, 0, 0]
+    there = 40 * np.cumprod(np.concatenate([np.ones((4_000, 1)), stay[:, :-1]], axis=1), axis=1)
+    count = broken * there
+    assert np.allclose(count[there > 0.5], np.round(count[there > 0.5]))
+    assert (broken <= stay + 1e-12)[there > 0.5].all()
+    assert broken[:, 0].mean() == pytest.approx(0.06, rel=0.02)
+    # each of 40 children stays and breaks down with a chance of 6% in the month: binomial
+    assert count[:, 0].var() == pytest.approx(40 * 0.06 * 0.94, rel=0.06)
+    # child by child: of those there at the start, moves over two years
+    expected = sum(40 * 0.9**month * 0.06 for month in range(24))
+    error = count.sum(axis=1).reshape(-1, 2).mean(axis=1).std(ddof=1) / np.sqrt(2_000)
+    assert abs((count * (there > 0.5)).sum(axis=1).mean() - expected) < 3 * error
+
+
+def test_an_uncertain_rate_of_breakdown_holds_for_all_months_of_a_future() -> None:
+    futures = make_scenarios(breaking("gamma(0.06, 0.02)", stay=None, children=50), 4_000)
+    moves = 50 * futures.breakdown[:, 0, 0].sum(axis=1)
+    assert moves.mean() == pytest.approx(50 * 24 * 0.06, rel=0.02)
+    # chance within a rate, and the rate's own variance over all the months together
+    chance = 50 * 24 * (0.06 - 0.06**2 - 0.02**2)
+    assert moves.var() == pytest.approx(chance + (50 * 24 * 0.02) ** 2, rel=0.1)
+
+
+def test_sources_of_a_cohort_break_down_by_the_same_draws_each_at_its_own_rate() -> None:
+    row = {"cohort": "children", "source": "block", "breakdown_per_month": 0.02}
+    one = breaking(0.06)
+    both = tiny(lots=[LOT], tiers=[TIER], placements=[row]).model_copy(
+        update={"cohorts": one.cohorts, "placements": (*one.placements, *tiny(placements=[row]).placements)}
+    )
+    drawn = make_scenarios(both, 1_000).breakdown[:, 0]
+    names = source_names(both)
+    market, block = drawn[:, names.index("market")], drawn[:, names.index("block")]
+    assert np.array_equal(market, make_scenarios(one, 1_000).breakdown[:, 0, 0])
+    assert (block <= market + 1e-12).all() and (block < market).any()
+    assert block.mean() == pytest.approx(market.mean() / 3, rel=0.05)
+    assert (drawn[:, -1] == 0).all()
+
+
+def test_where_nobody_is_and_in_the_median_future_the_mean_rate_of_breakdown_stands() -> None:
+    quarters = breaking(0.06, children=0).model_copy(
+        update={"settings": breaking(0.06).settings.model_copy(update={"periods": "3x1 3x3"})}
+    )
+    of_period = 1 - 0.94 ** np.array([1, 1, 1, 3, 3, 3])
+    assert np.allclose(make_scenarios(quarters, 5).breakdown[:, 0, 0], of_period)
+    median = average_scenario(breaking("0.04:0.5 0.08:0.5"))
+    assert median.breakdown[0, 0, 0] == pytest.approx(0.08)
+
+
+def test_breakdowns_of_a_bundled_instance_are_drawn_and_average_out_at_the_rate() -> None:
+    instance = optimiser.load("kent-in-house-2025")
+    futures = make_scenarios(instance, 2_000)
+    private = source_names(instance).index("private")
+    drawn = futures.breakdown[:, 0, private]
+    of_period = 1 - 0.96 ** calendar_of(instance).length
+    assert drawn.mean(axis=0) == pytest.approx(of_period, rel=0.2)
+    assert drawn.mean() == pytest.approx(of_period.mean(), rel=0.02)
+    assert (drawn == 0).mean() > 0.3 and drawn.max() > 0.2
+
+
+def test_plans_cost_nearly_the_same_with_breakdowns_as_drawn_and_at_their_mean_rate(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Not the same: what breaks down now and then leaves fewer chances to move children than what does so evenly."""
+    futures_benchmark.main("breakdowns", "cambridgeshire-residential-2024", "4")
+    costs = [int(text.replace(",", "")) for text in re.findall(r"costs £ *([\d,]+)", capsys.readouterr().out)]
+    assert len(costs) == 4 and costs[0] != costs[1]
+    assert costs[1] == pytest.approx(costs[0], rel=0.01) and costs[3] == pytest.approx(costs[2], rel=0.01)
 
 
 # a census instead of arrivals

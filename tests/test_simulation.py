@@ -20,10 +20,10 @@ from optimiser.analysis.appraisal import decisions_of
 from optimiser.analysis.simulation import Simulated, simulate
 from optimiser.analysis.simulation.draws import BLOCK, Block, block_of, ground_of, unseen
 from optimiser.analysis.simulation.matching import chance_to_match, chance_to_release, saturated_mean
-from optimiser.analysis.simulation.placing import Policy
+from optimiser.analysis.simulation.placing import Policy, live
 from optimiser.analysis.simulation.policy import levels_of, pools_of
 from optimiser.analysis.simulation.results import Outcome
-from optimiser.analysis.simulation.run import lived_by
+from optimiser.analysis.simulation.run import beds_of, lived_by
 from optimiser.analysis.simulation.summary import simulation_document
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios, standard_error
@@ -130,6 +130,34 @@ def test_children_stay_as_long_as_the_source_where_they_live_says() -> None:
     )
     census = lived(instance, futures=400).outcome.children.sum(axis=(1, 2))
     assert within(census[:, 5], 40 * 0.8**6)
+
+
+@pytest.mark.parametrize("rate", [0.05, "gamma(0.08, 0.03)"])
+def test_the_optimiser_is_told_the_very_breakdowns_that_were_lived_through(rate: Any) -> None:
+    row = {"cohort": "children", "source": "market", "children_at_start": 20, "breakdown_per_month": rate}
+    instance = tiny(cohorts=[COHORT | {"arrivals_per_month": 2}], placements=[row])
+    problem = problem_of(instance)
+    ground = ground_of(instance, problem)
+    block = block_of(ground, unseen(instance, problem, 40), 1)
+    (places, draws) = beds_of(ground, block, {"option": Decisions.none(problem)})["option"]
+    done = live(
+        block, places, draws, Policy((), np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0), dtype=bool))
+    ).breakdowns
+    for number, future in enumerate(block.problem.scenarios):
+        there = 20.0
+        for month in range(len(block.problem.periods)):
+            assert there * future.breakdown[0, 0, month] == pytest.approx(done[number, month])
+            there = there * future.stay[0, 0, month] + future.arrivals[0, month]
+    assert done.sum() > 100
+
+
+def test_an_uncertain_rate_of_breakdown_is_one_for_all_months_of_a_simulated_future() -> None:
+    cohort = COHORT | {"mean_stay_months": 1_000_000}
+    row = {"cohort": "children", "source": "market", "children_at_start": 20, "breakdown_per_month": "gamma(0.1, 0.05)"}
+    moves = lived(tiny(cohorts=[cohort], placements=[row]), futures=400).outcome.breakdowns
+    assert within(moves, 20 * 24 * 0.1)
+    chance = 20 * 24 * (0.1 - 0.1**2 - 0.05**2)
+    assert moves.var() == pytest.approx(chance + (20 * 24 * 0.05) ** 2, rel=0.25)
 
 
 def test_placements_break_down_at_their_rate_and_each_is_a_move() -> None:

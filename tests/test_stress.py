@@ -156,7 +156,8 @@ def test_a_stress_of_the_instance_takes_the_place_of_a_common_one_and_may_have_s
         {"stress": "prices-rise", "title": "Both", "effect": "arrivals-factor", "value": 2},
     ]
     instance = drawn_by_everything().model_copy(update={"stresses": tiny(stresses=rows).stresses})
-    assert changed_by(instance, "prices-rise") == {"price_factor", "unregistered_price", "arrivals", "stay", "step"}
+    children = {"arrivals", "stay", "step", "breakdown"}
+    assert changed_by(instance, "prices-rise") == {"price_factor", "unregistered_price"} | children
     with pytest.raises(InstanceError, match="takes no parameters: it has several effects"):
         stresses_asked(instance, ["prices-rise=0.1"])
 
@@ -181,7 +182,7 @@ def test_the_level_of_2015_is_that_of_the_published_referrals() -> None:
 @pytest.mark.parametrize(
     ("name", "changed"),
     [
-        ("more-arrivals", {"arrivals", "stay", "step"}),
+        ("more-arrivals", {"arrivals", "stay", "step", "breakdown"}),
         ("more-arrivals=1", set()),
         ("slow-registration", {"registration_months"}),
         ("prices-rise", {"price_factor", "unregistered_price"}),

@@ -846,7 +846,6 @@ def council(
     array.cohort_authority = np.arange(cohorts) % authorities
     array.placed_at_start[:, first_spot - 1] = demand * 0.5
     array.placed_at_start[:, first_spot] = demand * rng.uniform(0.5, 2.0, cohorts)
-    array.breakdown[:, :-1] = 0.02
     array.mobility[:] = 0.2
     since = np.arange(PERIODS)[None, :] - np.arange(PERIODS)[:, None]  # [begun or awarded, period]
     outlay = rng.uniform(250_000, 600_000, homes)
@@ -858,6 +857,7 @@ def council(
         busy = (0.4 if number % 2 == 0 else 1.6) if review else rng.uniform(0.5, 1.5)
         future.arrivals[:] = demand * busy * rng.poisson(0.4, (cohorts, PERIODS))
         future.stay[:] = rng.uniform(0.85, 0.97, (cohorts, 1, 1))
+        future.breakdown[:, :-1] = 0.02 if number % 3 else 0.0
         for home in range(homes):
             opened = (since >= 1 + rng.integers(0, 5)).astype(float)
             future.home_open[home] = opened

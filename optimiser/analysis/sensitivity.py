@@ -216,6 +216,7 @@ PLACEMENT_ARRAYS = (
     "arrivals",
     "stay",
     "step",
+    "breakdown",
     "home_open",
     "lot_delivered",
     "extension_delivered",
@@ -226,7 +227,6 @@ PLACEMENT_ARRAYS = (
 CAPACITY_ARRAYS = (
     "placed_at_start",
     "allowed",
-    "breakdown",
     "mobility",
     "home_occupancy",
     "lot_occupancy",

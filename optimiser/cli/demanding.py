@@ -26,8 +26,11 @@ def demand(
         Path, typer.Option(metavar="INSTANCE", help="A new folder, or the instance whose demand tables are replaced.")
     ],
     costs: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="What placements cost a week and how they were bought, by child."),
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="What placements cost a week and how they were bought, by child, or by home (URN); may be given again.",
+        ),
     ] = None,
     rules: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Your own need profiles and sources, as TOML; see the README.")
@@ -74,7 +77,7 @@ def demand(
             raise typer.BadParameter("only for returns: counts have no rows of children", param_hint="--account")
         document = _from_counts(records, found, out, rules, wanted)
     else:
-        document = _from_returns(records, out, costs, rules, wanted, authority, account)
+        document = _from_returns(records, out, costs or [], rules, wanted, authority, account)
     show(document, as_json, "show_demand", "fitted")
     say_written(out, as_json)
 
@@ -82,7 +85,7 @@ def demand(
 def _from_returns(
     records: list[Path],
     out: Path,
-    costs: Path | None,
+    costs: list[Path],
     rules: Path | None,
     wanted: Wanted,
     authority: str | None,
@@ -98,9 +101,9 @@ def _from_returns(
     from optimiser.demand.writing import first_month_of, put_demand, start_from_template
     from optimiser.report.files import write_account, write_demand
 
-    own = usual_rules(costs is not None) if rules is None else read_rules(rules)
+    own = usual_rules(bool(costs)) if rules is None else read_rules(rules)
     dear = [rule.name for rule in own.cohort if rule.asks_costs]
-    if costs is None and dear:
+    if dear and not costs:
         raise typer.BadParameter(
             f"a cost file, since the rules of {', '.join(dear)} ask for costs", param_hint="--costs"
         )

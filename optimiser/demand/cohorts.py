@@ -77,6 +77,8 @@ class CohortRule(_Part):
         _all_known("providers", self.providers, SECTORS)
         if self.ages[0] > self.ages[1]:
             raise ValueError("ages are out of order")
+        if self.ages[0] < 0:
+            raise ValueError("ages begin below 0")
         if self.cost_from is not None and self.cost_below is not None and self.cost_from >= self.cost_below:
             raise ValueError("cost_from is not below cost_below")
         return self

@@ -11,14 +11,14 @@ from optimiser.demand.arrivals import INTERVAL, ArrivalsFit, Estimate
 from optimiser.demand.cohorts import described
 from optimiser.demand.fitting import CohortFit, Demand
 from optimiser.demand.ssda903 import PUBLISHABLE
-from optimiser.demand.stays import leaving_by_month
+from optimiser.demand.stays import Rate, leaving_by_month
 from optimiser.finance import month_name
 from optimiser.instance.distributions import Distribution
 
 Floats = NDArray[np.float64]
 Cells = dict[str, str]
 
-#: Share of placements that break down a month where too few were seen in all cohorts together.
+#: Share of placements that break down a month where too few were seen in every cohort.
 FEW_MOVES = 0.02
 
 
@@ -82,21 +82,27 @@ def leaving_cells(demand: Demand, months: int) -> list[Cells]:
     ]
 
 
-def moves_of(demand: Demand, fit: CohortFit, source: str | None) -> float:
-    """Share of a cohort's placements that break down a month: the source's own where it differs, else the cohort's."""
+def moves_of(demand: Demand, fit: CohortFit, source: str | None) -> Distribution:
+    """Share of a cohort's placements that break down a month: the source's own where it differs, else the cohort's.
+
+    Of too few to be told, that of the cohorts that have enough, together, so that nobody can subtract; or else
+    ``FEW_MOVES``.
+    """
     for one in fit.sources:
         if one.source == source and one.moves_differently:
-            return one.moving.distribution.mean
+            return one.moving.distribution
     if fit.moving.times >= PUBLISHABLE:
-        return fit.moving.distribution.mean
-    times = sum(other.moving.times for other in demand.cohorts)
-    months = sum(other.moving.months for other in demand.cohorts)
-    return times / months if times >= PUBLISHABLE else FEW_MOVES
+        return fit.moving.distribution
+    moving = [other.moving for other in demand.cohorts if other.moving.times >= PUBLISHABLE]
+    if not moving:
+        return Distribution("fixed", (FEW_MOVES,))
+    spread = max(one.spread for one in moving)
+    return Rate(sum(one.times for one in moving), sum(one.months for one in moving), spread).distribution
 
 
 def placement_cells(demand: Demand, fit: CohortFit, source: str, today: float) -> Cells:
     """A row of placements.csv."""
-    cells = {"cohort": fit.name, "source": source, "breakdown_per_month": f"{moves_of(demand, fit, source):.3g}"}
+    cells = {"cohort": fit.name, "source": source, "breakdown_per_month": str(rounded(moves_of(demand, fit, source)))}
     own = next((one for one in fit.sources if one.source == source), None)
     if own is not None and own.leaves_differently:
         cells["mean_stay_months"] = str(rounded(own.leaving.stay))

@@ -1,4 +1,4 @@
-"""Futures: arrivals, realised stays, prices and delays, drawn from an instance's distributions or read from its table.
+"""Futures: arrivals, realised stays, breakdowns, prices and delays, drawn from an instance's distributions or read from its table.
 
 Every input draws from a stream of its own, named after it, so that two instances that differ in one input are compared
 on the same futures, and the first hundred of a thousand futures are the hundred that a smaller run draws.
@@ -35,6 +35,7 @@ class ScenarioSet:
     arrivals: Floats  # children, [scenario, cohort, period]
     stay: Floats  # share who stay in care in the cohort, [scenario, cohort, source, period]
     step: Floats  # share who step across, [scenario, step, source, period]
+    breakdown: Floats  # share of placements that break down, [scenario, cohort, source, period]
     lead_months: Floats  # start to asking for registration, falls-through included, [scenario, home, period begun]
     registration_months: Floats  # asking to opening, [scenario, home, period begun]
     fallen_through: Floats  # purchases that fall through, [scenario, home, period begun]
@@ -140,7 +141,7 @@ def _make(instance: Instance, draws: Draws, names: tuple[str, ...]) -> ScenarioS
     calendar = calendar_of(instance)
     demand_factor = draws.normal("demand growth")
     price_factor = _correlated(demand_factor, draws.normal("price growth"), instance.settings.demand_price_correlation)
-    arrivals, stay, step = _children(instance, calendar, draws, demand_factor)
+    arrivals, stay, step, breakdown = _children(instance, calendar, draws, demand_factor)
     growth = special.ndtr(price_factor)
     years = (calendar.start + calendar.length / 2) / 12
     spot_growth = np.array([row.growth_per_year.quantile(growth) for row in instance.spots]).reshape(-1, len(names)).T
@@ -153,6 +154,7 @@ def _make(instance: Instance, draws: Draws, names: tuple[str, ...]) -> ScenarioS
         arrivals=arrivals,
         stay=stay,
         step=step,
+        breakdown=breakdown,
         lead_months=lead,
         registration_months=registration,
         fallen_through=fallen,
@@ -256,11 +258,11 @@ def _whole_months(months: Floats) -> Floats:
 
 def _children(
     instance: Instance, calendar: Calendar, draws: Draws, demand_factor: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Arrivals [scenario, cohort, period], realised stays [scenario, cohort, source, period] and steps [.., step, ..]."""
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Arrivals [scenario, cohort, period], and realised stays and breakdowns [.., cohort, source, ..] and steps [.., step, ..]."""
     shape = draws.futures, len(instance.cohorts), len(calendar.length)
     position = {row.cohort: place for place, row in enumerate(instance.cohorts)}
-    leave, step_share = _mean_shares(instance, draws)
+    leave, step_share, breakdown_share = _mean_shares(instance, draws)
     arrivals = np.zeros(shape)
     for place, cohort in enumerate(instance.cohorts):
         if not any(row.cohort == cohort.cohort for row in instance.census):
@@ -270,24 +272,26 @@ def _children(
             mean = _mean_arrivals(instance, cohort, calendar, rank)
             arrivals[:, place] = _arrivals(cohort, mean, calendar, draws)
     steps = [(position[row.origin], position[row.destination]) for row in instance.steps]
-    leaving, stepping = _realised(instance, calendar, draws, arrivals, leave[:, :, -1], steps, step_share.T)
-    stay, step = stays_by_source(instance, leave, leaving, stepping)
+    nominal = _realised(instance, calendar, draws, arrivals, leave[:, :, -1], steps, step_share.T)
+    stay, step = stays_by_source(instance, leave, nominal.leaving, nominal.stepping)
+    breakdown = _breakdowns(instance, calendar, draws, breakdown_share, nominal)
     _follow_census(instance, calendar, draws, arrivals, stay)
-    return arrivals, stay, step
+    return arrivals, stay, step, breakdown
 
 
-def mean_shares(instance: Instance, futures: int, seed: int | None = None) -> tuple[Floats, Floats]:
+def mean_shares(instance: Instance, futures: int, seed: int | None = None) -> tuple[Floats, Floats, Floats]:
     """Mean shares a month behind the realised ones of ``make_scenarios`` with the same number of futures and seed.
 
     Returns
     -------
     leave : share who leave care, [scenario, cohort, source]; the last source is the cohort's own share
     step : share who step across, [scenario, step]
+    breakdown : share of placements that break down, [scenario, cohort, source]
     """
     return _mean_shares(instance, Draws(instance.settings.seed if seed is None else seed, futures))
 
 
-def _mean_shares(instance: Instance, draws: Draws) -> tuple[Floats, Floats]:
+def _mean_shares(instance: Instance, draws: Draws) -> tuple[Floats, Floats, Floats]:
     sources = source_names(instance)
     leave = np.zeros((draws.futures, len(instance.cohorts), len(sources)))
     for place, cohort in enumerate(instance.cohorts):
@@ -295,7 +299,22 @@ def _mean_shares(instance: Instance, draws: Draws) -> tuple[Floats, Floats]:
     step = np.array(
         [row.share_per_month.quantile(draws.uniform(f"step {row.origin} {row.destination}")) for row in instance.steps]
     ).reshape(len(instance.steps), draws.futures)
-    return leave, step.T
+    return leave, step.T, _breakdown_share(instance, draws)
+
+
+def _breakdown_share(instance: Instance, draws: Draws) -> Floats:
+    """Mean share of placements that break down a month, [scenario, cohort, source].
+
+    Rates of one cohort are high or low together, wherever its children live: how often placements hold is the children's as
+    much as the place's, and where no source is known to differ all sources state one and the same estimate.
+    """
+    sources = source_names(instance)
+    position = {row.cohort: place for place, row in enumerate(instance.cohorts)}
+    share = np.zeros((draws.futures, len(position), len(sources)))
+    for row in instance.placements:
+        uniform = draws.uniform(f"breakdown rate {row.cohort}")
+        share[:, position[row.cohort], sources.index(row.source)] = row.breakdown_per_month.quantile(uniform)
+    return share
 
 
 def stays_by_source(instance: Instance, leave: Floats, leaving: Floats, stepping: Floats) -> tuple[Floats, Floats]:
@@ -391,6 +410,17 @@ def _arrivals(cohort: Cohort, mean: Floats, calendar: Calendar, draws: Draws) ->
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Nominal:
+    """Children as they come and go where all have their cohort's own mean stay."""
+
+    leaving: Floats  # realised share who leave, [scenario, cohort, period]
+    stepping: Floats  # realised share who step across, [scenario, step, period]
+    there: Floats  # children at the end of the period before, [scenario, cohort, period]
+    staying: Floats  # of these, those who stay in the cohort, [scenario, cohort, period]
+    mean_stay: Floats  # share who stay in the mean, [scenario, cohort, period]
+
+
 def _realised(
     instance: Instance,
     calendar: Calendar,
@@ -399,8 +429,8 @@ def _realised(
     leave: Floats,
     steps: list[tuple[int, int]],
     step_share: Floats,
-) -> tuple[Floats, Floats]:
-    """Realised shares who leave [scenario, cohort, period] and step across [scenario, step, period].
+) -> _Nominal:
+    """Realised shares who leave and step across, on a nominal census.
 
     Departures are drawn one child by one on a nominal census, so that the census varies as whole children make it vary.
     Where nobody is there to leave, the mean share stands.
@@ -408,6 +438,7 @@ def _realised(
     futures, cohorts, periods = arrivals.shape
     leaving = np.zeros(arrivals.shape)
     stepping = np.zeros((futures, len(steps), periods))
+    present, staying, mean_stay = (np.zeros(arrivals.shape) for _ in range(3))
     uniform_leave = [draws.uniform(f"departures {row.cohort}", periods) for row in instance.cohorts]
     uniform_step = [draws.uniform(f"steps {row.origin} {row.destination}", periods) for row in instance.steps]
     months_leaving = calendar.sum_by_period(leaving_factors(instance, calendar))
@@ -437,7 +468,41 @@ def _realised(
                 census[:, destination] += crossed
                 left, remaining = left - crossed, remaining - crossing
             census[:, cohort] += left
-    return leaving, stepping
+            present[:, cohort, period], staying[:, cohort, period] = there, left
+            mean_stay[:, cohort, period] = remaining
+    return _Nominal(leaving, stepping, present, staying, mean_stay)
+
+
+def _breakdowns(instance: Instance, calendar: Calendar, draws: Draws, share: Floats, nominal: _Nominal) -> Floats:
+    """Realised share of placements that break down, [scenario, cohort, source, period].
+
+    Of the children who stay in their cohort each one's placement breaks down or not, as departures are drawn; by the same
+    draws for all sources, each as if everybody lived there. Where nobody is there, and where a census gives the stays, the
+    mean share stands.
+
+    Parameters
+    ----------
+    share : mean share a month, [scenario, cohort, source]
+    """
+    sources = source_names(instance)
+    counted = {row.cohort for row in instance.census}
+    found = np.zeros((*share.shape, len(calendar.length)))
+    for place, cohort in enumerate(instance.cohorts):
+        uniform = draws.uniform(f"breakdowns {cohort.cohort}", len(calendar.length))
+        there, staying, stay = nominal.there[:, place], nominal.staying[:, place], nominal.mean_stay[:, place]
+        drawn: dict[Distribution, Floats] = {}
+        for row in instance.placements:
+            rate, source = row.breakdown_per_month, sources.index(row.source)
+            if row.cohort != cohort.cohort or rate.high <= 0:
+                continue
+            if rate not in drawn:
+                mean = 1 - (1 - share[:, place, source, None]) ** calendar.length
+                chance = np.divide(np.minimum(mean, stay), stay, out=np.zeros_like(stay), where=stay > 0)
+                broken = departures(staying, chance, uniform, draws.median)
+                realised = np.divide(broken, there, out=mean.copy(), where=there > 0)
+                drawn[rate] = mean if cohort.cohort in counted else realised
+            found[:, place, source] = drawn[rate]
+    return found
 
 
 def departures(there: Floats, share: Floats, uniform: Floats, median: bool = False) -> Floats:

@@ -6,7 +6,7 @@ Source: DfE, *Children looked-after by local authorities in England: guide to th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,7 +117,7 @@ class Returns:
     years: str
 
 
-def read_returns(paths: Iterable[Path], costs: Path | None = None) -> Returns:
+def read_returns(paths: Iterable[Path], costs: Sequence[Path] = ()) -> Returns:
     """Read SSDA903 returns of one council, of one or more consecutive years.
 
     Parameters
@@ -125,7 +125,7 @@ def read_returns(paths: Iterable[Path], costs: Path | None = None) -> Returns:
     paths
         Files, or folders with files in them, however they are called: CSV recognised by columns, and the XML form.
     costs
-        A file of what placements cost (``records.costs``).
+        Files of what placements or homes cost (``records.costs``); what a later file says counts.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def read_returns(paths: Iterable[Path], costs: Path | None = None) -> Returns:
         impossible dates or an end before its beginning, mixes years, or leaves a year out between others.
     """
     filed = read_filed(paths)
-    found = None if costs is None else read_costs(costs)
+    found = [read_costs(path) for path in costs]
     resolved = rules.resolve(filed)
     account = Reconciliation(
         resolved.rows, filed.children_without_age, filed.children_without_episodes, filed.children_with_two_births
@@ -142,7 +142,8 @@ def read_returns(paths: Iterable[Path], costs: Path | None = None) -> Returns:
     _check_apart(account)
     window = resolved.window
     first, end = (np.datetime64(day, "D") for day in (window.first, window.end))
-    return Returns(with_costs(resolved.placements, filed.identifiers, found), account, first, end, str(window))
+    placements = with_costs(resolved.placements, resolved.homes, filed, found)
+    return Returns(placements, account, first, end, str(window))
 
 
 def _check_apart(account: Reconciliation) -> None:

@@ -446,7 +446,10 @@ class Placement(Row):
         default=None,
         description="Mean time until leaving care where children live here, months; blank for the cohort's own.",
     )
-    breakdown_per_month: Share = Field(default=0.0, description="Share of placements that break down each month.")
+    breakdown_per_month: UncertainShare = Field(
+        default=ZERO,
+        description="Share of placements that break down each month; a distribution where it is uncertain.",
+    )
     children_at_start: Number = Field(default=0.0, description="Children living here when the horizon begins.")
 
 

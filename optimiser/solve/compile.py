@@ -71,7 +71,6 @@ FIXED = tuple(
         "cost_share",
         "lot_minimum",
         "lot_maximum",
-        "breakdown",
         "mobility",
         "home_beds",
         "home_occupancy",

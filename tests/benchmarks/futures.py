@@ -7,12 +7,16 @@ in what is drawn once a future, and by both.
 ``python -m tests.benchmarks.futures reduction [INSTANCE] [FUTURES] [FROM] [SEEDS]``: what plans on so many futures cost on 300
 fresh ones, and how far off that they were believed to cost: the first that a seed draws, or as many kept of a larger sample.
 
+``python -m tests.benchmarks.futures breakdowns [INSTANCE] [FUTURES]``: what it changes that placements break down one by one:
+plans on futures with breakdowns as drawn and at their mean rate, each priced on both.
+
 INSTANCE is cambridgeshire-residential-2024 unless given. Reviews and limits across futures are left out.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from hashlib import blake2b
 
 import numpy as np
@@ -24,12 +28,13 @@ from models.decisions import Decisions
 from optimiser.assemble import assemble
 from optimiser.demand import scenarios
 from optimiser.demand.reduction import reduce_futures
-from optimiser.demand.scenarios import ScenarioSet, make_scenarios
+from optimiser.demand.scenarios import ScenarioSet, calendar_of, make_scenarios, mean_shares
 from optimiser.instance.schema import Instance
 from optimiser.solve.compile import vector_from
-from optimiser.solve.engine import Engine, Found
+from optimiser.solve.engine import Engine, Found, Placing
 from optimiser.solve.lshaped import recourse_at
 from optimiser.solve.twostage import Settings
+from optimiser.verify import verify
 
 Floats = NDArray[np.float64]
 
@@ -43,11 +48,13 @@ WAYS = ("independent", "mirrored", "sobol", "mirrored sobol")
 
 
 def main(what: str = "sampling", name: str = "cambridgeshire-residential-2024", *counts: str) -> None:
-    """Print one of the two tables."""
+    """Print one of the three tables."""
     given = [int(count) for count in counts]
     instance = optimiser.load(name).model_copy(update={"reviews": (), "tolerances": (), "local": ()})
     if what == "sampling":
         sampling(instance, *(given or (64, 20)))
+    elif what == "breakdowns":
+        breakdowns(instance, *(given or (20,)))
     else:
         reduction(instance, *(given or (20, 1_000, 6)))
 
@@ -153,6 +160,29 @@ def reduction(instance: Instance, count: int, drawn: int, seeds: int) -> None:
         )
 
 
+# breakdowns
+
+
+def breakdowns(instance: Instance, count: int) -> None:
+    """Plans with breakdowns as drawn and at their mean rate, and what each costs on either, in pounds that are paid."""
+    drawn = make_scenarios(instance, count)
+    _, _, share = mean_shares(instance, count)
+    steady = replace(drawn, breakdown=1 - (1 - share[..., None]) ** calendar_of(instance).length)
+    problems = {"as drawn": assemble(instance, drawn), "at the mean rate": assemble(instance, steady)}
+    placing = Placing()
+    print(f"{instance.settings.name}: {count} futures")
+    for way, futures in (("as drawn", drawn), ("at the mean rate", steady)):
+        decisions, _ = planned(instance, futures)
+        for other, problem in problems.items():
+            paid = verify(problem, decisions, placing.place(problem, decisions))
+            weeks = paid.unregistered_child_weeks.sum(axis=(1, 2)).mean()
+            print(
+                f"  planned with breakdowns {way:<16} costs £{paid.expected_cost:>12,.0f} with breakdowns {other:<16} and has "
+                f"{weeks:.2f} child-weeks without a registered place",
+                flush=True,
+            )
+
+
 def planned(instance: Instance, futures: ScenarioSet) -> tuple[Decisions, float]:
     """The best plan on some futures, and what it is believed to cost, with the deterrent."""
     engine = Engine(assemble(instance, futures, risk_weight=0.0))
@@ -175,14 +205,14 @@ class Judge:
 def costs_of(engine: Engine, decisions: Decisions) -> Floats:
     """Cost of each future of an engine with the deterrent, present real £, [scenario]."""
     x = vector_from(engine.first, engine.problem, decisions)
-    found = recourse_at(engine.two_stage, x)
+    found = recourse_at(engine.two_stage.scenarios, x)
     own = [
         0.0 if scenario.first_stage_cost is None else float(scenario.first_stage_cost @ x)
         for scenario in engine.two_stage.scenarios
     ]
     recourse = [
-        float(scenario.recourse.cost @ y) + scenario.offset
-        for scenario, y in zip(engine.two_stage.scenarios, found, strict=True)
+        float(scenario.recourse.cost @ point.x) + scenario.offset
+        for scenario, point in zip(engine.two_stage.scenarios, found, strict=True)
     ]
     return np.array(own) + np.array(recourse) + float(engine.two_stage.first.cost @ x)
 

@@ -305,7 +305,7 @@ def _exits(block: Block) -> Floats:
     """
     problem = block.problem
     allowed: Bools = np.asarray(problem.allowed.any(axis=2))
-    exits = block.leave[:, :, :, 0] + problem.breakdown[None, :, :, 0]
+    exits = block.leave[:, :, :, 0] + block.breakdown[:, :, :, 0]
     for number, (origin, destination) in enumerate(problem.steps):
         exits[:, origin] += block.step[:, number, :, 0] * ~allowed[destination]
     weight = allowed / np.maximum(allowed.sum(axis=0), 1)

@@ -82,6 +82,7 @@ class Unseen:
     paths: tuple[tuple[int, ...], ...]
     leave: Floats  # mean share who leave care a month, [scenario, cohort, source]
     step: Floats  # mean share who step across a month, [scenario, step]
+    breakdown: Floats  # mean share of placements that break down a month, [scenario, cohort, source]
 
     def block(self, start: int) -> Unseen:
         """The futures from ``start`` on, ``BLOCK`` of them at most."""
@@ -102,6 +103,7 @@ class Unseen:
             self.paths[inside],
             self.leave[inside],
             self.step[inside],
+            self.breakdown[inside],
         )
 
 
@@ -120,10 +122,11 @@ class Block:
     """Futures by month with their children: everything but what is decided."""
 
     numbers: Ints
-    problem: Problem  # by month; its realised stays are those of these children
+    problem: Problem  # by month; its realised stays and breakdowns are those of these children
     children: Children
     leave: Floats  # chance to leave care in a month, [scenario, cohort, source, month]
     step: Floats  # chance to step across in a month, [scenario, step, source, month]
+    breakdown: Floats  # chance of a placement to break down in a month, [scenario, cohort, source, month]
     seed: int
     home_in_demand: Floats  # share of its beds filled while somebody always waits, [home]
     lot_in_demand: Floats  # the same, [lot]
@@ -193,7 +196,7 @@ def unseen(
         futures = taken(everything, inside)
         paths = tuple(plan.scenarios[future].path for future in inside)
         none = np.zeros((count, len(instance.cohorts), len(plan.sources)))
-        return Unseen(np.arange(skip, skip + count), futures, paths, none, np.zeros((count, len(instance.steps))))
+        return Unseen(np.arange(skip, skip + count), futures, paths, none, np.zeros((count, len(instance.steps))), none)
     drawn = seen if reduction is None else reduction.drawn
     first = drawn + skip + (drawn + skip) % 2  # whole pairs of mirrored futures
     everything = with_fresh(instance, seen, first - drawn + count, seed, reduction)
@@ -201,9 +204,9 @@ def unseen(
     if nodes != plan.nodes or paths[:seen] != tuple(scenario.path for scenario in plan.scenarios):
         raise ValueError("this seed does not draw the futures that the plan was made on")
     inside = np.arange(first, first + count)
-    leave, step = mean_shares(instance, first + count, seed)
+    shares = mean_shares(instance, first + count, seed)
     after = inside - drawn + seen
-    return Unseen(inside, taken(everything, after), paths[after[0] :], leave[inside], step[inside])
+    return Unseen(inside, taken(everything, after), paths[after[0] :], *(share[inside] for share in shares))
 
 
 def generator(seed: int, what: str, number: int) -> np.random.Generator:
@@ -216,10 +219,10 @@ def block_of(ground: Ground, some: Unseen, seed: int) -> Block:
     """Futures by month with their children, ready for any decision."""
     calendar, months = ground.calendar, ground.months
     period = np.repeat(np.arange(len(calendar.length)), calendar.length)
-    leave, step = _chances(ground.instance, some, calendar, period)
+    leave, step, breakdown = _chances(ground.instance, some, calendar, period)
     children = _children(ground.instance, some, calendar, seed)
     own = leave[:, :, -1]
-    leaving, stepping = _realised(ground, children, own, step.max(axis=2, initial=0.0))
+    leaving, stepping, broken = _realised(ground, children, own, step.max(axis=2, initial=0.0), breakdown)
     stay, stepped = stays_by_source(ground.instance, leave[..., 0], leaving, stepping)
     # no registered home found: the stay is the longest of any source
     leave = np.concatenate([leave[:, :, :-1], leave.min(axis=2, keepdims=True)], axis=2)
@@ -227,7 +230,7 @@ def block_of(ground: Ground, some: Unseen, seed: int) -> Block:
     future, child = np.nonzero((children.arrival >= 0) & (children.arrival < months))
     np.add.at(arrivals, (future, children.cohort[future, child], children.arrival[future, child]), 1.0)
     by_month = {name: getattr(some.futures, name)[..., period] for name in BY_PERIOD}
-    futures = replace(some.futures, arrivals=arrivals, stay=stay, step=stepped, **by_month)
+    futures = replace(some.futures, arrivals=arrivals, stay=stay, step=stepped, breakdown=broken, **by_month)
     like = SimpleNamespace(
         nodes=ground.nodes,
         awards=ground.awards,
@@ -239,7 +242,7 @@ def block_of(ground: Ground, some: Unseen, seed: int) -> Block:
     homes, lots = (
         np.array([in_demand_of(row) for row in rows]) for rows in (ground.instance.homes, ground.instance.lots)
     )
-    return Block(some.numbers, problem, children, leave, step, seed, homes, lots)
+    return Block(some.numbers, problem, children, leave, step, breakdown, seed, homes, lots)
 
 
 def in_demand_of(row: Home | Lot) -> float:
@@ -250,8 +253,8 @@ def in_demand_of(row: Home | Lot) -> float:
 # children
 
 
-def _chances(instance: Instance, some: Unseen, calendar: Calendar, period: Ints) -> tuple[Floats, Floats]:
-    """Chance of a child to leave care [scenario, cohort, source, month], and to step across [scenario, step, source, month].
+def _chances(instance: Instance, some: Unseen, calendar: Calendar, period: Ints) -> tuple[Floats, Floats, Floats]:
+    """Chances to leave care and to break down [scenario, cohort, source, month], and to step across [.., step, source, month].
 
     The last source carries the cohort's own chance. Where a table or a census gives the stays, a period's share is spread
     evenly over its months.
@@ -265,11 +268,13 @@ def _chances(instance: Instance, some: Unseen, calendar: Calendar, period: Ints)
         for place, source in enumerate(sources[:-1]):
             if row.source in (None, source):
                 step[:, number, place] = some.step[:, number, None]
+    breakdown = np.repeat(some.breakdown[:, :, :, None], months, axis=3)
     given = {row.cohort for row in instance.census}
     length = calendar.length[period]
     if instance.scenarios:
         given = {row.cohort for row in instance.cohorts}
         step = some.futures.step[..., period] / length
+        breakdown = 1 - (1 - some.futures.breakdown[..., period]) ** (1 / length)
     for place, cohort in enumerate(instance.cohorts):
         if cohort.cohort in given:
             stepped = sum(
@@ -281,7 +286,7 @@ def _chances(instance: Instance, some: Unseen, calendar: Calendar, period: Ints)
                 start=np.zeros(some.futures.stay[:, place].shape),
             )
             leave[:, place] = np.maximum(1 - some.futures.stay[:, place] - stepped, 0.0)[..., period] / length
-    return leave, step
+    return leave, step, breakdown
 
 
 def _children(instance: Instance, some: Unseen, calendar: Calendar, seed: int) -> Children:
@@ -381,15 +386,29 @@ def fate(
     return gone, taken_step, 1 - reached
 
 
-def _realised(ground: Ground, children: Children, leave: Floats, step: Floats) -> tuple[Floats, Floats]:
-    """Shares who left [scenario, cohort, month] and who stepped [scenario, step, month], were all chances the cohort's own.
+def _realised(
+    ground: Ground, children: Children, leave: Floats, step: Floats, breakdown: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """What befell the children, were all chances their cohort's own and each source everybody's.
 
-    This is what the optimiser is given to be compared with: its realised stays are those of the very children simulated.
-    ``leave`` [scenario, cohort, month] and ``step`` [scenario, step, month] are the mean chances; they stand where nobody is.
+    This is what the optimiser is given to be compared with: its realised stays and breakdowns are those of the very children
+    simulated.
+
+    Parameters
+    ----------
+    leave, step, breakdown
+        Mean chances [scenario, cohort, month], [scenario, step, month] and [scenario, cohort, source, month]; they stand
+        where nobody is.
+
+    Returns
+    -------
+    leaving : share who left, [scenario, cohort, month]
+    stepping : share who stepped across, [scenario, step, month]
+    broken : share whose placement broke down, [scenario, cohort, source, month]
     """
     steps = ground.plan.steps
     futures, cohorts, months = leave.shape
-    leaving, stepping = leave.copy(), step.copy()
+    leaving, stepping, broken = leave.copy(), step.copy(), breakdown.copy()
     cohort, arrival = children.cohort.ravel().copy(), children.arrival.ravel()
     there = arrival < 0
     key = children.key.ravel()
@@ -397,7 +416,7 @@ def _realised(ground: Ground, children: Children, leave: Floats, step: Floats) -
         here = np.flatnonzero(there)
         future, group = here // children.cohort.shape[1], cohort[here]
         draw = uniform(key[here], month, Draw.LEAVES)
-        gone, taken_step, _ = fate(draw, group, leave[future, group, month], step[future, :, month].T, steps)
+        gone, taken_step, stay = fate(draw, group, leave[future, group, month], step[future, :, month].T, steps)
         count = np.bincount(future * cohorts + group, minlength=futures * cohorts).reshape(futures, cohorts)
         left = np.bincount((future * cohorts + group)[gone], minlength=futures * cohorts).reshape(futures, cohorts)
         somebody = count > 0
@@ -408,18 +427,29 @@ def _realised(ground: Ground, children: Children, leave: Floats, step: Floats) -
             share = crossed / np.maximum(count[:, origin], 1)
             stepping[:, number, month] = np.where(somebody[:, origin], share, step[:, number, month])
             cohort[here[crossing]] = destination
+        staying = ~gone & (taken_step < 0)
+        kept_in_care = future[staying] * cohorts + group[staying]
+        draw = uniform(key[here[staying]], month, Draw.BREAKS_DOWN) * stay[staying]
+        for source in np.flatnonzero(breakdown[..., month].any(axis=(0, 1))):
+            broke = draw < breakdown[future[staying], group[staying], source, month]
+            ended = np.bincount(kept_in_care[broke], minlength=futures * cohorts).reshape(futures, cohorts)
+            mean = breakdown[:, :, source, month]
+            broken[:, :, source, month] = np.where(somebody & (mean > 0), ended / np.maximum(count, 1), mean)
         there[here[gone]] = False
         there |= arrival == month
-    return leaving, stepping
+    return leaving, stepping, broken
 
 
-def realised_chances(problem: Problem) -> tuple[Floats, Floats]:
-    """Shares as the optimiser has them: who left [scenario, cohort, source, month], who stepped [scenario, step, source, month]."""
+def realised_chances(problem: Problem) -> tuple[Floats, Floats, Floats]:
+    """Shares as the optimiser has them: who left, who stepped and whose placement broke down.
+
+    [scenario, cohort, source, month], [scenario, step, source, month] and [scenario, cohort, source, month].
+    """
     step = np.array([scenario.step for scenario in problem.scenarios])
     leave = 1 - np.array([scenario.stay for scenario in problem.scenarios])
     for number, (origin, _) in enumerate(problem.steps):
         leave[:, origin] -= step[:, number]
-    return np.maximum(leave, 0.0), step
+    return np.maximum(leave, 0.0), step, np.array([scenario.breakdown for scenario in problem.scenarios])
 
 
 # decisions by month

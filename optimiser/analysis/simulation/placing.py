@@ -99,7 +99,8 @@ class _Life:
         at_start = np.flatnonzero(self.arrival < 0)
         where = np.repeat(block.children.source.ravel(), parts)[at_start]
         self.place[at_start] = where + self.count - self.sources  # no child is in a home that has not begun
-        self.leave, self.step = (block.leave, block.step) if parts == 1 else realised_chances(problem)
+        own = block.leave, block.step, block.breakdown
+        self.leave, self.step, self.breakdown = own if parts == 1 else realised_chances(problem)
         self.closed = np.zeros((self.futures, self.count), dtype=bool)
         self.occupied = self._counted()
         self.held = np.zeros((self.futures, self.count), dtype=np.int64)
@@ -192,7 +193,7 @@ class _Life:
         for number, (_, destination) in enumerate(problem.steps):
             self.cohort[here[step == number]] = destination
         staying = ~gone & (step < 0) & (place != self.unregistered)
-        breakdown = problem.breakdown[cohort, source, month]
+        breakdown = self.breakdown[future, cohort, source, month]
         with np.errstate(divide="ignore", invalid="ignore"):
             broke = staying & (self._befalls(here, Draw.BREAKS_DOWN) < breakdown / stay)
             kept = stay - breakdown
@@ -463,7 +464,8 @@ class _Life:
         saving = now - cost[np.arange(len(who)), best]
         source = self.places.source[place]
         ending = (
-            self.block.leave[future, cohort, source, self.month] + self.problem.breakdown[cohort, source, self.month]
+            self.block.leave[future, cohort, source, self.month]
+            + self.block.breakdown[future, cohort, source, self.month]
         )
         weeks = self.problem.weeks[self.month] / np.maximum(ending, 1 / self.months)
         return best, (saving > WORTH_MOVING) & (saving * weeks > self.problem.planned_move_price[cohort])

@@ -198,11 +198,19 @@ def _read_csv(name: str, text: str, faults: list[Fault]) -> Table | None:
     return sheet.table(name, kind)
 
 
+def other_marks(name: str, row: int, titles: Sequence[str]) -> Fault | None:
+    """The fault of a table whose cells are not parted by commas, from its first row."""
+    mark = next((mark for mark in ";\t|" if len(titles) == 1 and mark in titles[0]), None)
+    if mark is None:
+        return None
+    words = {";": "semicolons", "\t": "tabs", "|": "bars"}[mark]
+    return Fault(name, row, "", "", f"has {words} between its cells", "Save it with commas between them.")
+
+
 def _recognised(name: str, row: int, columns: Sequence[str], faults: list[Fault]) -> tuple[str, tuple[str, ...]]:
     """Table that the columns belong to, and those of its columns to read: none where it is not needed or faulty."""
-    if len(columns) == 1 and (";" in columns[0] or "\t" in columns[0]):
-        mark = "semicolons" if ";" in columns[0] else "tabs"
-        faults.append(Fault(name, row, "", "", f"has {mark} between its cells", "Save it with commas between them."))
+    if fault := other_marks(name, row, columns):
+        faults.append(fault)
         return "", ()
     there = set(columns)
     if there & set(codes.OTHER_TABLES):

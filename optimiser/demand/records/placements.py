@@ -74,9 +74,13 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class Resolved:
-    """Placements, and the outcome of each row in the order of reading."""
+    """Placements, and the outcome of each row in the order of reading.
+
+    ``homes``: running number of the home in which each placement began, -1 where its URN is no home's, [placement].
+    """
 
     placements: pd.DataFrame
+    homes: npt.NDArray[np.int64]
     rows: pd.DataFrame
     window: Window
 
@@ -113,7 +117,10 @@ def resolve(filed: Filed) -> Resolved:
             "placement": numbers,
         }
     )
-    return Resolved(every[kept].reset_index(drop=True), rows, window)
+    first = chain[chain["begins"].to_numpy(bool)]
+    is_home = np.array([codes.CATEGORIES[name].urn_is_the_home for name in every["category"]], dtype=bool)
+    homes = np.where(is_home, first["urn"].to_numpy(np.int64), -1)[kept]
+    return Resolved(every[kept].reset_index(drop=True), homes, rows, window)
 
 
 def _surviving(frame: pd.DataFrame, reasons: npt.NDArray[np.object_]) -> pd.DataFrame:

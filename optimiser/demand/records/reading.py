@@ -60,6 +60,8 @@ class Filed:
         Children with episodes and no date of birth, with a header and no episodes, and with more than one date of birth.
     identifiers
         Of each child by running number: what joins a cost file to the returns, and goes no further.
+    homes
+        URN by running number: what joins costs of homes to the returns.
     """
 
     files: tuple[str, ...]
@@ -69,6 +71,7 @@ class Filed:
     children_without_episodes: int
     children_with_two_births: int
     identifiers: Text
+    homes: Text
 
 
 def day_of(moment: date) -> int:
@@ -325,7 +328,8 @@ def _together(parts: Sequence[pd.DataFrame], people: Sequence[pd.DataFrame], rep
     _check_ages(episodes, children["born"].to_numpy(np.int64)[numbers], report)
     episodes["file"] = pd.Index(files).get_indexer(episodes["file"]).astype(np.int64)
     identifiers = np.asarray(names, dtype=object)
-    return Filed(files, episodes, children, int(born.isna().sum()), without_episodes, two_births, identifiers)
+    homes = np.asarray(unique, dtype=object)
+    return Filed(files, episodes, children, int(born.isna().sum()), without_episodes, two_births, identifiers, homes)
 
 
 def _two_births(headers: pd.DataFrame, report: _Report) -> int:
