@@ -333,7 +333,7 @@ def write(kind: str, source: Path, folder: Path) -> None:
         found = make_simulation(council, asked, futures=4, take_apart=True, calibrates=True)
         files.write_simulation(found[1], folder, source)
     else:
-        files.write_split(split(regional_instance(2, periods="4x3"), Asked(scenarios=2)), folder)
+        files.write_split(split(regional_instance(2, periods="4x3"), Asked(scenarios=2)), folder, source)
 
 
 @pytest.mark.parametrize(

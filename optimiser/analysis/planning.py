@@ -74,7 +74,7 @@ class Asked:
     seed: int | None = None
     gap: float = 1e-3
     time_limit: float | None = None
-    capital: float | None = None
+    capital: float | None = None  # in total, of the only envelope
     risk_weight: float | None = None
     method: str = "auto"
     cluster: str | None = None  # address of a Dask scheduler
@@ -84,6 +84,7 @@ class Asked:
     keep: bool = False  # keep what the search learns
     reduce_from: int | None = None  # futures drawn, for which those planned on are made to stand
     stresses: tuple[str, ...] = ()  # names of stresses that plans are tested under
+    envelopes: tuple[tuple[str, float], ...] = ()  # capital in total by envelope, where the instance has several
     figures: tuple[tuple[str, float | None], ...] = ()  # figures by their keys, as asked for instead of the instance's
     brief: bool = False  # the plan alone, without what it is compared with, rests on and is tested by
 
@@ -99,13 +100,15 @@ class Told:
 def asked_again(row: Row) -> Asked:
     """What a run was asked, from its document."""
     figures = tuple((str(key), value) for key, value in row.get("figures") or ())
-    return Asked(**{**row, "slippage": Slippage.of(row.get("slippage")), "figures": figures})
+    envelopes = tuple((str(name), float(amount)) for name, amount in row.get("envelopes") or ())
+    own = {"slippage": Slippage.of(row.get("slippage")), "figures": figures, "envelopes": envelopes}
+    return Asked(**{**row, **own})
 
 
 def as_asked(instance: Instance, asked: Asked) -> Instance:
     """The instance with another envelope, with what has slipped, and with the figures asked for."""
-    if asked.capital is not None:
-        instance = with_capital(instance, asked.capital)
+    if asked.capital is not None or asked.envelopes:
+        instance = with_capital(instance, asked.capital, asked.envelopes)
     if asked.slippage.any:
         instance = with_slippage(instance, asked.slippage)
     return with_figures(instance, dict(asked.figures)) if asked.figures else instance
@@ -305,6 +308,12 @@ def _changes(asked: Asked) -> list[str]:
         words += [f"no longer: {each}" for each in old.words if each not in asked.slippage.words]
         if asked.capital != asked.before["asked"]["capital"] and asked.capital is not None:
             words.append(f"{whole_pounds(asked.capital)} of capital in total")
+        own = asked_again(asked.before["asked"]).envelopes
+        words += [
+            f"{whole_pounds(amount)} of capital in total ({name})"
+            for name, amount in asked.envelopes
+            if (name, amount) not in own
+        ]
         old_figures = dict(asked_again(asked.before["asked"]).figures)
         words += [
             figure_asked_words(key, value)
@@ -543,6 +552,7 @@ def _asked_row(plan: Plan, asked: Asked) -> Row:
         "seed": asked.seed,
         "gap": asked.gap,
         "capital": asked.capital,
+        "envelopes": [list(each) for each in asked.envelopes],
         "risk_weight": asked.risk_weight,
         "slippage": asked.slippage.row,
         "reduce_from": asked.reduce_from,

@@ -180,7 +180,7 @@ def assumed_figures(instance: Instance, *, shaping: bool = False) -> list[str]:
         if table in ("figures", "budget", "published", "decisions", "options", "stresses") or isinstance(value, tuple):
             continue
         evidence = evidence_for(instance, key)
-        if evidence.low and evidence.high and (shaping or not _shapes_the_plan(key)):
+        if evidence.low != evidence.high and evidence.low and evidence.high and (shaping or not _shapes_the_plan(key)):
             kept.append(key)
     return kept
 

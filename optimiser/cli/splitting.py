@@ -15,6 +15,7 @@ from optimiser.cli.shared import (
     Scenarios,
     Seed,
     asked_of,
+    folder_of,
     load,
     no_plan_if_stopped,
     say_written,
@@ -129,5 +130,5 @@ def _of_instance(
             found, asked, told, folder=out, workers=workers, orders=orders, resale=resale, entitled=entitled
         )
     if out is not None:
-        write_split(document, out)
+        write_split(document, out, folder_of(name))
     return document

@@ -453,13 +453,14 @@ def read_split(folder: Path) -> Row | None:
 BY_YEAR_OR_FUTURE = ("years_gbp", "futures_gbp")
 
 
-def write_split(document: Row, folder: Path) -> None:
+def write_split(document: Row, folder: Path, source: Path | None = None) -> None:
     """Write a split's document, tables and chart to a folder, beside the groups that it was made from."""
     from optimiser.report.charts import savings_by_rule, write_chart
 
     groups = folder / GROUPS
     kept = groups.read_bytes() if groups.is_file() else None
     with _replacing(folder, "split") as fresh:
+        _copy_instance(source, fresh)
         write_table(document["groups"], fresh / "groups.csv")
         bills = [
             {

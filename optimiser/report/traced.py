@@ -84,6 +84,8 @@ def _origin(source: Row) -> str:
         return f"published: {source['document']}, {source['place']}"
     if kind == "computed":
         return "computed, not published"
+    if kind == "assumption" and source["low"] == source["high"]:
+        return f"assumption: {source['note']}"
     if kind == "assumption":
         return f"assumption, {source['low']} to {source['high']}"
     span = f", {source['low']} to {source['high']}" if source["low"] and source["high"] else ""

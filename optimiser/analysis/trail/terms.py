@@ -472,14 +472,11 @@ class Terms:
         label = figure.row[-1]
         if column.endswith("_limit_gbp"):
             which = "total" if column == "total_limit_gbp" else label
-            given = self.document["asked"].get("capital") if which == "total" else None
             key = f"capital.{envelope.name}.{which}.limit_gbp"
-            words = "given by --capital" if given is not None else "limit of the envelope"
-            inputs: tuple[str, ...] = () if given is not None else (key,)
             amount = (
                 envelope.total if which == "total" else (envelope.by_year or ())[problem.financial_years.index(label)]
             )
-            return Made("as given", [Term(words, float(amount or 0.0), inputs)])
+            return Made("as given", [Term("limit of the envelope", float(amount or 0.0), (key,))])
         path_words = figure.row[1]
         leaves = [leaf for leaf in problem.leaves if (problem.nodes[leaf].branch or "all futures") == path_words]
         place = [row["path"] for row in self.document["capital"][: figure.place]].count(path_words)
