@@ -15,7 +15,7 @@ import pytest
 
 import optimiser
 from optimiser.analysis.appraisal import DO_NOTHING, OPTIMISED, Appraised
-from optimiser.analysis.frontier import frontier
+from optimiser.analysis.frontier import frontier, plans_of
 from optimiser.analysis.planning import Asked, make_appraisal, make_plan, plan_document
 from optimiser.analysis.simulation.options import make_simulation
 from optimiser.analysis.slippage import Slippage
@@ -319,7 +319,8 @@ def write(kind: str, source: Path, folder: Path) -> None:
                 patch.setattr(f"optimiser.analysis.planning.{name}", 2)
             files.write_appraisal(*make_appraisal(council, asked), folder, source)
     elif kind == "frontier":
-        files.write_frontier(frontier(council, replace(asked, slippage=Slippage(2)))[1], folder, source)
+        curves, document = frontier(council, replace(asked, slippage=Slippage(2)))
+        files.write_frontier(document, folder, source, plans_of(curves))
     elif kind == "sensitivity":
         ranges = tuple(
             row

@@ -475,7 +475,7 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
         ],
         "budget": budget_columns(options),
         "published": published_results(instance, options),
-        "asked": _asked_row(plan, asked),
+        "asked": asked_row(plan, asked),
         "versions": versions(),
         "timings": {"total_seconds": time.perf_counter() - began},
     }
@@ -499,7 +499,7 @@ def plan_document(
         "instance": instance_row(plan.instance),
         **_run_rows(plan, asked),
         "expected_cost_gbp": verified.expected_cost,
-        "deterrent_gbp": verified.objective - _objective_in_pounds(plan),
+        "deterrent_gbp": verified.objective - objective_in_pounds(plan),
         "p90_gbp": plan.quantile(pounds, 0.9),
         "cvar_gbp": tail_mean_of(plan, pounds),
         "cvar_level": problem.cvar_level,
@@ -522,7 +522,7 @@ def plan_document(
         "limits": [_worth_row(plan, row) for row in worth],
         "evidence": _evidence(plan.instance, ranked),
         "warnings": _warnings(plan, unregistered["idle_bed_child_weeks"]),
-        "asked": _asked_row(plan, asked),
+        "asked": asked_row(plan, asked),
         "decided": plan.decided,
         "beyond_horizon": _beyond_horizon(plan),
         "versions": versions(),
@@ -545,7 +545,7 @@ def _budget_rows(plan: Plan, nothing: Plan | None) -> Row:
     }
 
 
-def _asked_row(plan: Plan, asked: Asked) -> Row:
+def asked_row(plan: Plan, asked: Asked) -> Row:
     """What a later command must ask to stand on the same problem."""
     return {
         "scenarios": len(plan.problem.scenarios),
@@ -589,7 +589,7 @@ def tail_mean_of(plan: Plan, amounts: np.ndarray) -> float:
     return total / (1 - plan.problem.cvar_level)
 
 
-def _objective_in_pounds(plan: Plan) -> float:
+def objective_in_pounds(plan: Plan) -> float:
     """The objective without the deterrent."""
     weight = plan.problem.risk_weight
     return (1 - weight) * plan.verified.expected_cost + weight * tail_mean_of(plan, plan.scenario_pounds)

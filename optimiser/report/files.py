@@ -319,6 +319,7 @@ def write_appraisal(options: list[Appraised], document: Row, folder: Path, sourc
         for name, rows in tables.items():
             write_table(rows, fresh / f"{name}.csv")
         placed = [(option.name, option.plan) for option in options if option.plan is not None]
+        write_placements(dict(placed), fresh / PLACEMENTS)
         futures = [
             pd.DataFrame(
                 {
@@ -492,8 +493,10 @@ def write_split(document: Row, folder: Path, source: Path | None = None) -> None
         write_chart(savings_by_rule(document), fresh, "savings_by_rule")
 
 
-def write_frontier(document: Row, folder: Path, source: Path | None = None) -> None:
-    """Write a frontier's document, tables and chart to a folder, as ``write_plan`` does."""
+def write_frontier(
+    document: Row, folder: Path, source: Path | None = None, plans: Mapping[str, Plan] | None = None
+) -> None:
+    """Write a frontier's document, tables and chart to a folder, as ``write_plan`` does; ``plans`` as points name them."""
     from optimiser.report.charts import frontier_chart, write_chart
 
     with _replacing(folder, "frontier") as fresh:
@@ -522,6 +525,8 @@ def write_frontier(document: Row, folder: Path, source: Path | None = None) -> N
                 [{f"frontier_{key}": row[key] for key in keys} | each for row in points for each in row[name]],
                 fresh / f"{name}.csv",
             )
+        if plans:
+            write_placements(plans, fresh / PLACEMENTS)
         write_chart(frontier_chart(document), fresh, "frontier")
         (fresh / FRONTIER).write_text(_json(document), encoding="utf-8")
 

@@ -153,7 +153,9 @@ def made(kind: str, document: Row, path: Path) -> Made:
         value = rows[-1][path[-1]]
         amount = float(value) if isinstance(value, (int, float)) else float(dated(value) or 0)
         words = str(path[-1] if not isinstance(path[-1], int) else path[-2]).removesuffix("_gbp").replace("_", " ")
-        return Made(rule.how, [Term(words, amount, _filled(rule.inputs, rows))], whole=False)
+        term = str(_own("term", rows))
+        inputs = _filled(rule.inputs, rows) or (() if term == "*" else inputs_of_term(term))
+        return Made(rule.how, [Term(words, amount, inputs)], whole=False)
     terms: list[Term] = []
     for part in rule.parts:
         for row, column, amount in _found(part[1:], rows):
