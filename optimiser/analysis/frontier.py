@@ -673,8 +673,12 @@ def _next(curve: Curve, stretch: Stretch, limit: float) -> Row | None:
     if there.objective >= here.objective:
         there = here
     assert there.plan is not None
+    own = max(stretch.bound, curve.bound(limit))
     return {
-        "least_gbp": max(max(stretch.bound, curve.bound(limit)) - there.objective, 0.0),
+        "objective_gbp": there.objective,
+        "bound_gbp": bound,
+        "bound_here_gbp": own if np.isfinite(own) else None,
+        "least_gbp": max(own - there.objective, 0.0),
         "most_gbp": max(here.objective - bound, 0.0),
         "found_gbp": here.objective - there.objective,
         "pounds_gbp": here.plan.verified.expected_cost - there.plan.verified.expected_cost,

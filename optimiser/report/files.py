@@ -458,11 +458,15 @@ def write_split(document: Row, folder: Path, source: Path | None = None) -> None
     """Write a split's document, tables and chart to a folder, beside the groups that it was made from."""
     from optimiser.report.charts import savings_by_rule, write_chart
 
-    groups = folder / GROUPS
-    kept = groups.read_bytes() if groups.is_file() else None
+    finished = folder / GROUPS
+    kept = finished.read_bytes() if finished.is_file() else None
     with _replacing(folder, "split") as fresh:
         _copy_instance(source, fresh)
-        write_table(document["groups"], fresh / "groups.csv")
+        groups = [{name: value for name, value in row.items() if name != "terms"} for row in document["groups"]]
+        write_table(groups, fresh / "groups.csv")
+        terms = [{"group": row["group"]} | each for row in document["groups"] for each in row["terms"]]
+        write_table(terms, fresh / "group_terms.csv")
+        write_table(document["terms"], fresh / "terms.csv")
         bills = [
             {
                 "rule": rule,
@@ -537,7 +541,11 @@ def write_sensitivity(document: Row, folder: Path, source: Path | None = None) -
 
     with _replacing(folder, "sensitivity") as fresh:
         _copy_instance(source, fresh)
-        rows = [row | {"limits_broken": "; ".join(row["limits_broken"])} for row in document["tornado"]]
+        rows = [
+            {name: value for name, value in row.items() if not name.startswith("terms_")}
+            | {"limits_broken": "; ".join(row["limits_broken"])}
+            for row in document["tornado"]
+        ]
         write_table(rows, fresh / "tornado.csv")
         keys = ("end", "stands", "changes")
         write_table(
@@ -564,7 +572,18 @@ def write_sensitivity(document: Row, folder: Path, source: Path | None = None) -
 
 
 #: Of a point beyond which nothing was looked at.
-NOTHING_NEXT: Row = dict.fromkeys(("least_gbp", "most_gbp", "found_gbp", "pounds_gbp", "child_weeks_avoided"))
+NOTHING_NEXT: Row = dict.fromkeys(
+    (
+        "objective_gbp",
+        "bound_gbp",
+        "bound_here_gbp",
+        "least_gbp",
+        "most_gbp",
+        "found_gbp",
+        "pounds_gbp",
+        "child_weeks_avoided",
+    )
+)
 
 
 #: Of a point before anything slipped.

@@ -60,6 +60,8 @@ class Plans:
     def _own(self, rest: Sequence[str | int]) -> Made | None:
         """What the instance's envelope buys, or what a million less or more changes."""
         own = self._document["own"]
+        if rest[0] == "before":
+            return None
         if rest[0] not in ("less", "more"):
             return self._of(own["plan"], None, "points", [own], rest)
         if rest[1] not in ("pounds_more_gbp", "child_weeks_more", "objective_more_gbp"):
@@ -81,7 +83,7 @@ class Plans:
         if (name, other) not in self._terms:
             plan = self._plans[name]
             document = {"deterrent_gbp": plan.verified.objective - objective_in_pounds(plan)}
-            words = "doing nothing" if self._kind == "appraise" else "without capital"
+            words = "of doing nothing" if self._kind == "appraise" else "without capital"
             self._terms[name, other] = Terms(plan, None if other is None else self._plans[other], document, words)
         return self._terms[name, other]
 

@@ -98,7 +98,7 @@ class Made:
 class Terms:
     """A plan beside doing nothing, or beside another plan that ``beside`` names, taken apart figure by figure."""
 
-    def __init__(self, plan: Plan, nothing: Plan | None, document: Row, beside: str = "doing nothing") -> None:
+    def __init__(self, plan: Plan, nothing: Plan | None, document: Row, beside: str = "of doing nothing") -> None:
         self.plan, self.nothing, self.document, self.beside = plan, nothing, document, beside
         self.problem = plan.problem
         self.sources = Sources(plan.instance)
@@ -205,7 +205,7 @@ class Terms:
     def _less(self, terms: tuple[str, ...], worth: Floats, further: tuple[str, ...] = ()) -> list[Term]:
         """Entries of the other plan, and those of this one with the other sign."""
         assert self.nothing is not None
-        base = self._pounds(self.nothing, terms, worth, further=further, where=f" ({self.beside})")
+        base = self._pounds(self.nothing, terms, worth, further=further, where=f" ({self.beside.removeprefix('of ')})")
         return [*base, *self._pounds(self.plan, terms, worth, times=-1.0, further=further, where=" (the plan)")]
 
     def _cost(self, figure: Figure) -> Made:
