@@ -432,5 +432,12 @@ def test_the_command_writes_tables_and_chart_and_prints_one_document(tmp_path: P
     with (out / "frontier.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["objective_gbp"]) for row in rows] == [row["objective_gbp"] for row in document["points"]]
+    # any figure of the folder leads to terms and their inputs
+    traced = json.loads(CliRunner().invoke(app, ["trace", str(out), "points.2000000.p90", "--json"]).stdout)["figures"][
+        0
+    ]
+    assert traced["sum_of_terms"] and traced["agrees"] and traced["sources"]
+    assert traced["value"] == document["points"][-1]["p90_gbp"]
     words = " ".join(CliRunner().invoke(app, [*call[:6], "--by", "year"]).output.split())
+    assert "Capital used, by year begun" in words and "In spot places" in words
     assert "Capital that" in words and "Costs never rise with the envelope" in words
