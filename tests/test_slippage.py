@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import optimiser
 from optimiser.analysis.appraisal import best_plan
-from optimiser.analysis.planning import Asked, as_asked, asked_again, prepare
+from optimiser.analysis.planning import Asked, _changes, as_asked, asked_again, prepare
 from optimiser.analysis.slippage import Slippage, difference, figures_of, with_capital, with_slippage
 from optimiser.assemble import assemble
 from optimiser.cli import app
@@ -188,6 +188,17 @@ def test_what_was_asked_of_envelopes_reads_back_from_a_document() -> None:
     row = {"capital": None, "envelopes": [["second", 1e6]], "slippage": None}
     assert asked_again(row).envelopes == (("second", 1e6),)
     assert asked_again({"capital": 1e6}).envelopes == ()
+
+
+def test_what_is_asked_of_envelopes_against_a_run_before_is_told() -> None:
+    row = {"slippage": None, "capital": None, "envelopes": [["second", 1e6], ["in-house", 3e6]]}
+    told = _changes(Asked(envelopes=(("second", 5e5), ("in-house", 3e6)), before={"asked": row}))
+    assert told == ["£500,000 of capital in total (second)"]
+    assert _changes(Asked(envelopes=(("second", 1e6),), before={"asked": row})) == [
+        "capital in total as the instance has it (in-house)"
+    ]
+    assert _changes(Asked(capital=2e6, before={"asked": {"capital": None}})) == ["£2,000,000 of capital in total"]
+    assert _changes(Asked(before={"asked": {"capital": 2e6}})) == ["capital in total as the instance has it"]
 
 
 def test_everything_that_cannot_slip_is_said_at_once() -> None:

@@ -306,14 +306,13 @@ def _changes(asked: Asked) -> list[str]:
         old = Slippage.of(asked.before["asked"].get("slippage"))
         words = [each for each in words if each not in old.words]
         words += [f"no longer: {each}" for each in old.words if each not in asked.slippage.words]
-        if asked.capital != asked.before["asked"]["capital"] and asked.capital is not None:
-            words.append(f"{whole_pounds(asked.capital)} of capital in total")
-        own = asked_again(asked.before["asked"]).envelopes
-        words += [
-            f"{whole_pounds(amount)} of capital in total ({name})"
-            for name, amount in asked.envelopes
-            if (name, amount) not in own
-        ]
+        earlier, now = (_totals(each) for each in (asked_again(asked.before["asked"]), asked))
+        for name in dict.fromkeys((*now, *earlier)):
+            which = f" ({name})" if name else ""
+            if name not in now:
+                words.append(f"capital in total as the instance has it{which}")
+            elif now[name] != earlier.get(name):
+                words.append(f"{whole_pounds(now[name])} of capital in total{which}")
         old_figures = dict(asked_again(asked.before["asked"]).figures)
         words += [
             figure_asked_words(key, value)
@@ -322,6 +321,11 @@ def _changes(asked: Asked) -> list[str]:
         ]
         words += [f"{key} as the instance has it" for key in old_figures if key not in dict(asked.figures)]
     return words
+
+
+def _totals(asked: Asked) -> dict[str, float]:
+    """Capital in total as asked for, by envelope; under a blank name that of the only one."""
+    return dict(asked.envelopes) | ({} if asked.capital is None else {"": asked.capital})
 
 
 def plan_seed(plan: Plan, asked: Asked) -> int:
