@@ -116,10 +116,14 @@ def _of_instance(
     from dataclasses import replace
 
     from optimiser.analysis.splits import split
-    from optimiser.report.files import read_split, refuse_unless_writable, write_split
+    from optimiser.report.files import INSTANCE, read_split, refuse_unless_writable, write_split
 
     earlier = read_split(Path(name))
     if earlier is not None:
+        if out is not None:
+            refuse_unless_writable(out, "split")
+            kept = Path(name) / INSTANCE
+            write_split(earlier, out, kept if kept.is_dir() else None)
         return earlier
     asked = replace(asked_of(scenarios, seed, gap, None, None, None, "auto"), cluster=cluster)
     found = load(name)
