@@ -409,6 +409,15 @@ def expected_terms(plan: Plan) -> list[Row]:
     return [row for row in together.values() if row["nominal_gbp"]]
 
 
+def present_terms(problem: Problem, verified: Verified) -> list[Row]:
+    """Expected cost over the horizon by term, present real £; noughts left out."""
+    probability = np.array([scenario.probability for scenario in problem.scenarios])
+    amounts = np.einsum("s,stap,p->t", probability, verified.ledger.nominal, problem.present_value)
+    return [
+        {"term": term, "present_gbp": float(amount)} for term, amount in zip(COST_TERMS, amounts, strict=True) if amount
+    ]
+
+
 def decisions_table(problem: Problem, decisions: Decisions, plan: Plan | None = None) -> list[Row]:
     """What is decided, one row a decision, in the order in which it falls due.
 

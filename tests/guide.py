@@ -289,6 +289,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "partners": "councils, in the order of the instance",
         "demand_child_weeks": "child-weeks of each, expected",
         "total_gbp": "cost of the joint plan, which every rule shares",
+        "terms": "cost of the joint plan by financial year, council and what it pays for: nominal, real and present",
         "decisions": "decisions of the joint plan",
         "item_titles": "words for homes and lots, by name",
         "groups": "each group of councils planning by itself: cost, bound, gap, saving, child-weeks",
@@ -318,6 +319,8 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "sensitivity": {
         "changed": "where something slipped: the plan that stood before, beside the one that is held",
+        "terms": "the plan's cost by what it pays for, decisions held",
+        "doing_nothing_terms": "the same of doing nothing",
         "doing_nothing_gbp": "what doing nothing costs on the same futures, from which the saving is counted",
         "tolerance": "how closely switching values are found, as a share of the way to the end of the range",
         "decisions": "decisions of the plan that is held",

@@ -13,14 +13,16 @@ from typer.testing import CliRunner
 
 import optimiser
 from optimiser.analysis.appraisal import best_plan
-from optimiser.analysis.planning import Asked, as_asked, prepare
+from optimiser.analysis.planning import Asked, _changes, as_asked, asked_again, prepare
 from optimiser.analysis.slippage import Slippage, difference, figures_of, with_capital, with_slippage
 from optimiser.assemble import assemble
 from optimiser.cli import app
+from optimiser.cli.shared import capital_of
 from optimiser.demand.scenarios import make_scenarios
 from optimiser.errors import InstanceError
 from optimiser.instance.distributions import Distribution
-from optimiser.instance.register import evidence_for
+from optimiser.instance.register import evidence_for, given, with_evidence
+from optimiser.instance.schema import Instance
 from optimiser.instance.template import write_template
 from optimiser.plan import Plan
 from optimiser.report.files import read_run
@@ -90,6 +92,113 @@ def test_every_figure_of_what_has_slipped_is_in_the_register(slippage: Slippage)
     instance = with_slippage(optimiser.load("kent-in-house-2025"), slippage)
     for key in instance.figure_values():
         assert evidence_for(instance, key).evidence
+
+
+def two_envelopes() -> Instance:
+    """Kent with a second envelope, of which 2026/27 releases half a million."""
+    own = KENT.capital[0]
+    second = own.model_copy(update={"envelope": "second", "limit_gbp": 2e6, "carry_forward": False})
+    half = second.model_copy(update={"year": "2026/27", "limit_gbp": 5e5})
+    return with_evidence(
+        KENT.model_copy(update={"capital": (own, second, half)}),
+        [given(f"capital.second.{year}.limit_gbp", 1.0, None, "Test") for year in ("total", "2026/27")],
+    )
+
+
+def limits(instance: Instance) -> dict[str, tuple[float | None, tuple[float, ...] | None]]:
+    return {each.name: (each.total, each.by_year) for each in assemble(instance, make_scenarios(instance, 2)).envelopes}
+
+
+def test_of_several_envelopes_the_one_that_is_named_changes() -> None:
+    both = two_envelopes()
+    before = limits(both)
+    asked = as_asked(both, Asked(envelopes=(("second", 1e6),)))
+    assert limits(asked) == before | {"second": (1e6, before["second"][1])}
+    assert limits(as_asked(both, Asked(envelopes=(("second", 1e6), ("in-house", 3e6)))))["in-house"][0] == 3e6
+    cut = limits(with_slippage(both, Slippage(capital_years=(("in-house:2026/27", 1e5), ("second:2027/28", 2e5)))))
+    assert cut["in-house"][1] == (3.8e6, 1e5, 3.8e6, 3.8e6, 3.8e6)
+    assert cut["second"][1] == (0, 5e5, 2e5, 0, 0)
+    # where years are named of neither, the envelopes that have years carry forward
+    carried = assemble(two := with_slippage(both, Slippage(carry_forward=True)), make_scenarios(two, 2)).envelopes
+    assert {each.name: (each.by_year is not None, each.carry_forward) for each in carried}["second"] == (True, True)
+
+
+def test_an_amount_that_could_be_for_either_envelope_is_refused() -> None:
+    both = two_envelopes()
+    with pytest.raises(InstanceError) as raised:
+        as_asked(both, Asked(capital=2e6))
+    assert str(raised.value) == (
+        "1 fault in the command:\n"
+        "  the command, --capital: £2,000,000 does not say which envelope it is for: the instance has in-house and second. "
+        "Name it, as --capital in-house=2000000; it may be given again."
+    )
+    with pytest.raises(InstanceError, match=r"third is no envelope\. Name one of in-house, second"):
+        as_asked(both, Asked(envelopes=(("third", 2e6),)))
+    with pytest.raises(
+        InstanceError, match=r"2026/27 does not say which envelope.*--capital-year in-house:2026/27=500k"
+    ):
+        with_slippage(both, Slippage(capital_years=(("2026/27", 1e5),)))
+    with pytest.raises(InstanceError, match=r"third is no envelope"):
+        with_slippage(both, Slippage(capital_years=(("third:2026/27", 1e5),)))
+    with pytest.raises(InstanceError, match="limits nothing: there are no homes"):
+        as_asked(optimiser.load("kent-sufficiency-2019"), Asked(capital=1e6))
+
+
+def test_the_register_says_that_a_figure_was_given_on_the_command_line() -> None:
+    key = "capital.in-house.total.limit_gbp"
+    assert evidence_for(KENT, key).evidence == "published"
+    for asked in (Asked(capital=2.8e6), Asked(envelopes=(("in-house", 2.8e6),))):
+        row = evidence_for(as_asked(KENT, asked), key)
+        assert (row.evidence, row.document, row.low, row.high) == ("assumption", "", "2800000", "2800000")
+        assert row.note == "Given on the command line; the instance has 3,800,000."
+    cut = with_slippage(KENT, Slippage(6, (("2026/27", 5e5),), grant_refused=True))
+    year, other = (evidence_for(cut, f"capital.in-house.{year}.limit_gbp") for year in ("2026/27", "2027/28"))
+    assert year.note == "Given on the command line; the instance has no limit." and year.evidence == "assumption"
+    assert (other.evidence, other.derived_from) == ("derived", key)
+    assert evidence_for(cut, key).evidence == "published", "the total stands as the paper has it"
+    refused = evidence_for(cut, "homes.joint.grant_gbp")
+    assert refused.low == "0" and refused.note.startswith("Refused on the command line; the instance has ")
+    late = evidence_for(cut, "homes.two-bed.registration_delay_months")
+    before = evidence_for(KENT, "homes.two-bed.registration_delay_months")
+    assert [float(late.low) - float(before.low), float(late.high) - float(before.high)] == [6, 6]
+    assert late.note.startswith("Given on the command line: 6 months on top of what the instance has.")
+
+
+@pytest.mark.parametrize(
+    ("given_", "asked"),
+    [
+        (["2.8m"], (2.8e6, ())),
+        (["£2,800,000"], (2.8e6, ())),
+        (["in-house=2.8m", "second=500k"], (None, (("in-house", 2.8e6), ("second", 5e5)))),
+        (None, (None, ())),
+    ],
+)
+def test_capital_is_written_as_people_write_it(given_: list[str] | None, asked: object) -> None:
+    assert capital_of(given_) == asked
+
+
+@pytest.mark.parametrize("given_", [["much"], ["-1"], ["=1m"], ["in-house="], ["1m", "2m"], ["nan"]])
+def test_capital_that_is_no_amount_is_refused(given_: list[str]) -> None:
+    call = [part for each in given_ for part in ("--capital", each)]
+    done = CliRunner().invoke(app, ["plan", "kent-in-house-2025", *call])
+    assert done.exit_code == 2 and "--capital" in done.output
+
+
+def test_what_was_asked_of_envelopes_reads_back_from_a_document() -> None:
+    row = {"capital": None, "envelopes": [["second", 1e6]], "slippage": None}
+    assert asked_again(row).envelopes == (("second", 1e6),)
+    assert asked_again({"capital": 1e6}).envelopes == ()
+
+
+def test_what_is_asked_of_envelopes_against_a_run_before_is_told() -> None:
+    row = {"slippage": None, "capital": None, "envelopes": [["second", 1e6], ["in-house", 3e6]]}
+    told = _changes(Asked(envelopes=(("second", 5e5), ("in-house", 3e6)), before={"asked": row}))
+    assert told == ["£500,000 of capital in total (second)"]
+    assert _changes(Asked(envelopes=(("second", 1e6),), before={"asked": row})) == [
+        "capital in total as the instance has it (in-house)"
+    ]
+    assert _changes(Asked(capital=2e6, before={"asked": {"capital": None}})) == ["£2,000,000 of capital in total"]
+    assert _changes(Asked(before={"asked": {"capital": 2e6}})) == ["capital in total as the instance has it"]
 
 
 def test_everything_that_cannot_slip_is_said_at_once() -> None:

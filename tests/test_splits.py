@@ -517,7 +517,7 @@ def test_a_split_is_written_with_tables_and_a_chart_and_read_again_to_settle_by(
     write_split(document, tmp_path / "run")
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {
-        "split.json", "groups.csv", "bills.csv", "bills_by_year.csv", "bills_by_future.csv",
+        "split.json", "groups.csv", "group_terms.csv", "terms.csv", "bills.csv", "bills_by_year.csv", "bills_by_future.csv",
         "savings_by_rule.svg", "savings_by_rule.png",
     }  # fmt: skip
     assert read_split(tmp_path / "run") == json.loads(json.dumps(document))

@@ -227,5 +227,6 @@ def test_the_terminal_says_what_does_not_matter() -> None:
     show_sensitivity(document(), console)
     shown = " ".join(console.export_text().split())
     assert "do not matter to this plan" in shown and "Switching values" in shown
+    assert "Decided today, before the first review: By" in shown
     assert "All inputs at once, 20 draws" in shown
     assert "decisions held, is gone where" in shown

@@ -15,7 +15,7 @@ import pytest
 
 import optimiser
 from optimiser.analysis.appraisal import DO_NOTHING, OPTIMISED, Appraised
-from optimiser.analysis.frontier import frontier
+from optimiser.analysis.frontier import frontier, plans_of
 from optimiser.analysis.planning import Asked, make_appraisal, make_plan, plan_document
 from optimiser.analysis.simulation.options import make_simulation
 from optimiser.analysis.slippage import Slippage
@@ -319,7 +319,8 @@ def write(kind: str, source: Path, folder: Path) -> None:
                 patch.setattr(f"optimiser.analysis.planning.{name}", 2)
             files.write_appraisal(*make_appraisal(council, asked), folder, source)
     elif kind == "frontier":
-        files.write_frontier(frontier(council, replace(asked, slippage=Slippage(2)))[1], folder, source)
+        curves, document = frontier(council, replace(asked, slippage=Slippage(2)))
+        files.write_frontier(document, folder, source, plans_of(curves))
     elif kind == "sensitivity":
         ranges = tuple(
             row
@@ -333,7 +334,7 @@ def write(kind: str, source: Path, folder: Path) -> None:
         found = make_simulation(council, asked, futures=4, take_apart=True, calibrates=True)
         files.write_simulation(found[1], folder, source)
     else:
-        files.write_split(split(regional_instance(2, periods="4x3"), Asked(scenarios=2)), folder)
+        files.write_split(split(regional_instance(2, periods="4x3"), Asked(scenarios=2)), folder, source)
 
 
 @pytest.mark.parametrize(
@@ -355,10 +356,68 @@ def test_every_figure_of_every_document_is_traced_or_said_to_be_no_sum(
         assert row["agrees"], (figure.name, row["value"], row["combined"])
         assert row["how"] and (row["terms"] or abs(row["value"]) < PENNY)
         sums += row["sum_of_terms"]
+        path = ".".join(step for step in run.others.get(figure, ()) if isinstance(step, str))
+        asked = {path} & SUMS.get(kind, set())
+        assert row["sum_of_terms"] or not asked, figure.name
+        assert row["sources"] or not row["terms"] or not asked & SOURCED, figure.name
     assert sums >= 1
-    if run.instance is not None:
-        priced = [figure for figure in run.figures if figure.column == "expected_cost_gbp" and figure.value]
-        assert kind not in ("appraise", "frontier") or any(run.of(figure, terms)["sources"] for figure in priced)
+    if kind in SUMS:
+        named = {".".join(step for step in path if isinstance(step, str)) for path in run.others.values()}
+        assert named >= {pattern for pattern in SUMS[kind] if "council" not in pattern}
+
+
+#: Figures of documents that are sums of terms, by the path to them, and those whose terms have inputs of the register.
+SUMS = {
+    "frontier": {
+        *(
+            f"points.{name}_gbp"
+            for name in ("expected_cost", "objective", "deterrent", "p90", "cvar", "saving", "capital_used")
+        ),
+        *(f"points.{name}" for name in ("homes", "beds", "block_beds", "spot_share", "unregistered_child_weeks")),
+        *(f"points.next_million.{name}_gbp" for name in ("least", "most", "found")),
+        "points.unregistered_p90_child_weeks",
+        "points.break_even.occupancy",
+        "points.years.revenue_gbp",
+        "points.terms.present_gbp",
+        "own.expected_cost_gbp",
+        "own.less.pounds_more_gbp",
+    },
+    "appraise": {
+        *(f"options.{name}_gbp" for name in ("expected_cost", "saving", "p10", "p50", "p90", "capital")),
+        "options.unregistered_child_weeks",
+        "years.nominal_gbp",
+        "years.real_gbp",
+        "years.saving_nominal_gbp",
+        "terms.present_gbp",
+        "simulated.options.cost_gbp.mean",
+        "simulated.options.foresight.gap_gbp.mean",
+    },
+    "sensitivity": {
+        "expected_cost_gbp",
+        "doing_nothing_gbp",
+        "saving_gbp",
+        "tornado.cost_at_low_gbp",
+        "tornado.cost_at_high_gbp",
+    },
+    "split": {"total_gbp", "groups.pounds_gbp", "groups.objective_gbp", "groups.saving_gbp"},
+    "simulate": {"options.cost_gbp.mean"},
+}
+SUMS["split"] |= {f"rules.{rule}.council-1" for rule in ("use", "shapley", "nucleolus", "equal")}
+SUMS["split"] |= {f"bills.shapley.partners.council-2.{name}_gbp" for name in ("bill", "alone", "saving")}
+SOURCED = {
+    *(f"points.{name}_gbp" for name in ("expected_cost", "objective", "p90", "cvar")),
+    "points.spot_share",
+    "points.years.revenue_gbp",
+    *(f"options.{name}_gbp" for name in ("expected_cost", "p10", "p90")),
+    "years.nominal_gbp",
+    "simulated.options.cost_gbp.mean",
+    "options.cost_gbp.mean",
+    "expected_cost_gbp",
+    "tornado.cost_at_low_gbp",
+    "total_gbp",
+    "groups.pounds_gbp",
+    "rules.shapley.council-1",
+}
 
 
 def numbers(value: Any, key: str = "") -> Iterator[float]:

@@ -255,11 +255,18 @@ COMPARED = (
 
 def max_on_paths(plan: Plan, begun: np.ndarray) -> float:
     """Most of something begun along any path of the tree, by the positions of ``Problem.begins``."""
-    problem = plan.problem
-    return max(
-        sum(float(begun[place]) for place, begin in enumerate(problem.begins) if begin.node in problem.path_to(leaf))
-        for leaf in problem.leaves
-    )
+    path = plan.problem.path_to(heaviest_leaf(plan.problem, begun))
+    return sum(float(begun[place]) for place, begin in enumerate(plan.problem.begins) if begin.node in path)
+
+
+def heaviest_leaf(problem: Problem, begun: np.ndarray) -> int:
+    """The leaf on whose path most of something is begun, by the positions of ``Problem.begins``; of equals the first."""
+
+    def along(leaf: int) -> float:
+        path = problem.path_to(leaf)
+        return sum(float(begun[place]) for place, begin in enumerate(problem.begins) if begin.node in path)
+
+    return max(problem.leaves, key=along)
 
 
 def capital_of(plan: Plan) -> float:

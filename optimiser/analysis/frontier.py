@@ -10,17 +10,18 @@ serves every other, since capital is limited in the first stage only.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from models.decisions import Decisions
 from models.problem import COST_TERMS, Envelope, Problem
-from optimiser.analysis.appraisal import max_on_paths
+from optimiser.analysis.appraisal import heaviest_leaf, max_on_paths
 from optimiser.analysis.planning import (
     Asked,
     Told,
+    asked_row,
     instance_row,
     prepare,
     refuse_if_stopped,
@@ -430,7 +431,10 @@ def frontier(
                 break
             if stop.is_set():
                 break
-        by_curve = [_points(curve, stretches, grid) for curve, stretches, _ in found]
+        by_curve = [
+            _points(curve, stretches, grid, sum(len(each) for _, each, _ in found[:place]))
+            for place, (curve, stretches, _) in enumerate(found)
+        ]
         rows = [row for points in by_curve for row in points]
         located = _own_point(found[0][0], found[0][1], own)
         if asked.slippage.any and rows and not stop.is_set():
@@ -458,6 +462,7 @@ def frontier(
             if place not in places
         ],
         "slipped": asked.slippage.words,
+        "asked": asked_row(plan, asked),
         "by": by,
         "grid": None if grid is None else asdict(grid),
         "own_limit_gbp": own,
@@ -605,14 +610,23 @@ def _looked_at(curve: Curve, grid: Grid | None, complete: bool) -> list[float]:
     return [limit for limit in limits if complete or curve.settled(limit) or curve.best(limit) is not None]
 
 
-def _points(curve: Curve, stretches: list[Stretch], grid: Grid | None) -> list[Row]:
-    """One row a plan, at the envelope from which it is best; or one a point of the grid."""
+def plans_of(curves: Sequence[Sequence[Stretch]]) -> dict[str, Plan]:
+    """Plans by the number under which points name them."""
+    every = [each.solved.plan for stretches in curves for each in stretches]
+    return {str(number): plan for number, plan in enumerate(every, start=1) if plan is not None}
+
+
+def _points(curve: Curve, stretches: list[Stretch], grid: Grid | None, before: int) -> list[Row]:
+    """One row a plan, at the envelope from which it is best; or one a point of the grid.
+
+    ``before`` counts the plans of the curves before this one.
+    """
     if not stretches:
         return []
     nothing = stretches[0] if stretches[0].solved.used <= 0 else None
     made: dict[int, Row] = {}
 
-    def row_of(stretch: Stretch, limit: float, until: float | None) -> Row:
+    def row_of(place: int, stretch: Stretch, limit: float, until: float | None) -> Row:
         plan = stretch.solved.plan
         assert plan is not None
         if id(plan) not in made:
@@ -621,6 +635,8 @@ def _points(curve: Curve, stretches: list[Stretch], grid: Grid | None) -> list[R
         return {
             "year": None if curve.limited.year is None else plan.problem.financial_years[curve.limited.year],
             "capital_limit_gbp": limit,
+            "plan": str(before + place + 1),
+            "plan_without_capital": None if nothing is None else str(before + 1),
             "best_from_gbp": stretch.solved.used,
             "best_until_gbp": until,
             "least_envelope_proven": stretch.least,
@@ -637,13 +653,14 @@ def _points(curve: Curve, stretches: list[Stretch], grid: Grid | None) -> list[R
     # what lies between two sums of prices buys what the lower one buys: up to the next plan, and beyond the last for ever
     ends = [*(each.solved.used for each in stretches[1:]), None]
     if grid is None:
-        return [row_of(each, each.solved.used, end) for each, end in zip(stretches, ends, strict=True)]
+        both = zip(stretches, ends, strict=True)
+        return [row_of(place, each, each.solved.used, end) for place, (each, end) in enumerate(both)]
     found = []
     for limit in grid.limits:
         own = [each for each in stretches if each.solved.used <= limit + 0.005]
         if own and curve.settled(limit):
             here = replace(own[-1], bound=max(own[-1].bound, curve.bound(limit)))
-            found.append(row_of(here, limit, ends[len(own) - 1]))
+            found.append(row_of(len(own) - 1, here, limit, ends[len(own) - 1]))
     return found
 
 
@@ -656,8 +673,12 @@ def _next(curve: Curve, stretch: Stretch, limit: float) -> Row | None:
     if there.objective >= here.objective:
         there = here
     assert there.plan is not None
+    own = max(stretch.bound, curve.bound(limit))
     return {
-        "least_gbp": max(max(stretch.bound, curve.bound(limit)) - there.objective, 0.0),
+        "objective_gbp": there.objective,
+        "bound_gbp": bound,
+        "bound_here_gbp": own if np.isfinite(own) else None,
+        "least_gbp": max(own - there.objective, 0.0),
         "most_gbp": max(here.objective - bound, 0.0),
         "found_gbp": here.objective - there.objective,
         "pounds_gbp": here.plan.verified.expected_cost - there.plan.verified.expected_cost,
@@ -675,11 +696,7 @@ def _plan_row(plan: Plan, limited: Limited, nothing: Plan | None) -> Row:
     cared = sum(children.values())
     beds = np.array([plan.problem.home_beds[begin.home] for begin in plan.problem.begins]) * plan.decisions.homes_begun
     even = [row for row in break_even(plan) if row["occupancy"] is not None]
-    begun = {
-        plan.problem.homes[begin.home]: int(plan.decisions.homes_begun[place])
-        for place, begin in enumerate(plan.problem.begins)
-        if plan.decisions.homes_begun[place]
-    }
+    begun = homes_along(plan)
     own = [(row["occupancy"], begun[row["item"]]) for row in even if row["item"] in begun]
     return {
         "deterrent_gbp": plan.verified.objective - plan.verified.expected_cost
@@ -719,6 +736,18 @@ def _plan_row(plan: Plan, limited: Limited, nothing: Plan | None) -> Row:
     }
 
 
+def homes_along(plan: Plan) -> dict[str, int]:
+    """Homes begun by type, on the path with most."""
+    problem = plan.problem
+    path = problem.path_to(heaviest_leaf(problem, plan.decisions.homes_begun))
+    found: dict[str, int] = {}
+    for place, begin in enumerate(problem.begins):
+        if plan.decisions.homes_begun[place] and begin.node in path:
+            name = problem.homes[begin.home]
+            found[name] = found.get(name, 0) + int(plan.decisions.homes_begun[place])
+    return found
+
+
 def _capital_used(plan: Plan, limited: Limited) -> float:
     return replace(limited, year=None).taken(plan.problem, plan.decisions)
 
@@ -727,24 +756,14 @@ def _capital_by_year(plan: Plan, limited: Limited) -> list[Row]:
     """Capital begun by financial year on the path that takes most, planning prices, nominal £."""
     problem = plan.problem
     taken = replace(limited, year=None).amounts(problem) * plan.decisions.homes_begun
-
-    def by_year(leaf: int) -> list[float]:
-        path = problem.path_to(leaf)
-        return [
-            float(
-                sum(
-                    taken[place]
-                    for place, begin in enumerate(problem.begins)
-                    if begin.node in path and problem.period_year[begin.period] == year
-                )
-            )
-            for year in range(len(problem.financial_years))
-        ]
-
-    most = max((by_year(leaf) for leaf in problem.leaves), key=sum)
+    path = problem.path_to(heaviest_leaf(problem, taken))
+    by_year = np.zeros(len(problem.financial_years))
+    for place, begin in enumerate(problem.begins):
+        if begin.node in path:
+            by_year[problem.period_year[begin.period]] += taken[place]
     return [
-        {"year": label, "capital_gbp": amount}
-        for label, amount in zip(problem.financial_years, most, strict=True)
+        {"year": label, "capital_gbp": float(amount)}
+        for label, amount in zip(problem.financial_years, by_year, strict=True)
         if amount
     ]
 
@@ -802,22 +821,25 @@ def _own_point(curve: Curve, stretches: list[Stretch], own: float | None) -> Row
     largest = max(each.limit for each in curve.solved)
     enough = curve.limited.enough(curve.engine.problem)
 
-    def plan_at(limit: float) -> Plan | None:
+    def stretch_at(limit: float) -> Stretch | None:
         affordable = [each for each in stretches if each.solved.used <= limit + 0.005]
         known = curve.settled(min(limit, largest)) and (limit <= largest + 0.005 or largest >= enough)
-        return affordable[-1].solved.plan if affordable and known else None
+        return affordable[-1] if affordable and known else None
 
-    here = plan_at(own)
-    if here is None:
+    stretch = stretch_at(own)
+    here = None if stretch is None else stretch.solved.plan
+    if stretch is None or here is None:
         return None
     before = here.mean(here.unregistered_child_weeks)
 
     def against(limit: float) -> Row | None:
-        there = plan_at(limit)
-        if there is None:
+        other = stretch_at(limit)
+        there = None if other is None else other.solved.plan
+        if other is None or there is None:
             return None
         return {
             "capital_limit_gbp": limit,
+            "plan": str(stretches.index(other) + 1),
             "capital_used_gbp": _capital_used(there, curve.limited),
             "objective_more_gbp": there.verified.objective - here.verified.objective,
             "bound_gbp": curve.bound(min(limit, largest)),
@@ -829,6 +851,7 @@ def _own_point(curve: Curve, stretches: list[Stretch], own: float | None) -> Row
 
     return {
         "capital_limit_gbp": own,
+        "plan": str(stretches.index(stretch) + 1),
         "capital_used_gbp": _capital_used(here, curve.limited),
         "objective_gbp": here.verified.objective,
         "bound_gbp": curve.bound(min(own, largest)),

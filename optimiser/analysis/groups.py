@@ -23,7 +23,7 @@ from optimiser.demand.scenarios import make_scenarios
 from optimiser.errors import Fault, InfeasibleError, InstanceError, NoPlanError, SolverError
 from optimiser.instance.checks import check_chance
 from optimiser.instance.schema import Instance
-from optimiser.plan import Plan, Row
+from optimiser.plan import Plan, Row, present_terms
 from optimiser.solve.engine import Bounds, Engine, Found, Prices
 from optimiser.solve.engine import Row as Rule
 from optimiser.solve.executor import executor
@@ -63,6 +63,7 @@ class Solved:
     child_weeks: tuple[float, ...]  # without a registered place, expected, [authority]
     seconds: float
     scenario_pounds: tuple[float, ...] = ()
+    terms: tuple[Row, ...] = ()  # the pounds by cost term
 
 
 def prepared(instance: Instance, asked: Asked) -> Problem:
@@ -257,6 +258,7 @@ class Groups:
             tuple(weeks.tolist()),
             seconds,
             tuple(verified.scenario_pounds.tolist()) if keep else (),
+            tuple(present_terms(own, verified)),
         )
 
 
@@ -503,4 +505,4 @@ class Store:
 
 
 def _tuples(row: Row) -> Row:
-    return {name: tuple(row[name]) for name in ("deterrent", "child_weeks", "scenario_pounds")}
+    return {name: tuple(row[name]) for name in ("deterrent", "child_weeks", "scenario_pounds", "terms")}

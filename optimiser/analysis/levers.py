@@ -19,7 +19,8 @@ from optimiser.errors import Fault
 from optimiser.instance.checks import check_all
 from optimiser.instance.draft import Draft, description
 from optimiser.instance.reading import LARGEST, plain_rule
-from optimiser.instance.schema import TABLES, Capital, Evidence, Instance, Lot, Row, Settings
+from optimiser.instance.register import given
+from optimiser.instance.schema import TABLES, Capital, Instance, Lot, Row, Settings
 
 RISK_WEIGHT = "settings.risk_weight"
 #: Tables in which a fault can come of what is moved; a year that releases more than the total does no harm.
@@ -244,7 +245,7 @@ def with_figures(instance: Instance, figures: Mapping[str, float | None]) -> Ins
             place = _place(instance, table, name, rows)
             rows[place] = rows[place].model_copy(update={column: _typed(None, type(rows[place]), column, value)})
         if value is not None:
-            chosen.append(_chosen(key, value, before.get(key)))
+            chosen.append(given(key, value, before.get(key), "Chosen in a what-if"))
     for lot in {key.split(".")[1] for key in figures if re.fullmatch(r"lots\..*\.(?:minimum|maximum)_beds", key)}:
         row = next(row for row in tables["lots"] if row.lot == lot)
         tables["tiers"] = _priced_throughout(tables.get("tiers", list(instance.tiers)), row)
@@ -304,14 +305,6 @@ def _priced_throughout(tiers: list[Any], lot: Lot) -> list[Any]:
     if tiers[last].to_beds < lot.maximum_beds:
         tiers[last] = tiers[last].model_copy(update={"to_beds": lot.maximum_beds})
     return tiers
-
-
-def _chosen(key: str, value: float, old: object) -> Evidence:
-    was = "no limit" if old is None else f"{old:,g}" if isinstance(old, (int, float)) else str(old)
-    text = f"{value:.15g}"
-    return Evidence(
-        figures=key, evidence="assumption", low=text, high=text, note=f"Chosen in a what-if; the instance has {was}."
-    )
 
 
 def figure_asked_words(key: str, value: float | None) -> str:

@@ -111,7 +111,7 @@ class Asked:
     seed: int | None = None
     gap: float = 1e-3
     time_limit: float | None = None
-    capital: float | None = None
+    capital: float | None = None  # in total, of the only envelope
     risk_weight: float | None = None
     method: str = "auto"
     cluster: str | None = None  # address of a Dask scheduler
@@ -121,6 +121,7 @@ class Asked:
     keep: bool = False  # keep what the search learns
     reduce_from: int | None = None  # futures drawn, for which those planned on are made to stand
     stresses: tuple[str, ...] = ()  # names of stresses that plans are tested under
+    envelopes: tuple[tuple[str, float], ...] = ()  # capital in total by envelope, where the instance has several
     figures: tuple[tuple[str, float | None], ...] = ()  # figures by their keys, as asked for instead of the instance's
     brief: bool = False  # the plan alone, without what it is compared with, rests on and is tested by
     ready: Ready | None = None  # where a model is held from one plan to the next
@@ -137,13 +138,15 @@ class Told:
 def asked_again(row: Row) -> Asked:
     """What a run was asked, from its document."""
     figures = tuple((str(key), value) for key, value in row.get("figures") or ())
-    return Asked(**{**row, "slippage": Slippage.of(row.get("slippage")), "figures": figures})
+    envelopes = tuple((str(name), float(amount)) for name, amount in row.get("envelopes") or ())
+    own = {"slippage": Slippage.of(row.get("slippage")), "figures": figures, "envelopes": envelopes}
+    return Asked(**{**row, **own})
 
 
 def as_asked(instance: Instance, asked: Asked) -> Instance:
     """The instance with another envelope, with what has slipped, and with the figures asked for."""
-    if asked.capital is not None:
-        instance = with_capital(instance, asked.capital)
+    if asked.capital is not None or asked.envelopes:
+        instance = with_capital(instance, asked.capital, asked.envelopes)
     if asked.slippage.any:
         instance = with_slippage(instance, asked.slippage)
     return with_figures(instance, dict(asked.figures)) if asked.figures else instance
@@ -355,8 +358,13 @@ def _changes(asked: Asked) -> list[str]:
         old = Slippage.of(asked.before["asked"].get("slippage"))
         words = [each for each in words if each not in old.words]
         words += [f"no longer: {each}" for each in old.words if each not in asked.slippage.words]
-        if asked.capital != asked.before["asked"]["capital"] and asked.capital is not None:
-            words.append(f"{whole_pounds(asked.capital)} of capital in total")
+        earlier, now = (_totals(each) for each in (asked_again(asked.before["asked"]), asked))
+        for name in dict.fromkeys((*now, *earlier)):
+            which = f" ({name})" if name else ""
+            if name not in now:
+                words.append(f"capital in total as the instance has it{which}")
+            elif now[name] != earlier.get(name):
+                words.append(f"{whole_pounds(now[name])} of capital in total{which}")
         old_figures = dict(asked_again(asked.before["asked"]).figures)
         words += [
             figure_asked_words(key, value)
@@ -365,6 +373,11 @@ def _changes(asked: Asked) -> list[str]:
         ]
         words += [f"{key} as the instance has it" for key in old_figures if key not in dict(asked.figures)]
     return words
+
+
+def _totals(asked: Asked) -> dict[str, float]:
+    """Capital in total as asked for, by envelope; under a blank name that of the only one."""
+    return dict(asked.envelopes) | ({} if asked.capital is None else {"": asked.capital})
 
 
 def plan_seed(plan: Plan, asked: Asked) -> int:
@@ -518,7 +531,7 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
         ],
         "budget": budget_columns(options),
         "published": published_results(instance, options),
-        "asked": _asked_row(plan, asked),
+        "asked": asked_row(plan, asked),
         "versions": versions(),
         "timings": {"total_seconds": time.perf_counter() - began},
     }
@@ -542,7 +555,7 @@ def plan_document(
         "instance": instance_row(plan.instance),
         **_run_rows(plan, asked),
         "expected_cost_gbp": verified.expected_cost,
-        "deterrent_gbp": verified.objective - _objective_in_pounds(plan),
+        "deterrent_gbp": verified.objective - objective_in_pounds(plan),
         "p90_gbp": plan.quantile(pounds, 0.9),
         "cvar_gbp": tail_mean_of(plan, pounds),
         "cvar_level": problem.cvar_level,
@@ -565,7 +578,7 @@ def plan_document(
         "limits": [_worth_row(plan, row) for row in worth],
         "evidence": _evidence(plan.instance, ranked),
         "warnings": _warnings(plan, unregistered["idle_bed_child_weeks"]),
-        "asked": _asked_row(plan, asked),
+        "asked": asked_row(plan, asked),
         "decided": plan.decided,
         "beyond_horizon": _beyond_horizon(plan),
         "versions": versions(),
@@ -588,13 +601,14 @@ def _budget_rows(plan: Plan, nothing: Plan | None) -> Row:
     }
 
 
-def _asked_row(plan: Plan, asked: Asked) -> Row:
+def asked_row(plan: Plan, asked: Asked) -> Row:
     """What a later command must ask to stand on the same problem."""
     return {
         "scenarios": len(plan.problem.scenarios),
         "seed": asked.seed,
         "gap": asked.gap,
         "capital": asked.capital,
+        "envelopes": [list(each) for each in asked.envelopes],
         "risk_weight": asked.risk_weight,
         "slippage": asked.slippage.row,
         "reduce_from": asked.reduce_from,
@@ -631,7 +645,7 @@ def tail_mean_of(plan: Plan, amounts: np.ndarray) -> float:
     return total / (1 - plan.problem.cvar_level)
 
 
-def _objective_in_pounds(plan: Plan) -> float:
+def objective_in_pounds(plan: Plan) -> float:
     """The objective without the deterrent."""
     weight = plan.problem.risk_weight
     return (1 - weight) * plan.verified.expected_cost + weight * tail_mean_of(plan, plan.scenario_pounds)

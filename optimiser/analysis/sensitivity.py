@@ -21,7 +21,7 @@ from optimiser.errors import Fault, InstanceError, OptimiserError
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for, mean_of, range_of
 from optimiser.instance.schema import Instance
-from optimiser.plan import Plan
+from optimiser.plan import Plan, Row, present_terms
 from optimiser.solve.engine import Placing
 from optimiser.verify import verify
 
@@ -30,8 +30,21 @@ FUTURES = 4
 SCREENED = 5
 
 
-#: Expected cost, present real £, child-weeks without a registered place, and limits no longer kept.
-Priced = tuple[float, float, tuple[str, ...]]
+@dataclass(frozen=True)
+class Priced:
+    """What decisions cost where a figure is moved.
+
+    Parameters
+    ----------
+    cost : expected, present real £; ``terms`` the same by cost term
+    child_weeks : expected, without a registered place
+    broken : limits no longer kept
+    """
+
+    cost: float
+    child_weeks: float
+    broken: tuple[str, ...]
+    terms: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,8 @@ class Swing:
     child_weeks_at_low: float
     child_weeks_at_high: float
     broken: tuple[str, ...] = ()  # limits that the plan no longer keeps at one of the ends
+    terms_at_low: tuple[Row, ...] = ()
+    terms_at_high: tuple[Row, ...] = ()
 
     @property
     def width(self) -> float:
@@ -132,7 +147,7 @@ def _screened(instance: Instance, held: Held) -> list[str]:
         further = max(ends, key=lambda end: abs(end - mean_of(values[key])))
         cost = held.cost(with_figure(instance, key, further))
         if cost is not None and base is not None:
-            moved.append((-abs(cost[0] - base[0]), key))
+            moved.append((-abs(cost.cost - base.cost), key))
     return [key for _, key in sorted(moved)[:SCREENED]]
 
 
@@ -164,8 +179,9 @@ def ranked(
         low, high = range_of(evidence_for(instance, key), values[key])
         at_low, at_high = (priced(key, end) for end in (low, high))
         if at_low is not None and at_high is not None:
-            broken = tuple(dict.fromkeys((*at_low[2], *at_high[2])))
-            found.append(Swing(key, low, high, at_low[0], at_high[0], at_low[1], at_high[1], broken))
+            broken = tuple(dict.fromkeys((*at_low.broken, *at_high.broken)))
+            costs, weeks = (at_low.cost, at_high.cost), (at_low.child_weeks, at_high.child_weeks)
+            found.append(Swing(key, low, high, *costs, *weeks, broken, at_low.terms, at_high.terms))
     return sorted(found, key=lambda swing: (-swing.width, swing.figure))
 
 
@@ -180,7 +196,7 @@ def assumed_figures(instance: Instance, *, shaping: bool = False) -> list[str]:
         if table in ("figures", "budget", "published", "decisions", "options", "stresses") or isinstance(value, tuple):
             continue
         evidence = evidence_for(instance, key)
-        if evidence.low and evidence.high and (shaping or not _shapes_the_plan(key)):
+        if evidence.low != evidence.high and evidence.low and evidence.high and (shaping or not _shapes_the_plan(key)):
             kept.append(key)
     return kept
 
@@ -270,7 +286,7 @@ class Held:
         broken = tuple(dict.fromkeys(violation.rule for violation in checked.violations))
         probability = np.array([scenario.probability for scenario in problem.scenarios])
         weeks = float(probability @ checked.unregistered_child_weeks.sum(axis=(1, 2)))
-        return checked.expected_cost, weeks, broken
+        return Priced(checked.expected_cost, weeks, broken, tuple(present_terms(problem, checked)))
 
 
 def _same_places(one: Problem, other: Problem) -> bool:

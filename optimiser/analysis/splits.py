@@ -146,6 +146,7 @@ def bill_row(game: Game, use: Use, rule: str, share: Floats, found: Row) -> Row:
         years = use.by_year + payment[:, None] * (by_year / total)
         voids = use.voids
     partners = {}
+    ledger = np.einsum("s,stap,p->a", plan.probability, plan.verified.ledger.nominal, problem.present_value)
     for place, name in enumerate(problem.authorities):
         alone = game.solved[1 << place]
         partners[name] = {
@@ -158,6 +159,9 @@ def bill_row(game: Game, use: Use, rule: str, share: Floats, found: Row) -> Row:
             "saving_gbp": alone.pounds - float(bill[place]),
             "better_off_gbp": alone.objective - float(share[place]),
             "better_off_least_gbp": alone.bound - float(share[place]),
+            "settled_gbp": float(
+                (bill if rule in FIXED_PARTS else plan.probability @ use.present)[place] - ledger[place]
+            ),
             "balancing_payment_gbp": None if rule in FIXED_PARTS else float(payment[place]),
             "voids_gbp": float(voids[place]),
             "years_gbp": {year: float(years[place, at]) for at, year in enumerate(problem.financial_years)},
@@ -385,12 +389,16 @@ def common_rows(game: Game, asked: Asked, found: dict[str, Row]) -> Row:
         "objective_gbp": everyone.objective,
         "bound_gbp": everyone.bound,
         "rounding_gbp": min(rounding(everyone.pounds), 10_000.0),
+        "terms": [row for row in game.joint.terms_table() if row["nominal_gbp"]],
         "decisions": decisions_table(problem, game.joint.decisions, game.joint),
         "item_titles": titles_of(game.instance),
         "groups": [
             {
                 "group": "+".join(problem.authorities[place] for place in inside[solved.coalition]),
                 "pounds_gbp": solved.pounds,
+                "deterrent_gbp": sum(solved.deterrent),
+                "terms": list(solved.terms),
+                "alone_gbp": float(alone[inside[solved.coalition]].sum()),
                 "objective_gbp": solved.objective,
                 "bound_gbp": solved.bound,
                 "gap_gbp": solved.objective - solved.bound,

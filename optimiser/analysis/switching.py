@@ -21,6 +21,7 @@ from optimiser.analysis.appraisal import best_plan, decisions_of, doing_nothing
 from optimiser.analysis.planning import (
     Asked,
     Told,
+    asked_row,
     instance_row,
     plan_before,
     plan_seed,
@@ -103,7 +104,7 @@ def jointly(
         if priced is None or saved is None:
             left_out += 1
             continue
-        cost.append(priced[0])
+        cost.append(priced.cost)
         saving.append(saved)
     return Joint(tuple(cost), tuple(saving), left_out)
 
@@ -366,6 +367,9 @@ def sensitivity(
         "expected_cost_gbp": savings.base_cost,
         "doing_nothing_gbp": None if savings.base is None else savings.base_cost + savings.base,
         "saving_gbp": savings.base,
+        "terms": savings.terms,
+        "doing_nothing_terms": savings.idle_terms,
+        "asked": asked_row(plan, asked),
         "rounding_gbp": rounding(plan.verified.expected_cost),
         "decisions": decisions_table(plan.problem, plan.decisions, plan),
         "inputs": len(keys),
@@ -401,10 +405,12 @@ class Savings:
         self._instance = instance
         self._plan = held_on(instance, plan, plan.decisions, count, seed)
         self._idle = held_on(instance, plan, idle, count, seed)
-        self._known: dict[Moves, tuple[Priced, float] | None] = {}
+        self._known: dict[Moves, tuple[Priced, Priced] | None] = {}
         self.base = self.at(())
         planned = self.priced(())
-        self.base_cost = plan.verified.expected_cost if planned is None else planned[0]
+        self.base_cost = plan.verified.expected_cost if planned is None else planned.cost
+        known = self._known[()]
+        self.terms, self.idle_terms = ([], []) if known is None else (list(each.terms) for each in known)
 
     def priced(self, moves: Moves) -> Priced | None:
         """What the plan costs with some figures moved; None where it cannot be priced."""
@@ -414,19 +420,19 @@ class Savings:
     def at(self, moves: Moves) -> float | None:
         """The saving with some figures moved; None where it cannot be priced."""
         both = self._both(moves)
-        return None if both is None else both[1]
+        return None if both is None else both[1].cost - both[0].cost
 
     def gone_at(self, moves: Moves) -> bool:
         """Whether the saving is gone with some figures moved."""
         saving = self.at(moves)
         return saving is not None and saving <= 0
 
-    def _both(self, moves: Moves) -> tuple[Priced, float] | None:
+    def _both(self, moves: Moves) -> tuple[Priced, Priced] | None:
+        """The plan and doing nothing."""
         if moves not in self._known:
             try:
                 problem = self._plan.neighbour(moved(self._instance, moves))
-                planned = self._plan.priced(problem)
-                self._known[moves] = planned, self._idle.priced(problem)[0] - planned[0]
+                self._known[moves] = self._plan.priced(problem), self._idle.priced(problem)
             except (ValueError, OptimiserError):
                 self._known[moves] = None
         return self._known[moves]
@@ -576,6 +582,8 @@ def _tornado_row(instance: Instance, swing: Swing, threshold: float, switching: 
         "cost_at_low_gbp": swing.cost_at_low,
         "cost_at_high_gbp": swing.cost_at_high,
         "width_gbp": swing.width,
+        "terms_at_low": list(swing.terms_at_low),
+        "terms_at_high": list(swing.terms_at_high),
         "child_weeks_at_low": swing.child_weeks_at_low,
         "child_weeks_at_high": swing.child_weeks_at_high,
         "limits_broken": list(swing.broken),

@@ -34,8 +34,16 @@ from scipy import stats
 from models.decisions import Decisions, with_managers_needed
 from models.problem import Problem
 from optimiser.analysis.appraisal import decisions_of, freedom_of
-from optimiser.analysis.planning import Asked, Told, instance_row, reduction_of, refuse_if_stopped, rounding, versions
-from optimiser.analysis.slippage import with_capital
+from optimiser.analysis.planning import (
+    Asked,
+    Told,
+    as_asked,
+    instance_row,
+    reduction_of,
+    refuse_if_stopped,
+    rounding,
+    versions,
+)
 from optimiser.assemble import assemble
 from optimiser.demand.reduction import Reduction, with_fresh
 from optimiser.demand.scenarios import ScenarioSet, average_scenario, make_scenarios, standard_error
@@ -167,8 +175,7 @@ def value(
         raise ValueError("a standard error needs at least two replications, and two draws of dates or none")
     told = told or Told()
     began = time.perf_counter()
-    if asked.capital is not None:
-        instance = with_capital(instance, asked.capital)
+    instance = as_asked(instance, asked)
     with stopped_by_hand() as stop:
         found = _valued(instance, asked, told, stop, replications, futures, alone, dates)
     return found | {"versions": versions(), "timings": {"total_seconds": time.perf_counter() - began}}

@@ -93,11 +93,11 @@ def frontier(
         kept = None if start is None else kept_in(start)
         asked = replace(asked, cluster=cluster, start=kept)
         with telling() as told:
-            _, document = limits.frontier(found, asked, told, grid, by, envelope)
+            curves, document = limits.frontier(found, asked, told, grid, by, envelope)
     if out is not None:
         from optimiser.report.files import write_frontier
 
-        write_frontier(document, out, folder_of(instance))
+        write_frontier(document, out, folder_of(instance), limits.plans_of(curves))
     show(document, as_json, "show_frontier", "frontier")
     say_written(out, as_json)
 

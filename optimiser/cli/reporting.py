@@ -52,7 +52,9 @@ def report(
         typer.echo(f"Written to {path}.")
 
 
-def _planned(instance: str, scenarios: int | None, seed: int | None, gap: float, capital: float | None) -> Documents:
+def _planned(
+    instance: str, scenarios: int | None, seed: int | None, gap: float, capital: list[str] | None
+) -> Documents:
     """An instance planned, and appraised from what that search has learned."""
     from optimiser.analysis.planning import make_appraisal, make_plan
     from optimiser.analysis.trail import headlines_of

@@ -48,7 +48,13 @@ Seed = Annotated[int | None, typer.Option(min=0, help="Seed of the futures; the 
 Gap = Annotated[float, typer.Option(min=0.0, max=1.0, help="Stop at this relative gap to the best possible.")]
 TimeLimit = Annotated[float | None, typer.Option(min=0.0, help="Stop the search after so many seconds.")]
 CapitalOption = Annotated[
-    float | None, typer.Option(min=0.0, metavar="£", help="Capital envelope in total, instead of the instance's.")
+    list[str] | None,
+    typer.Option(
+        "--capital",
+        metavar="[NAME=]£",
+        help="Capital envelope in total, instead of the instance's, as 2.8m. Where there are several, each by its name, as "
+        "in-house=2.8m; may be given again.",
+    ),
 ]
 RiskWeight = Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Weight of the worst futures' mean, 0 to 1.")]
 Method = Annotated[str, typer.Option(help="auto, extensive or lshaped.")]
@@ -68,7 +74,10 @@ RegistrationDelay = Annotated[
 CapitalYear = Annotated[
     list[str] | None,
     typer.Option(
-        "--capital-year", metavar="YEAR=£", help="Capital that a year releases, as 2026/27=500k; may be given again."
+        "--capital-year",
+        metavar="[NAME:]YEAR=£",
+        help="Capital that a year releases, as 2026/27=500k. Where there are several envelopes, by name, as in-house:2026/27=500k; "
+        "may be given again.",
     ),
 ]
 CarryForward = Annotated[
@@ -83,7 +92,7 @@ def asked_of(
     seed: int | None,
     gap: float,
     time_limit: float | None,
-    capital: float | None,
+    capital: list[str] | None,
     risk_weight: float | None,
     method: str,
     reduce_from: int | None = None,
@@ -93,7 +102,28 @@ def asked_of(
 
     if method not in ("auto", "extensive", "lshaped"):
         raise typer.BadParameter("auto, extensive or lshaped", param_hint="--method")
-    return Asked(scenarios, seed, gap, time_limit, capital, risk_weight, method, reduce_from=reduce_from)
+    total, envelopes = capital_of(capital)
+    return Asked(
+        scenarios, seed, gap, time_limit, total, risk_weight, method, reduce_from=reduce_from, envelopes=envelopes
+    )
+
+
+def capital_of(given: list[str] | None) -> tuple[float | None, tuple[tuple[str, float], ...]]:
+    """Capital in total of the only envelope, and by envelope: ``2.8m`` or ``in-house=2.8m``."""
+    alone, named = [], []
+    for words in given or ():
+        name, equals, amount = words.rpartition("=")
+        pounds = amount_of(amount)
+        if pounds is None or bool(equals) != bool(name.strip()):
+            rule = f"{words}: pounds, as 2.8m, or an envelope and its pounds, as in-house=2.8m"
+            raise typer.BadParameter(rule, param_hint="--capital")
+        if name:
+            named.append((name.strip(), pounds))
+        else:
+            alone.append(pounds)
+    if len(alone) > 1:
+        raise typer.BadParameter("more than one amount without a name: as in-house=2.8m", param_hint="--capital")
+    return (alone[0] if alone else None), tuple(named)
 
 
 def share_of(words: str, option: str = "--within") -> float:

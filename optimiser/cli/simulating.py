@@ -109,7 +109,7 @@ def _command(
     instance: str,
     option: list[str] | None,
     scenarios: int | None,
-    capital: float | None,
+    capital: list[str] | None,
     document: dict[str, Any],
 ) -> str:
     """The command that gives these figures again, for the register of evidence."""
@@ -117,5 +117,5 @@ def _command(
     words += [f"--option {name}" for name in option or ()]
     words += [f"--futures {document['futures']}", f"--seed {document['seed']}"]
     words += [] if scenarios is None else [f"--scenarios {scenarios}"]
-    words += [] if capital is None else [f"--capital {capital:g}"]
+    words += [f"--capital {each}" for each in capital or ()]
     return " ".join(words)

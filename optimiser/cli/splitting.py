@@ -15,6 +15,7 @@ from optimiser.cli.shared import (
     Scenarios,
     Seed,
     asked_of,
+    folder_of,
     load,
     no_plan_if_stopped,
     say_written,
@@ -115,10 +116,14 @@ def _of_instance(
     from dataclasses import replace
 
     from optimiser.analysis.splits import split
-    from optimiser.report.files import read_split, refuse_unless_writable, write_split
+    from optimiser.report.files import INSTANCE, read_split, refuse_unless_writable, write_split
 
     earlier = read_split(Path(name))
     if earlier is not None:
+        if out is not None:
+            refuse_unless_writable(out, "split")
+            kept = Path(name) / INSTANCE
+            write_split(earlier, out, kept if kept.is_dir() else None)
         return earlier
     asked = replace(asked_of(scenarios, seed, gap, None, None, None, "auto"), cluster=cluster)
     found = load(name)
@@ -129,5 +134,5 @@ def _of_instance(
             found, asked, told, folder=out, workers=workers, orders=orders, resale=resale, entitled=entitled
         )
     if out is not None:
-        write_split(document, out)
+        write_split(document, out, folder_of(name))
     return document

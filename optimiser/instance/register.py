@@ -70,6 +70,27 @@ def range_of(evidence: Evidence, value: FigureValue) -> tuple[float, float]:
     )
 
 
+def given(key: str, value: float, was: object, where: str) -> Evidence:
+    """The register's row for a figure that is given instead of the instance's: an assumption, whatever the instance's own was.
+
+    Parameters
+    ----------
+    was : the instance's own; None for no limit
+    where : who gives it, such as ``Given on the command line``
+    """
+    own = "no limit" if was is None else f"{was:,.12g}" if isinstance(was, (int, float)) else str(was)
+    text = f"{value:.15g}"
+    note = f"{where}; the instance has {own}."
+    return Evidence(figures=key, evidence="assumption", low=text, high=text, note=note)
+
+
+def with_evidence(instance: Instance, rows: Iterable[Evidence]) -> Instance:
+    """The instance with rows of the register in place of those for the same figures."""
+    new = {row.figures: row for row in rows}
+    kept = [row for row in instance.evidence if row.figures not in new]
+    return instance.model_copy(update={"evidence": (*kept, *new.values())})
+
+
 def end_of_range(written: str, mean: float) -> float:
     """One end of a range: ``12000``, or ``-10%`` of the mean's size below the mean.
 

@@ -319,6 +319,7 @@ def write_appraisal(options: list[Appraised], document: Row, folder: Path, sourc
         for name, rows in tables.items():
             write_table(rows, fresh / f"{name}.csv")
         placed = [(option.name, option.plan) for option in options if option.plan is not None]
+        write_placements(dict(placed), fresh / PLACEMENTS)
         futures = [
             pd.DataFrame(
                 {
@@ -453,14 +454,19 @@ def read_split(folder: Path) -> Row | None:
 BY_YEAR_OR_FUTURE = ("years_gbp", "futures_gbp")
 
 
-def write_split(document: Row, folder: Path) -> None:
+def write_split(document: Row, folder: Path, source: Path | None = None) -> None:
     """Write a split's document, tables and chart to a folder, beside the groups that it was made from."""
     from optimiser.report.charts import savings_by_rule, write_chart
 
-    groups = folder / GROUPS
-    kept = groups.read_bytes() if groups.is_file() else None
+    finished = folder / GROUPS
+    kept = finished.read_bytes() if finished.is_file() else None
     with _replacing(folder, "split") as fresh:
-        write_table(document["groups"], fresh / "groups.csv")
+        _copy_instance(source, fresh)
+        groups = [{name: value for name, value in row.items() if name != "terms"} for row in document["groups"]]
+        write_table(groups, fresh / "groups.csv")
+        terms = [{"group": row["group"]} | each for row in document["groups"] for each in row["terms"]]
+        write_table(terms, fresh / "group_terms.csv")
+        write_table(document["terms"], fresh / "terms.csv")
         bills = [
             {
                 "rule": rule,
@@ -491,8 +497,10 @@ def write_split(document: Row, folder: Path) -> None:
         write_chart(savings_by_rule(document), fresh, "savings_by_rule")
 
 
-def write_frontier(document: Row, folder: Path, source: Path | None = None) -> None:
-    """Write a frontier's document, tables and chart to a folder, as ``write_plan`` does."""
+def write_frontier(
+    document: Row, folder: Path, source: Path | None = None, plans: Mapping[str, Plan] | None = None
+) -> None:
+    """Write a frontier's document, tables and chart to a folder, as ``write_plan`` does; ``plans`` as points name them."""
     from optimiser.report.charts import frontier_chart, write_chart
 
     with _replacing(folder, "frontier") as fresh:
@@ -521,6 +529,8 @@ def write_frontier(document: Row, folder: Path, source: Path | None = None) -> N
                 [{f"frontier_{key}": row[key] for key in keys} | each for row in points for each in row[name]],
                 fresh / f"{name}.csv",
             )
+        if plans:
+            write_placements(plans, fresh / PLACEMENTS)
         write_chart(frontier_chart(document), fresh, "frontier")
         (fresh / FRONTIER).write_text(_json(document), encoding="utf-8")
 
@@ -531,7 +541,11 @@ def write_sensitivity(document: Row, folder: Path, source: Path | None = None) -
 
     with _replacing(folder, "sensitivity") as fresh:
         _copy_instance(source, fresh)
-        rows = [row | {"limits_broken": "; ".join(row["limits_broken"])} for row in document["tornado"]]
+        rows = [
+            {name: value for name, value in row.items() if not name.startswith("terms_")}
+            | {"limits_broken": "; ".join(row["limits_broken"])}
+            for row in document["tornado"]
+        ]
         write_table(rows, fresh / "tornado.csv")
         keys = ("end", "stands", "changes")
         write_table(
@@ -558,7 +572,18 @@ def write_sensitivity(document: Row, folder: Path, source: Path | None = None) -
 
 
 #: Of a point beyond which nothing was looked at.
-NOTHING_NEXT: Row = dict.fromkeys(("least_gbp", "most_gbp", "found_gbp", "pounds_gbp", "child_weeks_avoided"))
+NOTHING_NEXT: Row = dict.fromkeys(
+    (
+        "objective_gbp",
+        "bound_gbp",
+        "bound_here_gbp",
+        "least_gbp",
+        "most_gbp",
+        "found_gbp",
+        "pounds_gbp",
+        "child_weeks_avoided",
+    )
+)
 
 
 #: Of a point before anything slipped.

@@ -29,6 +29,8 @@ def show_frontier(document: Row, console: Console) -> None:
         _chart(rows, document, console)
         console.print()
         _table(rows, document, console)
+        console.print()
+        _taken(rows, document, console)
         if any(row["before"] is not None for row in rows):
             console.print()
             _slipped(rows, document, console)
@@ -158,6 +160,25 @@ def _table(rows: list[Row], document: Row, console: Console) -> None:
         console.print(f"{len(rows) - len(shown)} more in the document (--json, --out).", highlight=False)
 
 
+def _taken(rows: list[Row], document: Row, console: Console) -> None:
+    """The capital of each point by financial year, its beds, where children live, and the mean of its worst futures."""
+    step = document["rounding_gbp"]
+    worst = f"Worst {share(1 - document['cvar_level'])}"
+    table = [
+        [
+            pounds(row["capital_limit_gbp"], step),
+            ", ".join(f"{each['year']} {pounds(each['capital_gbp'], step)}" for each in row["capital_by_year"])
+            or "none",
+            f"{row['beds']} / {row['block_beds']}",
+            share(row["spot_share"]),
+            pounds(row["cvar_gbp"], step),
+        ]
+        for row in _spread(rows)
+    ]
+    heads = ["Envelope", "Capital used, by year begun", "Beds owned/block", "In spot places", worst]
+    console.print(table_of(heads, table, left=2), highlight=False)
+
+
 def next_words(row: Row | None, step: float) -> str:
     """What the next million saves of what is minimised, as far as it is proven."""
     if row is None:
@@ -189,7 +210,10 @@ def frontier_lines(document: Row) -> list[str]:
         if document["complete"]
         else "Stopped: the points shown hold; smaller envelopes were not looked at."
     )
-    lines.append("Next £1m saves: the least and the most that is proven, with the deterrent.")
+    lines.append(
+        "Next £1m saves: the least and the most that is proven, with the deterrent. In spot places: share of all child-weeks in "
+        f"care. Worst {share(1 - document['cvar_level'])}: mean cost of that share of futures."
+    )
     if not any(row["capital_used_gbp"] > 0 for row in document["points"]):
         return lines
     lines.append(

@@ -22,6 +22,7 @@ Row = dict[str, Any]
 
 #: Inputs of a table that are shown, and those whose other decisions are told; the others are in the document.
 SHOWN, TOLD = 12, 5
+NOTHING_TODAY = "Begin no home, award no lot, extend nothing."
 
 
 def show_sensitivity(document: Row, console: Console) -> None:
@@ -35,6 +36,7 @@ def show_sensitivity(document: Row, console: Console) -> None:
         "(present real £, expected).",
         highlight=False,
     )
+    console.print(f"Decided today, before the first review: {_today_words(document)}", highlight=False)
     if document["changed"] is not None:
         for line in changed_lines(document["changed"], document):
             console.print(line, highlight=False)
@@ -66,6 +68,12 @@ def show_sensitivity(document: Row, console: Console) -> None:
         console.print(f"• {line}", highlight=False)
 
 
+def _today_words(document: Row) -> str:
+    """What the plan decides before the first review, managers apart."""
+    rows = [row for row in document["decisions"] if not row["branch"] and row["action"] != "recruit"]
+    return " ".join(_short(row, document["titles"]) for row in rows) or NOTHING_TODAY
+
+
 def _changing(document: Row) -> list[Row]:
     """Inputs that change today's decisions or end the saving somewhere in their range, the widest first."""
     return [
@@ -76,17 +84,17 @@ def _changing(document: Row) -> list[Row]:
 
 
 def _switching(row: Row) -> list[str]:
-    return [row["figure"], exact(row["value"], ""), _ends_words(row["decision"], row), _ends_words(row["saving"], row)]
+    return [row["figure"], exact(row["value"], ""), _ends_words(row["decision"]), _ends_words(row["saving"])]
 
 
-def _ends_words(ends: Row, row: Row) -> str:
+def _ends_words(ends: Row) -> str:
     """Between which values something changes, downwards and upwards; or that it does not within the range."""
     parts = [
         f"{fine(found['stands'])}–{fine(found['changes'])}"
         for found in ends.values()
         if found.get("changes") is not None
     ]
-    return " and ".join(parts) or f"not within {exact(row['low'], '')} to {exact(row['high'], '')}"
+    return " and ".join(parts) or "nowhere"
 
 
 def fine(value: float) -> str:
@@ -98,6 +106,10 @@ def sensitivity_lines(document: Row) -> list[str]:
     """The document in sentences."""
     step, lines = document["rounding_gbp"], []
     changing = [row for row in document["switching"] if _changes(row)]
+    if changing:
+        lines.append(
+            "Nowhere: not within the range that the instance gives. Of the widest inputs, what would be decided instead:"
+        )
     for row in changing[:TOLD]:
         lines += _decision_lines(row, document)
     standing = [row["figure"] for row in document["switching"] if row not in changing]
@@ -208,10 +220,7 @@ def _decision_lines(row: Row, document: Row) -> list[str]:
         if found.get("changes") is None:
             continue
         rows = [each for each in found["decisions"] if each["action"] != "recruit"]
-        plan = (
-            " ".join(_short(each, document["titles"]) for each in rows)
-            or "Begin no home, award no lot, extend nothing."
-        )
+        plan = " ".join(_short(each, document["titles"]) for each in rows) or NOTHING_TODAY
         beyond = found["changes_at"]
         saved = None if beyond["held_bound_gbp"] is None else beyond["held_bound_gbp"] - beyond["best_gbp"]
         worth = (

@@ -54,7 +54,10 @@ def _show_figure(row: Row, console: Console) -> None:
         return
     ratio = any(term["role"] == "under" for term in row["terms"])
     terms = [
-        [f"{'over: ' if term['role'] == 'under' else ''}{term['words']}", _term(term["amount"], unit, ratio)]
+        [
+            f"{'over: ' if term['role'] == 'under' else ''}{term['words']}",
+            amount(term["amount"], term["unit"] if ratio else unit),
+        ]
         for term in row["terms"]
     ]
     terms.append(["Together", amount(row["combined"], unit)])
@@ -65,10 +68,6 @@ def _show_figure(row: Row, console: Console) -> None:
             style="yellow",
             highlight=False,
         )
-
-
-def _term(value: float, unit: str, ratio: bool) -> str:
-    return amount(value, "£" if ratio else unit)
 
 
 def _value(value: Any) -> str:
@@ -84,6 +83,8 @@ def _origin(source: Row) -> str:
         return f"published: {source['document']}, {source['place']}"
     if kind == "computed":
         return "computed, not published"
+    if kind == "assumption" and source["low"] == source["high"]:
+        return f"assumption: {source['note']}"
     if kind == "assumption":
         return f"assumption, {source['low']} to {source['high']}"
     span = f", {source['low']} to {source['high']}" if source["low"] and source["high"] else ""

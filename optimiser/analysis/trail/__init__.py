@@ -6,15 +6,17 @@ import csv
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from optimiser.analysis.appraisal import DO_NOTHING, OPTIMISED
-from optimiser.analysis.planning import asked_again, posed
+from optimiser.analysis.planning import as_asked, asked_again, posed
 from optimiser.analysis.trail.documents import figures_in, made, rule_of
 from optimiser.analysis.trail.figures import HEADLINE, KEYS, UNREGISTERED, Figure, figures_of, find
+from optimiser.analysis.trail.plans import Plans
 from optimiser.analysis.trail.sources import Sources
 from optimiser.analysis.trail.terms import Made, Terms
 from optimiser.errors import Fault, InstanceError
@@ -123,30 +125,50 @@ class Run:
         if path is None:
             assert terms is not None
             return traced(terms, figure)
-        sources = None if self.instance is None else Sources(self.instance)
         try:
-            found = made(self.kind, self.document, path)
+            own = None if self._plans is None else self._plans.made(path)
+            found = own or made(self.kind, self.document, path)
         except KeyError as error:
             rule = f"is of another version, which has no {error.args[0]}"
             fault = Fault(str(self.folder), None, "", "", rule, "Run the command again with --out.")
             raise InstanceError([fault], "the run") from None
-        return _row(figure, found, sources)
+        return _row(figure, found, self._sources)
+
+    @cached_property
+    def _sources(self) -> Sources | None:
+        """The register of the instance as it was asked for; None where the run keeps no instance."""
+        if self.instance is None:
+            return None
+        asked = self.document.get("asked")
+        return Sources(self.instance if asked is None else as_asked(self.instance, asked_again(asked)))
+
+    @cached_property
+    def _plans(self) -> Plans | None:
+        """Plans beside one another; None where the run has kept none, and for the plan of ``plan``, whose terms are a ledger."""
+        if self.kind == "plan" or self.instance is None or not (self.folder / files.PLACEMENTS).is_file():
+            return None
+        return Plans(self.kind, self.document, self._recomputed())
 
     def _terms(self) -> Terms:
+        """The run's plan, and doing nothing."""
+        plans = self._recomputed()
+        return Terms(plans[OPTIMISED], plans.get(DO_NOTHING), self.document)
+
+    def _recomputed(self) -> dict[str, Plan]:
         """The run's plans as they were, recomputed from its instance, decisions and placements."""
         assert self.instance is not None
         asked = asked_again(self.document["asked"])
         instance, problem = posed(self.instance, asked)
         plans = {}
         for name, (decisions, placements) in read_placements(self.folder).items():
-            found = Found(decisions, placements, -np.inf, self.document["status"], 0.0, "")
+            found = Found(decisions, placements, -np.inf, self.document.get("status", ""), 0.0, "")
             try:
                 plans[name] = Plan(instance, problem, found, verify(problem, decisions, placements))
             except ValueError as error:
                 fix = "Plan again with --out."
                 fault = Fault(str(self.folder), None, "", "", f"does not belong to its instance: {error}", fix)
                 raise InstanceError([fault], "the run") from None
-        return Terms(plans[OPTIMISED], plans.get(DO_NOTHING), self.document)
+        return plans
 
 
 def _costs(folder: Path) -> list[Row]:

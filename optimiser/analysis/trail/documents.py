@@ -14,7 +14,7 @@ from typing import Any
 
 from optimiser.analysis.trail.figures import Figure, dated
 from optimiser.analysis.trail.sources import inputs_of_term
-from optimiser.analysis.trail.terms import NOTHING, Made, Term
+from optimiser.analysis.trail.terms import NOTHING, TERM_WORDS, Made, Term
 
 Row = dict[str, Any]
 Path = tuple[str | int, ...]
@@ -30,6 +30,7 @@ NAMES = (
     "action",
     "item",
     "group",
+    "authority",
     "partner",
     "rule",
     "source",
@@ -63,12 +64,14 @@ class Rule:
     parts : figures of the document that it is the sum of, each after + or -; one after ÷ is divided by. A path is of the same
         row, ^ goes up one, / starts at the document; [option={option}] takes the rows with the same option
     inputs : patterns of the register
+    above : cut off at nothing, where the parts come to less
     """
 
     pattern: str
     how: str
     parts: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    above: bool = False
 
 
 def figures_in(document: Row) -> list[tuple[Figure, Path]]:
@@ -153,34 +156,45 @@ def made(kind: str, document: Row, path: Path) -> Made:
         value = rows[-1][path[-1]]
         amount = float(value) if isinstance(value, (int, float)) else float(dated(value) or 0)
         words = str(path[-1] if not isinstance(path[-1], int) else path[-2]).removesuffix("_gbp").replace("_", " ")
-        return Made(rule.how, [Term(words, amount, _filled(rule.inputs, rows))], whole=False)
+        term = str(_own("term", rows))
+        inputs = _filled(rule.inputs, rows) or (() if term == "*" else inputs_of_term(term))
+        return Made(rule.how, [Term(words, amount, inputs)], whole=False)
     terms: list[Term] = []
     for part in rule.parts:
-        for row, column, amount in _found(part[1:], rows):
+        for row, column, amount in _found(part[1:], rows, path):
             if abs(amount) < NOTHING and len(rule.parts) == 1:
                 continue
-            words = " ".join(_word(row[name]) for name in NAMES if _names_a_row(row.get(name)) and name != "branch")
-            what = column.removesuffix("_gbp").replace("_", " ")
+            named = {name: _word(row[name]) for name in NAMES if _names_a_row(row.get(name)) and name != "branch"}
+            term = named.pop("term", "")
+            what = TERM_WORDS.get(term, term) or column.removesuffix("_gbp").replace("_", " ")
+            words = " ".join(named.values())
             inputs = inputs_of_term(str(row["term"])) if "term" in row else _filled(rule.inputs, rows)
             role = "under" if part[0] == "÷" else "over" if any(each[0] == "÷" for each in rule.parts) else "add"
             terms.append(
                 Term(f"{words}: {what}" if words else what, -amount if part[0] == "-" else amount, inputs, role)
             )
+    if rule.above and sum(term.amount for term in terms) < 0:
+        terms = []
     return Made(f"{rule.how}: the sum of", terms)
 
 
-def _filled(patterns: Sequence[str], rows: Sequence[Any]) -> tuple[str, ...]:
-    """Patterns with what the rows around a figure say of {figure}, {item} and so on."""
-    return tuple(re.sub(r"\{(\w+)\}", lambda match: str(_own(match[1], rows)), pattern) for pattern in patterns)
+def _filled(patterns: Sequence[str], rows: Sequence[Any], path: Path = ()) -> tuple[str, ...]:
+    """Patterns with what the rows around a figure say of {figure}, {item} and so on; {3} is that step of its path."""
+
+    def said(match: re.Match[str]) -> str:
+        return str(path[int(match[1])] if match[1].isdigit() else _own(match[1], rows))
+
+    return tuple(re.sub(r"\{(\w+)\}", said, pattern) for pattern in patterns)
 
 
 def _own(name: str, rows: Sequence[Any]) -> Any:
     return next((row[name] for row in reversed(rows) if isinstance(row, Mapping) and name in row), "*")
 
 
-def _found(part: str, rows: Sequence[Any]) -> Iterator[tuple[Row, str, float]]:
+def _found(part: str, rows: Sequence[Any], path: Path) -> Iterator[tuple[Row, str, float]]:
     """Rows that a part means, its column, and the amounts."""
     around = [row for row in rows if isinstance(row, Mapping)]
+    part = _filled((part,), rows, path)[0]
     if part.startswith("/"):
         around, part = around[:1], part[1:]
     while part.startswith("^"):
@@ -189,7 +203,7 @@ def _found(part: str, rows: Sequence[Any]) -> Iterator[tuple[Row, str, float]]:
     *steps, column = re.split(r"\.(?![^\[]*\])", part)
     for step in steps:
         name, _, chosen = step.partition("[")
-        wanted = dict(each.split("=") for each in _filled((chosen.rstrip("]"),), rows)[0].split(",")) if chosen else {}
+        wanted = dict(each.split("=") for each in chosen.rstrip("]").split(",")) if chosen else {}
         following: list[Any] = []
         for row in here:
             own = row[name]
@@ -295,6 +309,7 @@ EVERYWHERE = (
     ),
     Rule("**.decisions.*.*", _COUNTED),
     Rule("decisions.*.*", _COUNTED),
+    Rule("simulated.**", _SIMULATED),
 )
 
 RULES: dict[str, tuple[Rule, ...]] = {
@@ -366,7 +381,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "the plan lived through child by child, the mean by cost term",
             ("+^terms.present_gbp",),
         ),
-        Rule("simulated.**", _SIMULATED),
         Rule(
             "changed.slippage_costs_gbp",
             "the plan from before, carried out all the same, less what it cost before",
@@ -446,7 +460,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "the option lived through child by child, the mean by cost term",
             ("+^terms.present_gbp",),
         ),
-        Rule("simulated.**", _SIMULATED),
     ),
     "frontier": (
         Rule(
@@ -499,7 +512,28 @@ RULES: dict[str, tuple[Rule, ...]] = {
             ("+expected_cost_gbp", "-before.expected_cost_gbp"),
         ),
         Rule("points.*.before.bound_gbp", _PROVEN),
-        Rule("points.*.before.**", "the best plan within the same envelope before anything slipped: its own search"),
+        Rule(
+            "points.*.before.**",
+            "the best plan within the same envelope before anything slipped: frontier without the change takes it apart",
+        ),
+        Rule(
+            "points.*.next_million.least_gbp",
+            "proven: what the next million saves at least, none of it below nothing",
+            ("+bound_here_gbp", "-objective_gbp"),
+            above=True,
+        ),
+        Rule(
+            "points.*.next_million.most_gbp",
+            "proven: what the next million saves at most, none of it below nothing",
+            ("+^objective_gbp", "-bound_gbp"),
+            above=True,
+        ),
+        Rule(
+            "points.*.next_million.found_gbp",
+            "objective here less that of the best plan found within a million more",
+            ("+^objective_gbp", "-objective_gbp"),
+        ),
+        Rule("points.*.next_million.*bound*", _PROVEN),
         Rule(
             "points.*.next_million.**",
             "this plan beside the best within an envelope larger by a million, or their bounds: two searches",
@@ -545,18 +579,40 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule("solves", "searches made"),
     ),
     "sensitivity": (
-        Rule("expected_cost_gbp", "expected cost of the plan, decisions held: plan --out and trace take it apart"),
+        Rule(
+            "expected_cost_gbp",
+            "expected cost of the plan, decisions held, present real £, by cost term",
+            ("+terms.present_gbp",),
+        ),
         Rule(
             "saving_gbp",
             "cost of doing nothing less cost of the plan, on the same futures",
             ("+doing_nothing_gbp", "-expected_cost_gbp"),
         ),
-        Rule("doing_nothing_gbp", "expected cost of doing nothing on the same futures: appraise takes it apart"),
+        Rule(
+            "doing_nothing_gbp",
+            "expected cost of doing nothing on the same futures, present real £, by cost term",
+            ("+doing_nothing_terms.present_gbp",),
+        ),
+        Rule("terms.*.*", "expected, the entries of the ledger under one cost term"),
+        Rule("doing_nothing_terms.*.*", "expected, the entries of the ledger under one cost term"),
+        Rule(
+            "tornado.*.cost_at_low_gbp",
+            "the decisions held and priced anew with the input at this value, by cost term",
+            ("+terms_at_low.present_gbp",),
+            ("{figure}",),
+        ),
+        Rule(
+            "tornado.*.cost_at_high_gbp",
+            "the decisions held and priced anew with the input at this value, by cost term",
+            ("+terms_at_high.present_gbp",),
+            ("{figure}",),
+        ),
+        Rule("tornado.*.terms_**", _MOVED, (), ("{figure}",)),
         Rule("inputs", "inputs of the register with a range, counted"),
         Rule("matters_from_gbp", "a thousandth of the objective: what the gap can tell"),
         Rule("tolerance", _GIVEN),
         Rule("tornado.*.width_gbp", "distance between the costs at both ends of the range", (), ("{figure}",)),
-        Rule("tornado.*.cost_**", _MOVED, (), ("{figure}",)),
         Rule("tornado.*.child_weeks_**", _MOVED, (), ("{figure}",)),
         Rule("tornado.*.*", "as the register gives it", (), ("{figure}",)),
         Rule("joint.draws", "draws of all inputs at once, counted"),
@@ -618,13 +674,36 @@ RULES: dict[str, tuple[Rule, ...]] = {
             (),
             ("cohorts.*",),
         ),
-        Rule("total_gbp", "expected cost of all together: the last of the groups"),
+        Rule("total_gbp", "expected cost of all together, by year, council and cost term", ("+terms.present_gbp",)),
+        Rule("terms.*.*", "expected, the entries of the joint plan's ledger under one cost term in one year"),
+        Rule("groups.*.pounds_gbp", "expected cost of the group's own plan, by cost term", ("+terms.present_gbp",)),
+        Rule("groups.*.objective_gbp", "what is minimised: cost and the deterrent", ("+pounds_gbp", "+deterrent_gbp")),
+        Rule(
+            "groups.*.saving_gbp",
+            "what its councils minimise each alone less what they do together",
+            ("+alone_gbp", "-objective_gbp"),
+        ),
+        Rule("groups.*.terms.*.*", "expected, the entries of the ledger of the group's own plan under one cost term"),
         Rule("groups.*.gap_gbp", "objective less bound", ("+objective_gbp", "-bound_gbp")),
         Rule("groups.*.bound_gbp", _PROVEN),
         Rule("groups.*.**", "the best plan of the group for itself: a search of its own"),
         Rule("bills.*.partners.*.saving_gbp", "cost alone less the bill", ("+alone_gbp", "-bill_gbp")),
-        Rule("bills.*.partners.*.bill_gbp", "the bill by financial year at present value is this; " + _GAME),
-        Rule("bills.*.partners.*.alone_gbp", "expected cost of the council's plan for itself (groups)"),
+        Rule(
+            "bills.*.partners.*.bill_gbp",
+            "what the ledger of the joint plan books to the council, and what it settles with the others",
+            ("+/terms[authority={3}].present_gbp", "+settled_gbp", "+balancing_payment_gbp"),
+        ),
+        Rule(
+            "bills.*.partners.*.settled_gbp",
+            "what the council pays the others for beds that they share, or for its fixed part of the whole, or is paid; "
+            + _GAME,
+        ),
+        Rule("bills.*.partners.*.balancing_payment_gbp", "the same in every future; " + _GAME),
+        Rule(
+            "bills.*.partners.*.alone_gbp",
+            "expected cost of the council's plan for itself, by cost term",
+            ("+/groups[group={3}].terms.present_gbp",),
+        ),
         Rule("bills.*.partners.*.*p*0_gbp", "the bill in one future by rank: no sum of expected terms"),
         Rule("bills.*.partners.*.voids_gbp", "empty beds that are paid for, the council's part, expected, nominal"),
         Rule(
@@ -633,7 +712,15 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule("bills.**", _GAME),
         Rule("verdicts.**", "what groups pay under the rule beside what they would pay alone, within the bounds"),
         Rule("unregistered.*.*", "child-weeks in no registered place, the mean of all futures, in two searches"),
-        Rule("rules.**", _GAME),
+        Rule(
+            "rules.*.*",
+            "the bill under the rule: what the ledger of the joint plan books to the council, and what it settles with the others",
+            (
+                "+/terms[authority={2}].present_gbp",
+                "+/bills.{1}.partners.{2}.settled_gbp",
+                "+/bills.{1}.partners.{2}.balancing_payment_gbp",
+            ),
+        ),
         Rule("core.**", _GAME),
         Rule("if_another_leaves.**", _GAME),
         Rule("estimated.**", "how closely a rule was estimated from sampled orders"),

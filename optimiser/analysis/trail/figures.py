@@ -80,8 +80,10 @@ class Figure:
             return "financial year" if self.value < 3000 else "month"
         if self.column.endswith("_gbp") or (self.table == "limits" and self.column in ("used", "limit", "step")):
             return "£" if self.column.endswith("_gbp") else ""
-        if self.row and self.row[-1].endswith("_gbp"):
+        if self.table == "rules" or (self.row and self.row[-1].endswith("_gbp")):
             return "£"
+        if self.table == "demand_child_weeks":
+            return "child-weeks"
         if "weeks" in self.column:
             return "bed-weeks" if "bed_weeks" in self.column else "child-weeks"
         if self.table == "quarters":

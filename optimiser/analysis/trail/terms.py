@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,6 +50,9 @@ TERM_WORDS = {
     "planned_moves": "planned moves",
     "income": "income",
 }
+#: How many futures exceed a percentile, in words.
+EXCEEDED = {10: "nine in ten exceed", 25: "three in four exceed", 50: "one in two exceeds", 75: "one in four exceeds"}
+EXCEEDED |= {90: "one in ten exceeds"}
 BASIS_WORDS = {"anyway": "", "use": ", as used", "child": ", by child"}
 #: Smaller than a solver can tell from nothing, £ or children.
 NOTHING = 1e-7
@@ -60,7 +64,7 @@ class Term:
     """One part of a figure: an amount in its unit, in words, with the inputs it comes from as patterns of the register.
 
     ``role`` is add, or over and under where the figure is a ratio. ``item`` is what it is for, the same in every year, where
-    the words say more than that.
+    the words say more than that. ``unit`` is that of the parts of a ratio, £ unless they say otherwise.
     """
 
     words: str
@@ -68,6 +72,7 @@ class Term:
     inputs: tuple[str, ...] = ()
     role: str = "add"
     item: str = ""
+    unit: str = "£"
 
 
 @dataclass(frozen=True)
@@ -91,10 +96,10 @@ class Made:
 
 
 class Terms:
-    """A plan beside doing nothing, taken apart figure by figure."""
+    """A plan beside doing nothing, or beside another plan that ``beside`` names, taken apart figure by figure."""
 
-    def __init__(self, plan: Plan, nothing: Plan | None, document: Row) -> None:
-        self.plan, self.nothing, self.document = plan, nothing, document
+    def __init__(self, plan: Plan, nothing: Plan | None, document: Row, beside: str = "of doing nothing") -> None:
+        self.plan, self.nothing, self.document, self.beside = plan, nothing, document, beside
         self.problem = plan.problem
         self.sources = Sources(plan.instance)
         self.titles = titles_of(plan.instance) | {row.cohort: row.title for row in plan.instance.cohorts}
@@ -183,11 +188,25 @@ class Terms:
         return inside, (), "nominal"
 
     def _year(self, figure: Figure) -> Made:
-        worth, further, words = self._money(figure.column, self._inside(figure.row[0]))
-        terms = COST_GROUPS.get(figure.column.removesuffix("_gbp"), COST_TERMS)
-        return Made(
-            f"expected cost of the year, {words}: the sum of", self._pounds(self.plan, terms, worth, further=further)
+        return self.of_year(
+            figure.row[0], figure.column, COST_GROUPS.get(figure.column.removesuffix("_gbp"), COST_TERMS)
         )
+
+    def of_year(self, year: str, column: str, terms: tuple[str, ...] = COST_TERMS, *, less: bool = False) -> Made:
+        """Expected cost of a year under some cost terms; ``less``: what the other plan costs less what this one does."""
+        worth, further, words = self._money(column, self._inside(year))
+        if not less:
+            found = self._pounds(self.plan, terms, worth, further=further)
+            return Made(f"expected cost of the year, {words}: the sum of", found)
+        return Made(
+            f"cost of the year {self.beside} less that of the plan, {words}: the sum of", self._less(terms, worth)
+        )
+
+    def _less(self, terms: tuple[str, ...], worth: Floats, further: tuple[str, ...] = ()) -> list[Term]:
+        """Entries of the other plan, and those of this one with the other sign."""
+        assert self.nothing is not None
+        base = self._pounds(self.nothing, terms, worth, further=further, where=f" ({self.beside.removeprefix('of ')})")
+        return [*base, *self._pounds(self.plan, terms, worth, times=-1.0, further=further, where=" (the plan)")]
 
     def _cost(self, figure: Figure) -> Made:
         year, authority, term = figure.row
@@ -212,15 +231,13 @@ class Terms:
                 f"child-weeks in the future that one in ten exceeds ({future[1]})", self._child_weeks(future[0])
             )
         if column == "saving_gbp":
-            assert self.nothing is not None
-            base = self._pounds(self.nothing, every, present, further=DISCOUNTED, where=" (doing nothing)")
-            ours = self._pounds(plan, every, present, times=-1.0, further=DISCOUNTED, where=" (the plan)")
-            return Made("cost of doing nothing less cost of the plan, present real £: the sum of", [*base, *ours])
-        if column == "p90_gbp":
-            number, name = self._future_at(plan.scenario_pounds, 0.9)
-            return Made(
-                f"cost in the future that one in ten exceeds ({name}): the sum of", priced(weights=self._only(number))
-            )
+            saved = self._less(every, present, DISCOUNTED)
+            return Made(f"cost {self.beside} less cost of the plan, present real £: the sum of", saved)
+        if re.fullmatch(r"p\d+_gbp", column):
+            level = int(column[1:-4])
+            number, name = self._future_at(plan.scenario_pounds, level / 100)
+            which = EXCEEDED.get(level, f"{100 - level} in a hundred exceed")
+            return Made(f"cost in the future that {which} ({name}): the sum of", priced(weights=self._only(number)))
         if column == "cvar_gbp":
             return Made("mean cost of the worst futures: the sum of", priced(weights=self._tail(plan.scenario_pounds)))
         if column == "residual_gbp":
@@ -331,7 +348,7 @@ class Terms:
         children = plan.children_by_kind
         by_future = plan.by_quarter(children[kind] if kind else np.sum(list(children.values()), axis=0))[1][:, place]
         number, name = self._future_at(by_future, {"p10": 0.1, "p90": 0.9}[which])
-        share = {"p10": "nine in ten exceed", "p90": "one in ten exceeds"}[which]
+        share = EXCEEDED[int(which[1:])]
         return Made(
             f"children living there in the future that {share} ({name}): the sum of",
             self._living(plan.placed[number], place, kind),
@@ -472,14 +489,11 @@ class Terms:
         label = figure.row[-1]
         if column.endswith("_limit_gbp"):
             which = "total" if column == "total_limit_gbp" else label
-            given = self.document["asked"].get("capital") if which == "total" else None
             key = f"capital.{envelope.name}.{which}.limit_gbp"
-            words = "given by --capital" if given is not None else "limit of the envelope"
-            inputs: tuple[str, ...] = () if given is not None else (key,)
             amount = (
                 envelope.total if which == "total" else (envelope.by_year or ())[problem.financial_years.index(label)]
             )
-            return Made("as given", [Term(words, float(amount or 0.0), inputs)])
+            return Made("as given", [Term("limit of the envelope", float(amount or 0.0), (key,))])
         path_words = figure.row[1]
         leaves = [leaf for leaf in problem.leaves if (problem.nodes[leaf].branch or "all futures") == path_words]
         place = [row["path"] for row in self.document["capital"][: figure.place]].count(path_words)
