@@ -281,7 +281,10 @@ def test_the_workbook_draws_the_frontier_from_cells_that_follow_its_table(docume
 
 def test_areas_of_the_chart_of_places_add_up_to_all_children(documents: Documents) -> None:
     chart = json.loads(charts.places_chart(documents["plan"]).to_json())
-    (area,) = (layer for layer in chart["layer"] if layer["mark"]["type"] == "area")
+    fan, area = (layer for layer in chart["layer"] if layer["mark"]["type"] == "area")
+    assert {(row["low"], row["high"]) for row in fan["data"]["values"]} == {
+        (row["all_p10"], row["all_p90"]) for row in documents["plan"]["quarters"]
+    }
     by_date: dict[str, float] = {}
     for row in area["data"]["values"]:
         by_date[row["date"]] = by_date.get(row["date"], 0.0) + row["children"]

@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-# Okabe and Ito's colours (block a lighter sky blue), which people with any colour vision tell apart; sources that stand next to
-# each other differ in lightness, so that black and white tells them apart too
+# after Okabe and Ito, whose colours people with any colour vision tell apart; made lighter and darker until every kind of source
+# differs from every other in lightness as well, so that black and white tells them apart too
 PALETTE = {
-    "in_house": "#0072b2",
+    "in_house": "#00508a",
     "block": "#a6d8f5",
     "existing": "#009e73",
-    "spot": "#e69f00",
-    "unregistered": "#d55e00",
-    "neutral": "#595959",
-    "range": "#cccccc",
+    "spot": "#f0a800",
+    "unregistered": "#b04500",
+    "neutral": "#404040",
+    "range": "#d9d9d9",
     "further": "#009e73",
-    "other": "#cc79a7",
+    "other": "#d488b0",
 }
-WIDTH, LABELLED_WIDTH, HEIGHT = 640, 500, 320  # [pixels]; labelled: with names of rows beside it
+WIDTH, LABELLED_WIDTH, HEIGHT = 640, 500, 280  # [pixels]; labelled: with names of rows beside it
 #: Characters of a title, of the units beneath it, and of the name of a row, that go on a line.
 TITLE_WIDTH, UNITS_WIDTH, LABEL_WIDTH = 90, 110, 46
 
@@ -138,7 +138,7 @@ def places_chart(document: Row) -> altair.Chart:
         }
         for date, row in _steps(quarters)
     ]
-    time = altair.X("date:T", title=None, axis=altair.Axis(format="%b %y", labelOverlap=True))
+    time = altair.X("date:T", title=None, axis=_months())
     area = (
         altair.Chart(altair.Data(values=rows))
         .mark_area(interpolate="step-after", stroke="white", strokeWidth=0.6)
@@ -150,6 +150,7 @@ def places_chart(document: Row) -> altair.Chart:
         )
     )
     fan = altair.Chart(altair.Data(values=totals))
+    band = fan.mark_area(interpolate="step-after", color=PALETTE["range"]).encode(x=time, y="low:Q", y2="high:Q")
     lines = [
         fan.mark_line(interpolate="step-after", strokeDash=[2, 3], color="black", strokeWidth=1.5).encode(
             x=time, y=altair.Y(f"{end}:Q")
@@ -179,9 +180,10 @@ def places_chart(document: Row) -> altair.Chart:
         for row in (first, last)
     )
     return titled(
-        altair.layer(area, *lines, held, *named),
+        altair.layer(band, area, *lines, held, *named),
         finding,
-        f"Children by where they live, expected, by quarter; {_futures(document)}. Line: beds held that can be filled.",
+        f"Children by where they live, expected, by quarter; {_futures(document)}. Grey, between the dots: all children in eight "
+        "futures of ten. Line: beds held that can be filled.",
         f"{finding}. Children in all, expected: {words}. The table of places by quarter holds the figures.",
     )
 
@@ -302,7 +304,7 @@ def timeline_chart(document: Row) -> altair.Chart:
             x=altair.X(
                 "from:T",
                 title=None,
-                axis=altair.Axis(format="%b %y", labelOverlap=True),
+                axis=_months(),
                 scale=altair.Scale(domain=[start, end]),
             ),
             x2="to:T",
@@ -577,17 +579,27 @@ def _timeline_words(row: Row) -> str:
 
 def _options_finding(ranked: list[Row], step: float) -> str:
     """What costs least, and what the optimised plan has for it where that is another."""
-    best = ranked[0]
+    ours = next((row for row in ranked if row["option"] == "optimised"), ranked[0])
+    # of two that cost the same the optimised plan is named
+    best = ours if ours["expected_cost_gbp"] - ranked[0]["expected_cost_gbp"] < step / 2 else ranked[0]
     finding = f"{best['title']}: least cost on average, {pounds(best['expected_cost_gbp'], step)}"
-    ours = next((row for row in ranked if row["option"] == "optimised"), best)
     if ours is not best:
         more = pounds(ours["expected_cost_gbp"] - best["expected_cost_gbp"], step)
         weeks = best["unregistered_child_weeks"] - ours["unregistered_child_weeks"]
         words = f"{more_or_fewer(-weeks)} child-weeks without a registered place"
         return f"{finding}. The optimised plan: {more} more, with {words}"
-    if len(ranked) > 1:
-        finding += f"; the next, {pounds(ranked[1]['expected_cost_gbp'] - best['expected_cost_gbp'], step)} more"
+    more = [row["expected_cost_gbp"] - best["expected_cost_gbp"] for row in ranked if row is not best]
+    dearer = [amount for amount in more if amount >= step / 2]
+    if dearer:
+        finding += f"; the next dearer, {pounds(dearer[0], step)} more"
     return finding
+
+
+def _months() -> Any:
+    """An axis of months, each name beneath its tick."""
+    import altair
+
+    return altair.Axis(format="%b %y", labelOverlap=True, labelFlush=False)
 
 
 def _names() -> Any:
@@ -786,11 +798,14 @@ def frontier_chart(document: dict[str, Any]) -> altair.Chart:
         return altair.concat(*shown, columns=2).properties(title=title, description=f"{finding}. {words}")
     first, best = steps[0], steps[-1]
     saved = f"£{first['cost'] - best['cost']:.2f}m"
-    finding = f"£{best['envelope']:.2f}m of capital lowers cost by {saved}, in {len(steps)} plans"
+    times = "in one step" if len(steps) == 2 else f"in {len(steps) - 1} steps"
+    finding = f"£{best['envelope']:.2f}m of capital lowers cost with the deterrent by {saved}, {times}"
+    if len(steps) == 1:
+        finding = "One plan is best at every envelope"
     if document["grid"] is not None:
-        finding = f"From £{first['envelope']:.2f}m to £{best['envelope']:.2f}m of capital, cost falls by {saved}"
+        finding = f"From £{first['envelope']:.2f}m to £{best['envelope']:.2f}m of capital, cost with the deterrent falls by {saved}"
     points = "; ".join(f"£{step['cost']:.2f}m from £{step['envelope']:.2f}m" for step in steps[:40])
-    return titled(chart, finding, units, f"Cost with the deterrent by capital envelope: {points}.")
+    return titled(chart, finding, units, f"{finding}. Cost with the deterrent by capital envelope: {points}.")
 
 
 def _by_year_finding(steps: list[Row], years: list[str]) -> tuple[str, str]:
@@ -847,4 +862,4 @@ def tornado_chart(document: dict[str, Any], most: int = 12) -> altair.Chart:
     finding = f"{widest['figure']} moves the plan's cost most: by £{widest['width_gbp'] / million:.2f}m over its range"
     units = f"£m present and real, decisions held, {document['futures']} common futures"
     points = "; ".join(f"{span['figure']} £{span['from']:.2f}m to £{span['to']:.2f}m" for span in spans)
-    return titled(chart, finding, units, f"Cost of the plan over the range of each input: {points}.")
+    return titled(chart, finding, units, f"{finding}. Cost of the plan over the range of each input: {points}.")

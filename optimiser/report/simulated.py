@@ -184,6 +184,30 @@ def market_words(found: Row, titles: dict[str, str], cohort: str) -> str:
     return f"When to go to market, {cohort}: when {found['above']} of {found['beds']} beds {pool} are filled{kept}."
 
 
+def market_lines(rows: list[Row], titles: dict[str, str]) -> list[str]:
+    """The same for all cohorts: those for whom the market is asked alike are named together."""
+    alike: dict[str, list[str]] = {}
+    for cohort in dict.fromkeys(row["cohort"] for row in rows):
+        full = _in_words([_filled_words(row, titles) for row in rows if row["cohort"] == cohort])
+        alike.setdefault(full, []).append(cohort.replace("-", " "))
+    return [f"Go to the market for a child ({_in_words(cohorts)}) when {full}." for full, cohorts in alike.items()]
+
+
+def _filled_words(row: Row, titles: dict[str, str]) -> str:
+    """How far a pool is filled before the market is asked."""
+    pool = POOLS.get(row["pool"], titles.get(row["pool"], row["pool"]))
+    room = ", who also move out to make room" if row["makes_room"] else ""
+    if not row["keep"]:
+        beds = f"the {row['beds']} bed" if row["beds"] == 1 else f"all {row['beds']} beds"
+        return f"{beds} {pool} {'is' if row['beds'] == 1 else 'are'} filled{room}"
+    kept = f"{row['keep']} kept for children whose spot places are dearer{room}"
+    return f"{row['above']} of {row['beds']} beds {pool} are filled ({kept})"
+
+
+def _in_words(parts: list[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
 POOLS = {"in_house": "in own homes", "block": "under block contracts", "existing": "in existing homes and contracts"}
 
 
