@@ -262,6 +262,23 @@ def test_every_kind_of_figure_changes_the_plan_it_should(browser: Browser) -> No
     assert job.document["cvar_gbp"] <= base.document["cvar_gbp"] * 1.01
 
 
+def test_prices_of_contracts_in_place_and_of_their_extensions_can_be_moved(browser: Browser, council: Path) -> None:
+    """The plan is that of a cold search with the price, and a contract that nobody pays for is extended."""
+    price, factor = "existing.current-contract.committed_gbp_per_week", "extensions.current-contract.1.price_factor"
+    instance = optimiser.load(str(council))
+    assert not read_levers(instance, {price: "9,200", factor: "1.5"})[1]
+    assert list(read_levers(instance, {factor: "0"})[1]) == [factor]
+    for figures in ({price: 9_200.0}, {price: 2_300.0, factor: 0.5}):
+        browser.plan(**{key.replace(".", "__"): f"{value:g}" for key, value in figures.items()})
+        job = next(job for job in reversed(browser.desk._jobs.values()) if job.figures == figures)
+        assert job.document is not None
+        _, cold = make_plan(instance, replace(ASKED, figures=tuple(sorted(figures.items())), brief=True))
+        assert job.document["objective_gbp"] == pytest.approx(cold["objective_gbp"], rel=0.01)
+        assert job.document["bound_gbp"] <= cold["objective_gbp"] * (1 + 1e-9)
+        assert "Price of a bed in place, used or not (Block contract in place): £" in browser.words
+    assert "take extension 1 of Block contract in place" in browser.words
+
+
 def test_bad_values_have_a_message_at_their_field_and_nothing_else_is_lost(browser: Browser) -> None:
     browser.get("/")
     sent = browser.fields | {ENVELOPE: "lots", "settings.risk_weight": "2", "lots.block-offer.maximum_beds": "9"}

@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wrappers import Response
 
-from optimiser.analysis.levers import Lever, lever_words, levers_of, read_levers
+from optimiser.analysis.levers import OF_CONTRACTS, Lever, lever_words, levers_of, read_levers
 from optimiser.errors import Fault, InstanceError
 from optimiser.report.files import REPORTS
 from optimiser.report.page import STYLE
@@ -405,7 +405,7 @@ def groups_of(levers: list[Lever], written: Mapping[str, str], faults: Mapping[s
                 "fault": None if fault is None else f"{fault.value[:40]} {fault.rule}. {fault.fix}".strip(),
             }
         )
-    blocks = {title for title, fields in groups.items() if fields[0]["key"].startswith("lots.")}
+    blocks = {title for title, fields in groups.items() if fields[0]["key"].startswith(OF_CONTRACTS)}
     return [
         {
             "title": title,
