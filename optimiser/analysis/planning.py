@@ -42,7 +42,7 @@ from optimiser.analysis.slippage import Slippage, difference, figures_in, figure
 from optimiser.analysis.stress import Ordinary, under_stresses
 from optimiser.assemble import assemble
 from optimiser.demand.reduction import Reduction, reduce_futures, with_fresh
-from optimiser.demand.scenarios import ScenarioSet, make_scenarios, standard_error, taken
+from optimiser.demand.scenarios import ScenarioSet, calendar_of, make_scenarios, standard_error, taken
 from optimiser.demand.stress import Stress, stresses_asked
 from optimiser.errors import Fault, InstanceError, NoPlanError
 from optimiser.finance import whole_pounds
@@ -614,6 +614,8 @@ def instance_row(instance: Instance) -> Row:
         "title": settings.title,
         "question": settings.question,
         "as_at": settings.as_at,
+        "first_month": settings.first_month,
+        "months": calendar_of(instance).months,
         "price_base": settings.price_base,
         "weeks_per_year": settings.weeks_per_year,
         "fingerprint": fingerprint(instance),

@@ -7,10 +7,11 @@ that write files all show the same one.
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimiser.finance import month_name, month_number
+from optimiser.finance import financial_year, month_name, month_number
 from optimiser.report.terminal import month, more_or_fewer, pounds, quarter
 
 if TYPE_CHECKING:
@@ -263,19 +264,41 @@ def years_chart(document: Row) -> altair.Chart:
         .mark_text(dy=-8, fontSize=11)
         .encode(x="year:N", y="top:Q", text=altair.Text("millions:Q", format=".2f"))
     )
-    spot = [row["spot_gbp"] / max(row["nominal_gbp"], 1e-9) for row in years]
-    first, last = years[0], years[-1]
+    # a year of which the horizon holds a part cannot be set beside a whole one
+    in_part = part_years(document)
+    whole = [row for row in years if row["year"] not in in_part] or years
+    first, last = whole[0], whole[-1]
+    spot = [row["spot_gbp"] / max(row["nominal_gbp"], 1e-9) for row in (first, last)]
     finding = (
         f"Cost goes from £{first['nominal_gbp'] / 1e6:.2f}m in {first['year']} to £{last['nominal_gbp'] / 1e6:.2f}m in "
-        f"{last['year']}; spot purchase from {spot[0]:.0%} of it to {spot[-1]:.0%}"
+        f"{last['year']}; spot purchase from {spot[0]:.0%} of it to {spot[1]:.0%}"
     )
+    if first is last:
+        finding = f"Cost is £{first['nominal_gbp'] / 1e6:.2f}m in {first['year']}; spot purchase is {spot[0]:.0%} of it"
     totals_words = ", ".join(f"{row['year']} £{row['nominal_gbp'] / 1e6:.2f}m" for row in years)
     return titled(
         altair.layer(bars, labels),
         finding,
-        f"Expected cost by financial year, £m nominal, totals above the bars; {_futures(document)}",
+        f"Expected cost by financial year, £m nominal, totals above the bars; {_futures(document)}{part_years_words(document)}",
         f"{finding}. Totals: {totals_words}. The table of cost by financial year holds the parts.",
     )
+
+
+def part_years(document: Row) -> dict[str, int]:
+    """Months of the horizon in each financial year that it does not hold whole."""
+    instance = document["instance"]
+    if "first_month" not in instance:
+        return {}
+    first = month_number(instance["first_month"])
+    months = Counter(financial_year(first + passed) for passed in range(instance["months"]))
+    return {year: count for year, count in months.items() if count < 12}
+
+
+def part_years_words(document: Row) -> str:
+    """The same in words, to follow others; nothing where every year is whole."""
+    months = part_years(document)
+    words = ", ".join(f"{year} {count} month{'' if count == 1 else 's'}" for year, count in months.items())
+    return f" (only in part: {words})" if words else ""
 
 
 def timeline_chart(document: Row) -> altair.Chart:
@@ -293,7 +316,7 @@ def timeline_chart(document: Row) -> altair.Chart:
             name += " "
         names.append(name)
         spans += [{"item": name, **span} for span in _spans(row, start, end)]
-        if row["first_child_p90"] is not None and _month(row["first_child_p90"]) <= end:
+        if row["first_child_p90"] is not None and row["kind"] != "building" and _month(row["first_child_p90"]) <= end:
             points.append({"item": name, "date": _month(row["first_child_p90"])})
     stages = [stage for stage in STAGES if any(span["stage"] == stage for span in spans)]
     lines = altair.Y("item:N", sort=names, title=None, axis=_names())

@@ -163,6 +163,10 @@ def _background(writer: _Writer, plan: Row, part: Part) -> None:
     writer.bullets(part.points)
 
 
+#: Figures by which options are known to come out as one.
+TELLING = ("expected_cost_gbp", "capital_gbp", "p90_gbp", "unregistered_child_weeks", "block_beds", "homes")
+
+
 def _options(writer: _Writer, plan: Row, appraisal: Row | None, part: Part | None) -> None:
     """Each option with its benefits, risks and finance."""
     writer.heading("Options considered")
@@ -174,11 +178,17 @@ def _options(writer: _Writer, plan: Row, appraisal: Row | None, part: Part | Non
     writer.charts(part)
     step = appraisal["rounding_gbp"]
     nothing = next((row for row in appraisal["options"] if row["option"] == "do-nothing"), None)
+    told: dict[tuple[float, ...], str] = {}
     for row in appraisal["options"]:
         writer.heading(row["title"] + (" (the paper's own)" if row["paper"] else ""), level=2)
         if row["expected_cost_gbp"] is None:
             writer.paragraphs([f"Not priced: {'; '.join(row['broken'])}."])
             continue
+        figures = tuple(round(row[key], 2) for key in TELLING)
+        if figures in told:
+            writer.paragraphs([f"Comes out as {told[figures]}, above: the same benefits, risks and finance."])
+            continue
+        told[figures] = row["title"]
         writer.labelled("Benefits", _benefits(row, nothing, step))
         writer.labelled("Risks", _option_risks(row, nothing, step))
         years = [found for found in appraisal["years"] if found["option"] == row["option"]]

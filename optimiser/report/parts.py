@@ -101,8 +101,8 @@ def decision(documents: Documents) -> Part:
             "number": row["number"],
             "beds": row["beds"],
             "call_off": row["call_off"],
-            "half": month(row["first_child_p50"]) if row["beds"] is not None and row["action"] != "extend" else "",
-            "nine": month(row["first_child_p90"]) if row["beds"] is not None and row["action"] != "extend" else "",
+            "half": month(row["first_child_p50"]) if _takes_in(row) else "",
+            "nine": month(row["first_child_p90"]) if _takes_in(row) else "",
         }
         for row in plan["decisions"]
     ]
@@ -121,6 +121,11 @@ def decision(documents: Documents) -> Part:
     drawn = [("timeline", charts.timeline_chart(plan))] if plan["timeline"] else []
     sentences = (unregistered_words(plan["unregistered"]),)
     return Part("decision", "What to decide", sentences, tuple(points), tuple(tables), tuple(drawn))
+
+
+def _takes_in(row: Row) -> bool:
+    """Whether a decision brings beds in which a first child is waited for; a provider's building brings none of its own."""
+    return row["beds"] is not None and row["action"] != "extend" and row.get("operator") != "provider"
 
 
 ACTIONS = {"begin": "Begin", "close": "Close", "award": "Award", "extend": "Extend", "recruit": "Recruit"}
@@ -174,7 +179,7 @@ def money(documents: Documents) -> Part:
     )
     rows = tuple(plan["years"])
     brief = ("year", *groups, "nominal_gbp", "real_gbp")
-    tables = [Table("Years", "Expected cost by financial year", columns, rows, brief)]
+    tables = [Table("Years", f"Expected cost by financial year{charts.part_years_words(plan)}", columns, rows, brief)]
     if plan["mtfp"]:
         tables.append(_budget_plan(plan))
     if plan["capital"]:

@@ -190,6 +190,8 @@ def market_lines(rows: list[Row], titles: dict[str, str]) -> list[str]:
     for cohort in dict.fromkeys(row["cohort"] for row in rows):
         full = _in_words([_filled_words(row, titles) for row in rows if row["cohort"] == cohort])
         alike.setdefault(full, []).append(cohort.replace("-", " "))
+    if len(alike) == 1:
+        return [f"Go to the market for a child when {full}." for full in alike]
     return [f"Go to the market for a child ({_in_words(cohorts)}) when {full}." for full, cohorts in alike.items()]
 
 
@@ -198,7 +200,7 @@ def _filled_words(row: Row, titles: dict[str, str]) -> str:
     pool = POOLS.get(row["pool"], titles.get(row["pool"], row["pool"]))
     room = ", who also move out to make room" if row["makes_room"] else ""
     if not row["keep"]:
-        beds = f"the {row['beds']} bed" if row["beds"] == 1 else f"all {row['beds']} beds"
+        beds = {1: "the one bed", 2: "both beds"}.get(row["beds"], f"all {row['beds']} beds")
         return f"{beds} {pool} {'is' if row['beds'] == 1 else 'are'} filled{room}"
     kept = f"{row['keep']} kept for children whose spot places are dearer{room}"
     return f"{row['above']} of {row['beds']} beds {pool} are filled ({kept})"

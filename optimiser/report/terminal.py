@@ -265,8 +265,9 @@ def decision_words(row: Row, titles: dict[str, str]) -> str:
     title = titles.get(row["item"], row["item"])
     when = f"{month(row['month'])}{_on_branch(row)}"
     if row["action"] == "begin":
+        opens = "building ready" if row.get("operator") == "provider" else "first child in"
         return (
-            f"By {when}: begin {row['number']} × {title} ({counted(row['beds'], 'bed')}); first child in by "
+            f"By {when}: begin {row['number']} × {title} ({counted(row['beds'], 'bed')}); {opens} by "
             f"{month(row['first_child_p50'])} in half the futures, {month(row['first_child_p90'])} in nine of ten."
         )
     if row["action"] == "award":
