@@ -611,8 +611,8 @@ def _options_finding(ranked: list[Row], step: float) -> str:
         weeks = best["unregistered_child_weeks"] - ours["unregistered_child_weeks"]
         words = f"{more_or_fewer(-weeks)} child-weeks without a registered place"
         return f"{finding}. The optimised plan: {more} more, with {words}"
-    more = [row["expected_cost_gbp"] - best["expected_cost_gbp"] for row in ranked if row is not best]
-    dearer = [amount for amount in more if amount >= step / 2]
+    above = [float(row["expected_cost_gbp"] - best["expected_cost_gbp"]) for row in ranked]
+    dearer = [amount for amount in above if amount >= step / 2]
     if dearer:
         finding += f"; the next dearer, {pounds(dearer[0], step)} more"
     return finding

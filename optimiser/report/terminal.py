@@ -281,7 +281,7 @@ def decision_words(row: Row, titles: dict[str, str]) -> str:
         return f"By {when}: take extension {row['number']} of {title}."
     if row["action"] == "close":
         return f"In {when}: close {row['number']} × {title}."
-    return f"By {when}: recruit {counted(row['number'], title)}."
+    return f"By {when}: recruit {counted(row['number'], str(title))}."
 
 
 def _children(document: Row) -> Group:
