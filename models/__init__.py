@@ -77,6 +77,7 @@ RULES = (
     ),
     Symbol("moves_at_closure_within_beds_lost", "source, period", "beds", "placements end only where beds go", "11"),
     Symbol("placed_within_capacity", "source, period", "beds", "children placed within usable beds", "1, 2, 8"),
+    Symbol("placed_within_matching", "lot, period", "beds", "children in a lot with call-off within matching", "2"),
     Symbol("layers_within_award", "source, layer, period", "beds", "priced layers within the award", "2"),
     Symbol("contract_has_its_home", "building, period", "beds", "contracted beds within buildings open", "9"),
     Symbol("local_within_budget", "limit", "child-weeks", "own shortfall from the local share", "12"),

@@ -32,12 +32,14 @@ class Coefficients:
     # beds
     home_open: Floats  # usable beds of a home begun, [begin, period]
     closed: Floats  # usable beds of a home closed, [closure]
-    award_guaranteed: Floats  # of a bed awarded, in its term: guaranteed and usable, [award, period]
-    award_above_guarantee: Floats  # committed and usable beyond that, [award, period]
-    award_usable: Floats  # usable at all, [award, period]
+    award_guaranteed: Floats  # of a committed bed awarded, in its term: guaranteed and to be filled, [award, period]
+    award_above_guarantee: Floats  # of the same: to be filled beyond that, [award, period]
+    award_call_off: Floats  # of a call-off bed: to be filled, [award, period]
+    award_usable: Floats  # of any bed: what matching lets be filled over all, [award, period]
     award_lost: Floats  # usable beds lost as the term ends, [award, period]
     extension_guaranteed: Floats  # the same of a bed that an extension keeps, [extension, period]
     extension_above_guarantee: Floats  # [extension, period]
+    extension_call_off: Floats  # [extension, period]
     extension_usable: Floats  # [extension, period]
     extension_lost: Floats  # usable beds lost as the extension of an award or of a supply ends, [extension, period]
     supply_beds: Floats  # usable beds before any extension, [supply, period]
@@ -93,10 +95,14 @@ def coefficients(problem: Problem, scenario: Scenario) -> Coefficients:
     of_award = np.array([extension.award is not None for extension in problem.extensions], dtype=bool)
     extension_delivered = scenario.extension_delivered * (taken * of_award)[:, None]
     supply_extension_beds = scenario.supply_extension_beds * (taken * ~of_award)[:, None]
-    guaranteed = np.minimum(problem.guaranteed_share, problem.lot_occupancy)
+    calls_off = problem.call_off_maximum > 0
+    # with call-off beds it is the whole lot that matching limits, by a rule of its own; without, each bed's share will do
+    most = np.where(calls_off, 1.0, problem.lot_occupancy)
+    guaranteed = np.minimum(problem.guaranteed_share, most)
     fill = {
         "guaranteed": guaranteed,
-        "above_guarantee": problem.lot_occupancy - guaranteed,
+        "above_guarantee": most - guaranteed,
+        "call_off": np.where(calls_off, 1.0, 0.0),
         "usable": problem.lot_occupancy,
     }
     parent = [-1 if e.award is None else problem.awards[e.award].lot for e in problem.extensions]

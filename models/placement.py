@@ -19,6 +19,8 @@ from models.coefficients import Coefficients
 from models.problem import Problem, Scenario
 
 Terms = list[tuple[object, object]]
+#: Part of an award's beds that each kind of priced layer holds.
+LAYER_PARTS = {"filled": "guaranteed", "above_guarantee": "above_guarantee", "call_off": "call_off"}
 
 
 def build(
@@ -30,6 +32,7 @@ def build(
     add_placements_last(future, model, problem, present, numbers)
     add_moves_at_closure_within_beds_lost(future, model, problem, present, numbers)
     add_placed_within_capacity(future, model, problem, present, numbers)
+    add_placed_within_matching(future, model, problem, present, numbers)
     add_layers_within_award(future, model, problem, present, numbers)
     add_contract_has_its_home(future, model, problem, present, numbers)
 
@@ -85,9 +88,9 @@ def add_placements(future: pyo.Block, problem: Problem, present: Coefficients) -
         initialize=[
             *(
                 (problem.lot_source + problem.awards[award].lot, layer, period)
-                for layer, (_, award, _) in enumerate(problem.lot_layers)
+                for layer, (kind, award, _) in enumerate(problem.lot_layers)
                 for period in periods
-                if delivered_at_all(problem, present, award, period)
+                if held_at_all(problem, present, award, period, LAYER_PARTS[kind])
             ),
             *(
                 (problem.spot_source + spot, layer, period)
@@ -148,10 +151,11 @@ def before(
     return future.placed[cohort, source, period - 1] if problem.allowed[cohort, source, period - 1] else 0.0
 
 
-def delivered_at_all(problem: Problem, present: Coefficients, award: int, period: int) -> bool:
-    """Whether any bed of the award, or of an extension of it, can be there in the period."""
+def held_at_all(problem: Problem, present: Coefficients, award: int, period: int, part: str) -> bool:
+    """Whether any bed of the award, or of an extension of it, can be in a part (see ``lot_beds``) in the period."""
     extensions = list(problem.extensions_of(award=award))
-    return bool(present.award_usable[award, period] or present.extension_usable[extensions, period].any())
+    here, extended = getattr(present, f"award_{part}"), getattr(present, f"extension_{part}")
+    return bool(here[award, period] or extended[extensions, period].any())
 
 
 def beds_may_be_lost(problem: Problem, present: Coefficients) -> np.ndarray:
@@ -340,7 +344,7 @@ def lot_beds(
 
     Parameters
     ----------
-    part : ``guaranteed``, ``above_guarantee``, ``usable`` or ``lost``
+    part : ``guaranteed``, ``above_guarantee``, ``call_off``, ``usable`` or ``lost``
     """
     here, of_award = getattr(present, f"award_{part}"), getattr(numbers, f"award_{part}")
     here_extended, of_extension = getattr(present, f"extension_{part}"), getattr(numbers, f"extension_{part}")
@@ -372,7 +376,8 @@ def add_placed_within_capacity(
     for all registered r, t in PERIODS   [beds]
 
     Usable beds of a home count from its registration (``homes_open_after_registration``), of a lot from its
-    mobilisation (``lot_delivered_after_mobilisation``), both through the shares of the future.
+    mobilisation (``lot_delivered_after_mobilisation``), both through the shares of the future. Matching is in the shares,
+    but for lots with call-off beds: there committed beds count whole, and ``placed_within_matching`` limits the lot.
     """
 
     selling, bought = frozenset(future.SOLD), frozenset(future.LAYERS)
@@ -396,6 +401,39 @@ def add_placed_within_capacity(
 
     future.placed_within_capacity = pyo.Constraint(
         range(problem.unregistered), range(len(problem.periods)), rule=rule, doc="Placements within usable beds [beds]"
+    )
+
+
+def add_placed_within_matching(
+    future: pyo.Block, model: pyo.ConcreteModel, problem: Problem, present: Coefficients, numbers: Coefficients
+) -> None:
+    """Children in a lot with call-off beds, and idle beds sold, are no more than matching lets its beds hold together.
+
+    sum placed[c, r, t] over c + beds_sold[r, t] <= matching occupancy * delivered beds, committed and call-off
+    for all lots r with call-off beds, t in PERIODS   [beds]
+
+    A child beyond the committed beds is called off, one within them is not: which bed of the lot it is that nobody fits
+    into changes neither. So matching limits the lot as a whole, and no layer of it.
+    """
+
+    selling = frozenset(future.SOLD)
+
+    def rule(future: pyo.Block, lot: int, period: int) -> object:
+        source = problem.lot_source + lot
+        used = [
+            future.placed[cohort, source, period]
+            for cohort in range(len(problem.cohorts))
+            if problem.allowed[cohort, source, period]
+        ]
+        used += [future.beds_sold[source, period]] if (source, period) in selling else []
+        beds = lot_beds(model, problem, present, numbers, lot, period, "usable")
+        if not used or not beds:
+            return pyo.Constraint.Skip  # without beds ``placed_within_capacity`` holds nobody there
+        return sum(used) - sum(share * variable for share, variable in beds) <= 0
+
+    lots = np.flatnonzero(problem.call_off_maximum > 0).tolist()
+    future.placed_within_matching = pyo.Constraint(
+        lots, range(len(problem.periods)), rule=rule, doc="Placements within what matching lets a lot hold [beds]"
     )
 
 
@@ -463,6 +501,8 @@ def add_layers_within_award(
 
     layer_used[r, l, t] <= share of a bed that the layer holds * delivered beds of its award and tier
     for all layers of lots, t in PERIODS   [beds]
+
+    Call-off beds are those beyond all committed beds, be these filled or not.
     """
 
     def rule(future: pyo.Block, source: int, layer: int, period: int) -> object:
@@ -470,7 +510,7 @@ def add_layers_within_award(
             return pyo.Constraint.Skip
         kind, award, tier = problem.lot_layers[layer]
         lot = source - problem.lot_source
-        part = {"filled": "guaranteed", "above_guarantee": "above_guarantee", "call_off": "usable"}[kind]
+        part = LAYER_PARTS[kind]
         beds = lot_beds(model, problem, present, numbers, lot, period, part, award=award, tiers=(tier,))
         return future.layer_used[source, layer, period] - sum(share * variable for share, variable in beds) <= 0
 

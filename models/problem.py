@@ -405,22 +405,18 @@ class Problem:
         """Priced layers of the awards: (kind, award, tier); tier is -1 for call-off.
 
         ``filled``: guaranteed beds whose price is only part paid when empty. ``above_guarantee``: committed beds paid
-        only when filled. ``call_off``: optional beds, paid only when filled.
+        only when filled. ``call_off``: optional beds, paid only when filled, which they are beyond all committed beds.
         """
         layers: list[tuple[str, int, int]] = []
         for position, award in enumerate(self.awards):
             for tier in range(len(self.lot_tiers[award.lot])):
-                if self.void_price_share[award.lot] < 1 and self.guaranteed_beds(award.lot) > 0:
+                if self.void_price_share[award.lot] < 1 and self.guaranteed_share[award.lot] > 0:
                     layers.append(("filled", position, tier))
-                if self.lot_occupancy[award.lot] > self.guaranteed_share[award.lot]:
+                if self.guaranteed_share[award.lot] < 1:
                     layers.append(("above_guarantee", position, tier))
             if self.call_off_maximum[award.lot] > 0:
                 layers.append(("call_off", position, -1))
         return tuple(layers)
-
-    def guaranteed_beds(self, lot: int) -> float:
-        """Guaranteed and fillable part of one committed bed, share of a bed."""
-        return float(min(self.guaranteed_share[lot], self.lot_occupancy[lot]))
 
     def awards_of(self, lot: int) -> tuple[int, ...]:
         """Positions of the awards of one lot."""

@@ -251,7 +251,7 @@ class Future:
 
     @cached_property
     def lot_beds(self) -> Floats:
-        """Fillable beds of a lot, committed and call-off, [lot, period]."""
+        """Beds of a lot, committed and call-off together, that matching lets be filled, [lot, period]."""
         beds = np.zeros((len(self.problem.lots), len(self.problem.periods)))
         for position in self.path.awards:
             lot = self.problem.awards[position].lot
@@ -282,26 +282,25 @@ class Future:
 
     @cached_property
     def layer_beds(self) -> Floats:
-        """Beds that a priced layer of a lot holds, [lot layer, period]."""
+        """Beds that a priced layer of a lot holds, matched or not, [lot layer, period]."""
         problem, periods = self.problem, len(self.problem.periods)
         beds = np.zeros((len(problem.lot_layers), periods))
         for layer, (kind, position, tier) in enumerate(problem.lot_layers):
             lot = problem.awards[position].lot
-            guaranteed = problem.guaranteed_beds(lot)
-            fillable = float(problem.lot_occupancy[lot])
-            share = {"filled": guaranteed, "above_guarantee": fillable - guaranteed, "call_off": fillable}[kind]
+            guaranteed = float(problem.guaranteed_share[lot])
+            share = {"filled": guaranteed, "above_guarantee": 1 - guaranteed, "call_off": 1.0}[kind]
             beds[layer] = share * self.award_beds[position, tier]
         return beds
 
     @cached_property
     def beds_paid(self) -> Floats:
-        """Beds that somebody pays for and a child may therefore use, [source, period]."""
+        """Beds that somebody pays for and a child may therefore use as far as matching lets it, [source, period]."""
         problem = self.problem
         lots = np.zeros((len(problem.lots), len(problem.periods)))
         for position in self.path.awards:
             lot = problem.awards[position].lot
             if problem.void_price_share[lot] >= 1:  # else even guaranteed beds are bought through a layer
-                lots[lot] += problem.guaranteed_beds(lot) * self.award_beds[position, :-1].sum(axis=0)
+                lots[lot] += problem.guaranteed_share[lot] * self.award_beds[position, :-1].sum(axis=0)
         for layer, (_, position, _) in enumerate(problem.lot_layers):
             lots[problem.awards[position].lot] += self.placements.lot_layer_used[layer]
         spots = self.placements.spot_layer_used.sum(axis=1)
@@ -669,6 +668,16 @@ def placed_within_capacity(future: Future, tolerance: float) -> Iterator[Violati
     )
 
 
+def placed_within_matching(future: Future, tolerance: float) -> Iterator[Violation]:
+    """Children placed in a lot and idle beds sold never exceed what matching lets all its beds hold together [beds]."""
+    problem = future.problem
+    lots = slice(problem.lot_source, problem.supply_source)
+    used = (future.children + future.placements.beds_sold)[lots]
+    yield from _broken(
+        "placed_within_matching", used - future.lot_beds, used, tolerance, _source_place(future, problem.lot_source)
+    )
+
+
 def layers_within_award(future: Future, tolerance: float) -> Iterator[Violation]:
     """Beds bought in a priced layer of a lot are beds that the award holds [beds]."""
     problem, used = future.problem, future.placements.lot_layer_used
@@ -728,6 +737,7 @@ PLACEMENT_RULES = (
     homes_open_after_registration,
     lot_delivered_after_mobilisation,
     placed_within_capacity,
+    placed_within_matching,
     layers_within_award,
     spot_layers_within_offer,
     beds_sold_within_limit,

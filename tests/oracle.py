@@ -344,7 +344,8 @@ class Capacity:
 
     usable: np.ndarray  # beds at no further price per bed, [source, period]; homes and supplies
     lost: np.ndarray  # beds that go, [source, period]
-    lot_beds: np.ndarray  # most beds filled in the guarantee, above it, on call-off, [3, lot, period]
+    lot_beds: np.ndarray  # beds in the guarantee, above it, on call-off, [3, lot, period]
+    lot_matched: np.ndarray  # most of all of them that matching lets be filled, [lot, period]
     lot_price: np.ndarray  # £ present for one such bed filled in the period, [3, lot, period]
     fixed: float  # £ present, whatever happens to the children
 
@@ -357,6 +358,7 @@ def capacity(problem: Problem, scenario: Scenario, decisions: Decisions) -> Capa
     lost = np.zeros((len(problem.sources), periods))
     lot_beds = np.zeros((3, len(problem.lots), periods))
     lot_price = np.zeros((3, len(problem.lots), periods))
+    lot_matched = np.zeros((len(problem.lots), periods))
     fixed = -float((problem.grant_income @ worth).sum())
 
     for number, begin in zip(decisions.homes_begun, problem.begins, strict=True):
@@ -406,9 +408,10 @@ def capacity(problem: Problem, scenario: Scenario, decisions: Decisions) -> Capa
         fixed += (guaranteed * empty * committed * price * charged) @ by_week
         fixed += (optional * scenario.call_off_retainer[lot, start] * charged) @ by_week
         fixed += scenario.lot_setup[lot, start] * worth[start]
-        lot_beds[0, lot] = min(guaranteed, fillable) * committed * delivered
-        lot_beds[1, lot] = (fillable - min(guaranteed, fillable)) * committed * delivered
-        lot_beds[2, lot] = fillable * optional * delivered
+        lot_beds[0, lot] = guaranteed * committed * delivered
+        lot_beds[1, lot] = (1 - guaranteed) * committed * delivered
+        lot_beds[2, lot] = optional * delivered
+        lot_matched[lot] = fillable * (committed + optional) * delivered
         lot_price[0, lot] = (1 - empty) * price * factor * by_week
         lot_price[1, lot] = price * factor * by_week
         lot_price[2, lot] = scenario.call_off_price[lot, start] * factor * by_week
@@ -433,7 +436,7 @@ def capacity(problem: Problem, scenario: Scenario, decisions: Decisions) -> Capa
         then = np.concatenate([[problem.placed_at_start[:, source].sum()], beds[:-1]])
         few = beds < np.inf
         lost[source, few] = np.maximum(then[few] - beds[few], 0)
-    return Capacity(usable, lost, lot_beds, lot_price, float(fixed))
+    return Capacity(usable, lost, lot_beds, lot_matched, lot_price, float(fixed))
 
 
 # what happens to the children
@@ -450,6 +453,7 @@ class Placement:
         self.row_upper: list[float] = []
         self.entries: list[tuple[int, int, float]] = []
         self.usable_rows: dict[tuple[int, int], int] = {}
+        self.matched_rows: dict[tuple[int, int], int] = {}
         self.lost_rows: dict[tuple[int, int], int] = {}
         self.building_rows: dict[tuple[int, int], int] = {}
         self.lot_columns: dict[tuple[int, int, int], int] = {}
@@ -600,6 +604,8 @@ class Placement:
                 occupied.append((sold[source, period], 1.0))
                 filled = [(column, -1.0) for column in bought.get((source, period), [])]
                 self.usable_rows[source, period] = self.row(occupied + filled, -np.inf, 0.0)
+                if problem.lot_source <= source < problem.supply_source:
+                    self.matched_rows[source - problem.lot_source, period] = self.row(occupied, -np.inf, 0.0)
             for building in {int(b) for b in problem.lot_building if b >= 0}:
                 occupied = []
                 for lot in range(len(problem.lots)):
@@ -628,6 +634,8 @@ class Placement:
             cost[column] = capacity.lot_price[part, lot, period]
         for (source, period), row in self.usable_rows.items():
             row_upper[row] = capacity.usable[source, period]
+        for (lot, period), row in self.matched_rows.items():
+            row_upper[row] = capacity.lot_matched[lot, period]
         for (source, period), row in self.lost_rows.items():
             row_upper[row] = capacity.lost[source, period]
         for (building, period), row in self.building_rows.items():
@@ -701,7 +709,12 @@ class Recourse:
             if len(columns):
                 solver.changeColsCost(len(columns), columns, cost[columns])
                 solver.changeColsBounds(len(columns), columns, np.zeros(len(columns)), upper[columns])
-            for rows in (placement.usable_rows, placement.lost_rows, placement.building_rows):
+            for rows in (
+                placement.usable_rows,
+                placement.matched_rows,
+                placement.lost_rows,
+                placement.building_rows,
+            ):
                 for row in rows.values():
                     solver.changeRowBounds(row, -np.inf, row_upper[row])
             self.programmes += 1

@@ -314,6 +314,39 @@ def test_where_homes_have_ample_beds_the_optimiser_and_the_simulation_cost_the_s
     assert found.outcome.children[:, :, 0].sum() == found.outcome.children.sum()
 
 
+@pytest.mark.parametrize(("committed", "optional"), [(6, 34), (0, 40), (12, 28)])
+def test_call_off_is_paid_from_the_first_child_beyond_the_committed_beds_by_optimiser_and_simulation_alike(
+    committed: int, optional: int
+) -> None:
+    """Ten children who stay, and a lot in which matching never keeps any of them out: nothing is left to foresee."""
+    lot = LOT | {
+        "minimum_beds": 0,
+        "lead_months": 0,
+        "term_months": 24,
+        "matching_occupancy": 0.6,
+        "call_off_beds": 40,
+        "call_off_gbp_per_week": 4_800,
+        "call_off_retainer_gbp_per_week": 50,
+    }
+    instance = tiny(
+        cohorts=[COHORT | {"mean_stay_months": 1e9, "planned_moves_per_month": 1.0}],
+        lots=[lot],
+        tiers=[TIER | {"from_beds": 0}],
+        placements=[
+            {"cohort": "children", "source": "block"},
+            {"cohort": "children", "source": "market", "children_at_start": 10},
+        ],
+    )
+    decisions = awarded(problem_of(instance), committed)
+    decisions.optional_beds[0] = optional
+    found = lived(instance, decisions, futures=10, paired=10)
+    gap = found.foresight
+    assert gap is not None
+    a_week = committed * 4_557 + optional * 50 + max(10 - committed, 0) * 4_800
+    assert gap.optimised_gbp == pytest.approx(a_week * 52 / 12 * 24, rel=1e-6)
+    assert gap.simulated_gbp == pytest.approx(gap.optimised_gbp, rel=1e-6)
+
+
 def test_what_a_gap_is_made_of_adds_up_and_is_nothing_where_foresight_is_worth_nothing() -> None:
     found = lived(rich(), futures=20, paired=20, take_apart=True)
     gap = found.foresight

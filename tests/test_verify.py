@@ -408,10 +408,15 @@ def beds_are_sold_that_are_not_idle(plan: Plan) -> Plan:
     return plan.facing_futures(supply_beds=lambda beds: beds - np.array([0.0, 1.5, 1.5, 1.5, 0.0, 0.0]))
 
 
+@breaks("placed_within_matching")
+def more_children_live_in_a_lot_than_matching_lets(plan: Plan) -> Plan:
+    return plan.facing(lot_occupancy=np.array([0.3, 0.9]))
+
+
 @breaks("layers_within_award")
 def more_call_off_beds_are_bought_than_held(plan: Plan) -> Plan:
     layer = plan.problem.lot_layers.index(("call_off", 0, -1))
-    return plan.placing("lot_layer_used", (layer, 2), 1.0)
+    return plan.placing("lot_layer_used", (layer, 2), 1.1)
 
 
 @breaks("layers_within_award")
@@ -491,6 +496,18 @@ def test_every_rule_has_a_plan_that_breaks_it() -> None:
     called = {"contract_has_its_home_begun": "contract_has_its_home"}
     names = {called.get(rule.__name__, rule.__name__) for rule in (*DECISION_RULES, *PLACEMENT_RULES)}
     assert names | {"local_enough", "registered_reliably", "cvar"} == {rule for rule, _ in BREAKS}
+
+
+def test_a_lot_whose_beds_are_all_paid_for_holds_no_more_children_than_matching_lets(plan: Plan) -> None:
+    problem, living = plan.problem, plan.placements[1]
+    full = plan.placing("placed", (SOUTHERN, SOURCE_BLOCK, 2), 4.0 - living.placed[:, SOURCE_BLOCK, 2].sum())
+    for kind, tier, held in (("filled", 1, 0.8 * 3), ("above_guarantee", 1, 0.2 * 3), ("call_off", -1, 1.0)):
+        layer = problem.lot_layers.index((kind, 0, tier))
+        full = full.placing("lot_layer_used", (layer, 2), held - living.lot_layer_used[layer, 2])
+    violations = full.verified().violations
+    (found,) = [violation for violation in violations if violation.rule == "placed_within_matching"]
+    assert found.amount == pytest.approx(0.05 * 4)  # 95% of three committed beds and one on call-off
+    assert not {"placed_within_capacity", "layers_within_award"} & {violation.rule for violation in violations}
 
 
 # what holds, just

@@ -29,7 +29,9 @@ Bools = NDArray[np.bool_]
 
 #: Reduced costs of the wrong sign up to this much, relative to costs, are rounding errors.
 NOISE = 1e-7
-FORMAT = 2
+#: Goes up when files are laid out otherwise, or rows and columns of a placement problem come to mean something else: what
+#: an earlier version kept is then refused, lest its duals be counted as dropped for prices or stays that never changed.
+FORMAT = 3
 
 
 @dataclass(frozen=True, eq=False)

@@ -204,7 +204,7 @@ def _lot_layers(problem: Problem, decisions: Decisions) -> tuple[tuple[tuple[int
         for award in problem.awards_of(lot):
             if not decisions.lot_awarded[award]:
                 continue
-            if problem.void_price_share[lot] >= 1 and problem.guaranteed_beds(lot) > 0:
+            if problem.void_price_share[lot] >= 1 and problem.guaranteed_share[lot] > 0:
                 own += [
                     (-1, award, kind)
                     for kind in range(len(problem.lot_tiers[lot]))
@@ -221,8 +221,7 @@ def _lot_layers(problem: Problem, decisions: Decisions) -> tuple[tuple[tuple[int
 def _lot_prices(future: Future, lot: int, layers: tuple[tuple[int, int, int], ...]) -> tuple[Floats, Floats]:
     """Beds and price a week of a lot's layers, cheapest first as far as they are listed, each [layer, month].
 
-    Matching is not in them: it is drawn bed by bed. Where the guarantee covers what matching lets be filled, beds beyond the
-    guarantee have no price in the contract, and nobody is placed there.
+    Matching is not in them: it is drawn bed by bed.
     """
     problem, scenario = future.problem, future.scenario
     months = len(problem.periods)
