@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +125,7 @@ def places_chart(document: Row) -> altair.Chart:
     import altair
 
     quarters = document["quarters"]
-    kinds = [kind for kind in SOURCES if any(row[f"{kind}_expected"] >= LEAST_CHILDREN for row in quarters)]
+    kinds = [kind for kind in SOURCES if _any_children([document], kind)]
     rows = [
         {"date": date, "source": SOURCES[kind], "order": place, "children": row[f"{kind}_expected"]}
         for date, row in _steps(quarters)
@@ -414,7 +415,7 @@ def change_chart(before: Row, now: Row) -> altair.Chart:
     """Children in spot placements and without a registered place by quarter: a plan beside the one it is compared with."""
     import altair
 
-    kinds = ("spot", "unregistered")
+    kinds = ["spot", *(["unregistered"] if _any_children((before, now), "unregistered") else [])]
     rows = [
         {"quarter": quarter(row["quarter"]), "plan": name, "children": row[f"{kind}_expected"], "where": SOURCES[kind]}
         for name, document in (("base", before), ("this plan", now))
@@ -442,8 +443,16 @@ def change_chart(before: Row, now: Row) -> altair.Chart:
         )
     )
     sums = [sum(row["spot_expected"] for row in document["quarters"]) / len(order) for document in (before, now)]
-    if abs(sums[1] - sums[0]) < LEAST_CHILDREN:
+    moved = {
+        now_row["quarter"]: now_row["spot_expected"] - row["spot_expected"]
+        for row, now_row in zip(before["quarters"], now["quarters"], strict=True)
+    }
+    furthest = max(moved, key=lambda name: abs(moved[name]))
+    if abs(moved[furthest]) < LEAST_CHILDREN:
         finding = f"Spot purchase stays as it is, {sums[1]:.1f} children on average"
+    elif abs(sums[1] - sums[0]) < LEAST_CHILDREN:
+        more = f"{abs(moved[furthest]):.1f} {'more' if moved[furthest] > 0 else 'fewer'}"
+        finding = f"As many children in spot placements on average, {sums[1]:.1f}, but {more} in {quarter(furthest)}"
     else:
         finding = (
             f"{abs(sums[1] - sums[0]):.1f} {'more' if sums[1] > sums[0] else 'fewer'} children in spot placements on average: "
@@ -477,7 +486,7 @@ def variants_chart(plans: list[tuple[str, Row]]) -> altair.Chart:
     base = altair.Chart(altair.Data(values=rows)).encode(
         y=altair.Y("plan:N", sort=[row["plan"] for row in rows], title=None, axis=_names())
     )
-    scale = altair.Scale(domainMin=0)
+    scale = altair.Scale(domain=[0, 1.04 * max(max(row["mean"], row["p90"], row["worst"]) for row in rows)])
     bars = base.mark_bar(height=16, color=PALETTE["block"], stroke="black", strokeWidth=0.5).encode(
         x=altair.X("mean:Q", title="£m, present real", scale=scale)
     )
@@ -508,6 +517,11 @@ def variants_chart(plans: list[tuple[str, Row]]) -> altair.Chart:
 
 
 # parts of charts
+
+
+def _any_children(plans: Iterable[Row], kind: str) -> bool:
+    """Whether children live in sources of a kind in some quarter of some plan."""
+    return any(row[f"{kind}_expected"] >= LEAST_CHILDREN for plan in plans for row in plan["quarters"])
 
 
 def _steps(quarters: list[Row]) -> list[tuple[str, Row]]:
