@@ -210,6 +210,8 @@ def money(documents: Documents) -> Part:
     if even:
         columns = (Column("title", "Home or contract"), Column("occupancy", "Occupancy", "share"))
         caption = "Occupancy at which each costs what spot purchase would"
+        if any(row["occupancy"] > 1 for row in even):
+            caption += " (above 100%: dearer even when full)"
         tables.append(Table("Break-even", caption, columns, even, ("title", "occupancy")))
     points = _budget_points(plan)
     return Part("money", "Money", tuple(sentences), points, tuple(tables), (("years", charts.years_chart(plan)),))

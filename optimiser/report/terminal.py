@@ -367,7 +367,7 @@ def _money(document: Row) -> Group:
     lines += [capital_words(document, step), void_words(document, step)]
     if document["break_even"]:
         parts = [
-            f"{row['title']} {share(row['occupancy'])}"
+            f"{row['title']} {share(row['occupancy'])}" + (" (dearer even when full)" if row["occupancy"] > 1 else "")
             for row in document["break_even"]
             if row["occupancy"] is not None
         ]
