@@ -619,3 +619,9 @@ def test_the_market_is_asked_when_every_pool_that_a_child_may_live_in_is_filled(
         "Go to the market for a child (lower needs) when 2 of 3 beds under block contracts are filled (1 kept for children whose "
         "spot places are dearer).",
     ]
+    kept = [row("high", "centre", 3), row("moving-on", "centre", 3, keep=3)]
+    assert market_lines(kept, {"centre": "the reception centre"}) == [
+        "Go to the market for a child (high) when all 3 beds in the reception centre are filled.",
+        "Go to the market for every child (moving on) at once: the 3 beds in the reception centre are all kept for children whose "
+        "spot places are dearer.",
+    ]

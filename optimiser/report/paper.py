@@ -233,7 +233,7 @@ def _option_risks(row: Row, nothing: Row | None, step: float) -> str:
         else "nine in ten have no child-week without a registered place",
     ]
     below = row["probability_below_doing_nothing"]
-    if below is not None and row["option"] != "do-nothing":
+    if below is not None and row["option"] != "do-nothing" and below < 0.995:
         words.append(f"in {share(1 - below)} of futures it does not cost less than doing nothing")
     if row["broken"]:
         words.append(f"it does not keep {len(row['broken'])} of the limits, such as {row['broken'][0]}")
