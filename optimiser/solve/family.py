@@ -316,7 +316,7 @@ def _run(search: Search) -> str:
     try:
         relaxed = search.recall(None)
         if relaxed is None:
-            relaxed = search.relax(search.begin(), 0.3 * search.settings.gap, 200)
+            relaxed = search.relax(search.begin(), 200)
         if not search.done:
             search.improve(relaxed)
     except Stopped:

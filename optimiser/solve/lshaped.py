@@ -47,6 +47,8 @@ CHUNK = 8
 CHAIN = 25
 #: Share of the master's point in the point at which cuts are made; the rest is the best point so far.
 OUTWARD = 0.3
+#: What a point told beyond the cuts, as a share of the distance to the master, up to which the next lies farther out.
+TOLD = 0.3
 #: Wrong signs of reduced costs up to this much, relative to costs, are rounding errors and paid for in the cut.
 NOISE = 1e-6
 #: What rows of a scenario may miss in sum, relative to the first stage, and still count as met.
@@ -636,7 +638,7 @@ class Search:
         centre: Floats | None = None
         try:
             whole = bool(self.first.integer.any())
-            relaxed = part.relax(part.begin(), 0.3 * settings.gap, 200)
+            relaxed = part.relax(part.begin(), 200)
             centre = relaxed.centre
             if whole:
                 part.improve(relaxed)
@@ -754,21 +756,23 @@ class Search:
 
     # the linear relaxation
 
-    def relax(self, point: Floats, gap: float, most_rounds: int) -> Relaxed:
-        """Solve the linear relaxation, cutting between the master's point and the best point so far.
+    def relax(self, point: Floats, most_rounds: int) -> Relaxed:
+        """Solve the linear relaxation to the gap asked for, cutting between the master's point and the best point so far.
 
         Parameters
         ----------
         point : where the first cuts are made, [column]
-        gap : relative gap between the best point and the master at which to end
         """
+        gap = self.settings.gap
         whole = bool(self.first.integer.any())
         best, merit, centre, bound, outward = np.inf, np.inf, point, -np.inf, OUTWARD
         x, settled = point, np.inf
         master: Lazy | None = None
         complete, bounded = False, -1
         for _ in range(most_rounds):
+            foretold = self.modelled(point) if complete else -np.inf
             best = min(best, self.evaluate(point))
+            told = self.merit - foretold
             improved = self.merit < merit
             if improved:
                 merit, centre = self.merit, point
@@ -808,7 +812,9 @@ class Search:
                 if self.box == BOXES[-1]:
                     raise SolverError("first-stage columns without bounds grow beyond 1e10: give them bounds")
                 self.box, master = BOXES[BOXES.index(self.box) + 1], None
-            outward = OUTWARD if improved or raised else min(2 * outward, 1.0)
+            # where the cuts knew nearly all there was, what they do not know lies farther out
+            telling = told > TOLD * (merit - value) and (improved or raised)
+            outward = OUTWARD if telling else min(2 * outward, 1.0)
             point = outward * x + (1 - outward) * centre if np.isfinite(merit) and not close else x
         return Relaxed(x, centre, best, bound)
 
@@ -1360,8 +1366,7 @@ def _run(search: Search, start: Floats | None, cuts: Cuts | None) -> str:
                 centre = search.sample()
             elif start is not None and whole:
                 search.evaluate(start)
-            gap = search.settings.gap * (0.3 if whole else 1.0)
-            relaxed = search.relax(search.begin() if centre is None else centre, gap, 200 if whole else 10_000)
+            relaxed = search.relax(search.begin() if centre is None else centre, 200 if whole else 10_000)
         if whole and not search.done:
             search.improve(relaxed)
     except Stopped:
