@@ -215,6 +215,11 @@ def spot_chart(document: Row) -> altair.Chart:
     last = quarters[-1]
     if peak["spot_expected"] < LEAST_CHILDREN:
         finding = "Nothing is bought on the spot market"
+    elif peak is last:
+        finding = (
+            f"Spot purchase is heaviest at the end: {last['spot_expected']:.1f} children, after "
+            f"{quarters[0]['spot_expected']:.1f} in {quarter(quarters[0]['quarter'])}"
+        )
     else:
         finding = (
             f"Spot purchase is heaviest in {quarter(peak['quarter'])}, with {peak['spot_expected']:.1f} children, "

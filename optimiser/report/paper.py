@@ -153,7 +153,7 @@ def _background(writer: _Writer, plan: Row, part: Part) -> None:
     first, last = plan["quarters"][0], plan["quarters"][-1]
     writer.paragraphs(
         [
-            f"In {quarter(first['quarter'])} {number(first['all_expected'])} children are expected to need a place, and "
+            f"In {quarter(first['quarter'])}, {number(first['all_expected'])} children are expected to need a place, and "
             f"{number(last['all_expected'])} in {quarter(last['quarter'])}, where one future in ten has more than "
             f"{number(last['all_p90'])} and one in ten fewer than {number(last['all_p10'])}.",
             spot_words(plan["quarters"]),

@@ -323,6 +323,12 @@ def spot_words(table: list[Row]) -> str:
         kinds = ("in_house", "block", "existing", "spot", "unregistered")
         return share(row["spot_expected"] / max(sum(row[f"{kind}_expected"] for kind in kinds), 1e-9))
 
+    if peak is last:
+        first = table[0]
+        return (
+            f"Spot purchase is heaviest at the end: {number(last['spot_expected'])} children ({part(last)} of all) in "
+            f"{quarter(last['quarter'])}, after {number(first['spot_expected'])} ({part(first)}) in {quarter(first['quarter'])}."
+        )
     return (
         f"Spot purchase peaks in {quarter(peak['quarter'])} at {number(peak['spot_expected'])} children ({part(peak)} of all) "
         f"and stands at {number(last['spot_expected'])} ({part(last)}) in {quarter(last['quarter'])}."
