@@ -421,7 +421,8 @@ def present_terms(problem: Problem, verified: Verified) -> list[Row]:
 def decisions_table(problem: Problem, decisions: Decisions, plan: Plan | None = None) -> list[Row]:
     """What is decided, one row a decision, in the order in which it falls due.
 
-    With ``plan`` the rows also say when the first child can move in, in half and in nine tenths of the futures.
+    With ``plan`` the rows also say when the first child can move in, in half and in nine tenths of the futures, and who runs a
+    home: of one that a provider runs those are the months in which the building is ready, and its contract has children's.
     """
     rows: list[Row] = []
 
@@ -435,6 +436,7 @@ def decisions_table(problem: Problem, decisions: Decisions, plan: Plan | None = 
             "branch": branch,
         }
         empty = {"beds": None, "tier": None, "call_off": None, "first_child_p50": None, "first_child_p90": None}
+        empty |= {"operator": None}
         rows.append({**base, **empty, **more})
 
     for place, begin in enumerate(problem.begins):
@@ -443,6 +445,7 @@ def decisions_table(problem: Problem, decisions: Decisions, plan: Plan | None = 
             more: Row = {"beds": beds}
             if plan is not None:
                 more |= {"first_child_p50": plan.opening(place, 0.5), "first_child_p90": plan.opening(place, 0.9)}
+                more |= {"operator": plan.instance.homes[begin.home].operator}
             row("begin", problem.homes[begin.home], begin.period, decisions.homes_begun[place], begin.node, **more)
     for place, (home, node, period) in enumerate(problem.closures):
         if decisions.homes_closed[place]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import optimiser
 from models.problem import COST_TERMS
+from optimiser.analysis import planning
 from optimiser.analysis.appraisal import (
     OPTIMISED,
     Appraised,
@@ -19,15 +21,18 @@ from optimiser.analysis.appraisal import (
     cost_by_year,
     published_results,
 )
-from optimiser.analysis.planning import Asked, make_appraisal, rank_of
+from optimiser.analysis.planning import Asked, make_appraisal, make_plan, rank_of
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
 from optimiser.instance.distributions import Distribution
 from optimiser.instance.expressions import evaluate, keys
+from optimiser.instance.reading import read_instance
 from optimiser.instance.schema import BudgetRow, Evidence, FigureRow, Instance, Placement, Published
 from optimiser.report.terminal import order_lines
 from optimiser.solve.engine import Engine
+from optimiser.solve.kept import Kept
 from optimiser.solve.twostage import Settings
+from tests.instance_folders import Folder
 from tests.test_assemble import HOME, LOT, tiny
 
 CAMBRIDGESHIRE = "cambridgeshire-residential-2024"
@@ -487,3 +492,24 @@ def test_an_order_other_than_the_optimisers_is_told_from_noise_or_said_to_be_non
         "E costs £2,000 ± – more than D, which cannot be told from noise.",
     ]
     assert order_lines([row("a", 1, 1, None), row("b", 1, 2, 0.0), row("c", 3, 3, 10.0)], titles, 10_000.0) == []
+
+
+def test_the_plan_that_was_started_from_is_appraised_where_it_is_within_the_gap(tmp_path: Path) -> None:
+    """Else a report has two figures for what was planned; a plan beyond the gap gives way to the one found."""
+    instance = read_instance(Folder(tmp_path / "instance").path)
+    instance = instance.model_copy(update={"options": (), "decisions": ()})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "simulated_ranking", lambda *_: None)
+        plan, _ = make_plan(instance, Asked(scenarios=3, gap=0.01, keep=True, brief=True, method="lshaped"))
+        assert plan.kept is not None and plan.kept.start
+        idle = replace(plan.kept, start={})
+
+        def appraised(gap: float, kept: Kept) -> dict[str, float]:
+            _, document = make_appraisal(instance, Asked(scenarios=3, gap=gap, start=kept))
+            return {row["option"]: row["expected_cost_gbp"] for row in document["options"]}
+
+        close, wide = appraised(0.01, idle), appraised(0.9, idle)
+        assert wide["optimised"] == pytest.approx(wide["do-nothing"])
+        assert close["optimised"] != pytest.approx(close["do-nothing"])
+        same = appraised(0.01, plan.kept)
+    assert same["optimised"] == pytest.approx(plan.verified.expected_cost, abs=0.005)

@@ -31,7 +31,8 @@ from optimiser.report.layout import Documents, tables_of
 from optimiser.report.page import page
 from optimiser.report.paper import paper
 from optimiser.report.parts import parts_of
-from optimiser.report.terminal import pounds
+from optimiser.report.simulated import market_lines
+from optimiser.report.terminal import decision_words, pounds
 from optimiser.report.workbook import HEAD, workbook
 from tests.instance_folders import Folder
 
@@ -281,7 +282,10 @@ def test_the_workbook_draws_the_frontier_from_cells_that_follow_its_table(docume
 
 def test_areas_of_the_chart_of_places_add_up_to_all_children(documents: Documents) -> None:
     chart = json.loads(charts.places_chart(documents["plan"]).to_json())
-    (area,) = (layer for layer in chart["layer"] if layer["mark"]["type"] == "area")
+    fan, area = (layer for layer in chart["layer"] if layer["mark"]["type"] == "area")
+    assert {(row["low"], row["high"]) for row in fan["data"]["values"]} == {
+        (row["all_p10"], row["all_p90"]) for row in documents["plan"]["quarters"]
+    }
     by_date: dict[str, float] = {}
     for row in area["data"]["values"]:
         by_date[row["date"]] = by_date.get(row["date"], 0.0) + row["children"]
@@ -561,3 +565,63 @@ def test_an_appraisal_is_written_with_what_each_option_costs_in_each_future(runs
         assert (own["present_gbp"] * own["probability"]).sum() == pytest.approx(row["expected_cost_gbp"])
         assert row["p10_gbp"] <= row["p25_gbp"] <= row["p50_gbp"] <= row["p75_gbp"] <= row["p90_gbp"]
         assert {row["p10_gbp"], row["p90_gbp"]} <= set(own["present_gbp"])
+
+
+def test_the_chart_of_what_changed_says_where_an_average_hides_it(documents: Documents) -> None:
+    before = documents["plan"]
+    now = deepcopy(before)
+    assert charts.change_chart(before, now).title.text[0].startswith("Spot purchase stays as it is")
+    first, last = now["quarters"][0], now["quarters"][-1]
+    first["spot_expected"] += 1.5
+    last["spot_expected"] -= 1.5
+    assert ", but 1.5 " in charts.change_chart(before, now).title.text[0]
+    last["spot_expected"] += 1.5
+    assert "more children in spot placements on average" in charts.change_chart(before, now).title.text[0]
+
+
+def test_a_year_of_which_the_horizon_holds_a_part_is_not_set_beside_a_whole_one(documents: Documents) -> None:
+    plan = documents["plan"]
+    in_part = charts.part_years(plan)
+    assert list(in_part.values()) == [6], "eighteen months"
+    (year,) = in_part
+    assert year == plan["years"][-1]["year"]
+    title = " ".join(charts.years_chart(plan).title.text)
+    assert title.startswith("Cost is £") and year not in title
+    assert f"only in part: {year} 6 months" in " ".join(charts.years_chart(plan).title.subtitle)
+    assert charts.part_years({"instance": {}}) == {}
+
+
+def test_a_building_that_a_provider_runs_takes_in_no_child_of_its_own() -> None:
+    row = {
+        "action": "begin",
+        "item": "house",
+        "month": "2025-04",
+        "number": 1,
+        "branch": "",
+        "beds": 2,
+        "first_child_p50": "2025-10",
+        "first_child_p90": "2025-12",
+    }
+    assert "first child in by Oct 2025" in decision_words(row | {"operator": "council"}, {})
+    assert "building ready by Oct 2025" in decision_words(row | {"operator": "provider"}, {})
+
+
+def test_the_market_is_asked_when_every_pool_that_a_child_may_live_in_is_filled() -> None:
+    def row(cohort: str, pool: str, beds: int, keep: int = 0) -> Row:
+        return {"cohort": cohort, "pool": pool, "beds": beds, "keep": keep, "above": beds - keep, "makes_room": False}
+
+    alike = [row(cohort, pool, beds) for cohort in ("high", "lower") for pool, beds in (("in_house", 2), ("block", 4))]
+    assert market_lines(alike, {}) == [
+        "Go to the market for a child when both beds in own homes are filled and all 4 beds under block contracts are filled."
+    ]
+    assert market_lines([row("high", "block", 3), row("lower-needs", "block", 3, keep=1)], {}) == [
+        "Go to the market for a child (high) when all 3 beds under block contracts are filled.",
+        "Go to the market for a child (lower needs) when 2 of 3 beds under block contracts are filled (1 kept for children whose "
+        "spot places are dearer).",
+    ]
+    kept = [row("high", "centre", 3), row("moving-on", "centre", 3, keep=3)]
+    assert market_lines(kept, {"centre": "the reception centre"}) == [
+        "Go to the market for a child (high) when all 3 beds in the reception centre are filled.",
+        "Go to the market for every child (moving on) at once: the 3 beds in the reception centre are all kept for children whose "
+        "spot places are dearer.",
+    ]

@@ -17,6 +17,7 @@ from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 from flask.testing import FlaskClient
@@ -259,6 +260,23 @@ def test_every_kind_of_figure_changes_the_plan_it_should(browser: Browser) -> No
     assert job.document is not None
     assert job.document["risk_weight"] == 0.8
     assert job.document["cvar_gbp"] <= base.document["cvar_gbp"] * 1.01
+
+
+def test_prices_of_contracts_in_place_and_of_their_extensions_can_be_moved(browser: Browser, council: Path) -> None:
+    """The plan is that of a cold search with the price, and a contract that nobody pays for is extended."""
+    price, factor = "existing.current-contract.committed_gbp_per_week", "extensions.current-contract.1.price_factor"
+    instance = optimiser.load(str(council))
+    assert not read_levers(instance, {price: "9,200", factor: "1.5"})[1]
+    assert list(read_levers(instance, {factor: "0"})[1]) == [factor]
+    for figures in ({price: 9_200.0}, {price: 2_300.0, factor: 0.5}):
+        browser.plan(**{key.replace(".", "__"): f"{value:g}" for key, value in figures.items()})
+        job = next(job for job in reversed(browser.desk._jobs.values()) if job.figures == figures)
+        assert job.document is not None
+        _, cold = make_plan(instance, replace(ASKED, figures=tuple(sorted(figures.items())), brief=True))
+        assert job.document["objective_gbp"] == pytest.approx(cold["objective_gbp"], rel=0.01)
+        assert job.document["bound_gbp"] <= cold["objective_gbp"] * (1 + 1e-9)
+        assert "Price of a bed in place, used or not (Block contract in place): £" in browser.words
+    assert "take extension 1 of Block contract in place" in browser.words
 
 
 def test_bad_values_have_a_message_at_their_field_and_nothing_else_is_lost(browser: Browser) -> None:
@@ -548,6 +566,25 @@ def test_a_form_from_before_a_new_start_keeps_what_was_typed(browser: Browser) -
     assert browser.post("/plan", browser.fields).status_code == 200
 
 
+def test_every_address_begins_with_a_key_that_stays_when_a_server_is_started_again(
+    browser: Browser, base: Run, council: Path
+) -> None:
+    shelf = browser.desk.shelf
+    key = shelf.key()
+    assert Shelf(shelf.folder, council, shelf.instance, base.asked).key() == key
+    client = make_app(browser.desk, (HOST,), key).test_client()
+    shown = client.get(f"/{key}/", base_url=f"http://{HOST}")
+    assert shown.status_code == 200
+    links = re.findall(r'(?:href|src|action)="(/[^"]*)"', shown.text)
+    assert links and all(link.startswith(f"/{key}/") for link in links)
+    for address in ("/", f"/{key[:-1]}/", "/static/desk.js", "/compare", "/nothing"):
+        refused = client.get(address, base_url=f"http://{HOST}")
+        assert refused.status_code == 403
+        assert "Open the whole address" in refused.text and key not in refused.text
+    shelf.folder.joinpath(".key").write_text("short", encoding="ascii")
+    assert shelf.key() not in ("short", key)
+
+
 def test_a_server_reached_under_another_name_answers_nothing(browser: Browser) -> None:
     for host in ("evil.example", "evil.example:8765", "127.0.0.1", "localhost:8766"):
         answer = browser.client.get("/", base_url=f"http://{host}")
@@ -604,10 +641,15 @@ def test_the_command_serves_this_computer_and_stops_cleanly(council: Path, base:
     assert server.stdout is not None and server.stderr is not None
     try:
         said = server.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/", said)
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/([\w-]{20,})/", said)
         assert found is not None, said + server.stderr.read()
         with urllib.request.urlopen(found[0], timeout=20) as answer:
             assert "The base: nothing moved" in answer.read().decode()
+        # whoever else uses this computer has no key
+        assert (tmp_path / "kept" / ".key").stat().st_mode & 0o077 == 0
+        for guessed in ("", "static/desk.js", f"{'a' * 22}/", f"{found[2]}a/"):
+            with pytest.raises(HTTPError, match="403"):
+                urllib.request.urlopen(f"http://127.0.0.1:{found[1]}/{guessed}", timeout=20)
         listening = Path("/proc/net/tcp").read_text(encoding="ascii") if Path("/proc/net/tcp").exists() else ""
         if listening:
             assert f"0100007F:{int(found[1]):04X}" in listening and f"00000000:{int(found[1]):04X}" not in listening

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 import xlsxwriter
 from python_calamine import CalamineWorkbook
 
+import optimiser
 from optimiser.cli import app
 from optimiser.errors import InstanceError
 from optimiser.instance.finding import bundled
@@ -273,3 +275,69 @@ def test_a_workbook_that_another_program_has_saved_reads_alike(tmp_path: Path) -
     subprocess.run(command, check=True, capture_output=True)
     for source in FOLDERS:
         assert read_instance(saved / f"{source.name}.xlsx").model_dump() == read_instance(source).model_dump()
+
+
+# what spreadsheet programs leave behind
+
+
+def test_a_cell_without_a_value_says_so_and_nothing_else_is_said_of_it(folder: Folder, tmp_path: Path) -> None:
+    path = tmp_path / "formulas.xlsx"
+    convert(folder.path, path)
+    with zipfile.ZipFile(path) as book:
+        content = {name: book.read(name) for name in book.namelist()}
+    place = CalamineWorkbook.from_path(path).sheet_names.index("homes") + 1
+    name = f"xl/worksheets/sheet{place}.xml"
+    text = content[name].decode()
+    head = CalamineWorkbook.from_path(path).get_sheet_by_name("homes").to_python()[0]
+    cells = [f"{chr(ord('A') + head.index(column))}2" for column in ("capital_gbp", "fixed_gbp_per_year")]
+    for cell, instead in zip(cells, ('t="e"><f>1/0</f><v>#DIV/0!</v></c>', "><f>450000*2</f></c>"), strict=True):
+        text, times = re.subn(rf'<c r="{cell}"([^>]*?)(?: t="[a-z]+")?>.*?</c>', rf'<c r="{cell}"\1 {instead}', text)
+        assert times == 1
+    content[name] = text.encode()
+    with zipfile.ZipFile(path, "w") as new:
+        for each, bytes_of in content.items():
+            new.writestr(each, bytes_of)
+    with pytest.raises(InstanceError) as raised:
+        optimiser.load(str(path))
+    assert [str(fault) for fault in raised.value.faults][:2] == [
+        f"formulas.xlsx sheet homes cell {cells[0]}: #DIV/0! is an error of a formula, and no value. Mend the formula, or write "
+        "the value itself.",
+        f"formulas.xlsx sheet homes cell {cells[1]}: is a formula that has not been worked out. Open the workbook in a spreadsheet "
+        "program and save it there, or write the value itself.",
+    ]
+
+
+def test_a_sheet_under_another_name_is_named_before_what_is_missing_for_want_of_it(
+    folder: Folder, tmp_path: Path
+) -> None:
+    path = tmp_path / "renamed.xlsx"
+    convert(folder.path, path)
+    with zipfile.ZipFile(path) as book:
+        content = {name: book.read(name) for name in book.namelist()}
+    content["xl/workbook.xml"] = content["xl/workbook.xml"].replace(b'name="homes"', b'name="Homes (new)"')
+    with zipfile.ZipFile(path, "w") as new:
+        for each, bytes_of in content.items():
+            new.writestr(each, bytes_of)
+    with pytest.raises(InstanceError) as raised:
+        optimiser.load(str(path))
+    assert str(raised.value.faults[0]).startswith(
+        "renamed.xlsx sheet Homes (new): is not a table of an instance. Did you mean"
+    )
+    assert len(raised.value.faults) > 1
+
+
+def test_a_sheet_without_its_heads_is_told_as_such(folder: Folder, tmp_path: Path) -> None:
+    path = tmp_path / "headless.xlsx"
+    settings, sheets, readme, _ = as_written(folder.path)
+    tables = {name: sheet for name, sheet in sheets.items() if sheet is not None}
+    (first,) = tables["homes"].records
+    tables["homes"] = replace(tables["homes"], header=first, records=())
+    write_workbook(settings.cells or {}, tables, readme, path)
+    with pytest.raises(InstanceError, match=r"sheet homes cell A1, two-bed-home: is not a column of this table"):
+        optimiser.load(str(path))
+
+
+def test_pounds_with_a_letter_are_told_how_to_be_written(folder: Folder, tmp_path: Path) -> None:
+    path = edited(folder, tmp_path / "pounds.xlsx", "homes", 1, "capital_gbp", "£0.9m")
+    with pytest.raises(InstanceError, match=r"cell F2, capital_gbp: £0.9m is not a number\. .* Write 900000\."):
+        optimiser.load(str(path))

@@ -1,4 +1,5 @@
-"""What a council can move: envelopes, registrations and managers in hand, sizes and prices of blocks, the weight of risk.
+"""What a council can move: envelopes, registrations and managers in hand, sizes and prices of blocks, prices of contracts in place,
+the weight of risk.
 
 Each is a figure of the instance, by its key in the register. What is asked for instead is a change of the instance, so that
 everything downstream treats it as if it had always been so, and the register says that it was chosen.
@@ -24,7 +25,9 @@ from optimiser.instance.schema import TABLES, Capital, Instance, Lot, Row, Setti
 
 RISK_WEIGHT = "settings.risk_weight"
 #: Tables in which a fault can come of what is moved; a year that releases more than the total does no harm.
-MOVED = ("lots", "tiers", "settings")
+MOVED = ("lots", "tiers", "existing", "extensions", "settings")
+#: Tables whose figures stand under the name of a contract.
+OF_CONTRACTS = ("lots.", "tiers.", "existing.", "extensions.")
 #: What a unit asks for where what is written is no number at all.
 EXAMPLES = {"£": "Write pounds as 2,800,000, 2800k or £2.8m.", "share": "Write a share from 0 to 1, as 0.3 or 30%."}
 
@@ -37,7 +40,7 @@ class Lever:
     ----------
     key : of the figure, as in the register
     group, label : heading under which it stands, and what it is called there
-    unit : £, £ a week, beds, homes, managers, managers a year, or share
+    unit : £, £ a week, beds, homes, managers, managers a year, times, or share
     value : as the instance has it; None for no limit
     step : by how much it is moved at once, in its unit
     endless : whether there may be no limit
@@ -62,7 +65,7 @@ class Lever:
 
 def levers_of(instance: Instance) -> list[Lever]:
     """Everything that can be moved in an instance, in the order in which it is shown."""
-    return [*_capital(instance), *_managers(instance), *_blocks(instance), *_risk(instance)]
+    return [*_capital(instance), *_managers(instance), *_blocks(instance), *_in_place(instance), *_risk(instance)]
 
 
 def _capital(instance: Instance) -> Iterator[Lever]:
@@ -109,6 +112,32 @@ def _blocks(instance: Instance) -> Iterator[Lever]:
             price = lot.call_off_gbp_per_week
             label = "Price of a call-off bed when used"
             yield Lever(f"{key}.call_off_gbp_per_week", group, label, "£ a week", price, _step(price))
+            price = lot.call_off_retainer_gbp_per_week
+            label = "Retainer of a call-off bed, used or not"
+            yield Lever(f"{key}.call_off_retainer_gbp_per_week", group, label, "£ a week", price, _step(price))
+        yield from _extensions(instance, lot.lot, group)
+
+
+def _in_place(instance: Instance) -> Iterator[Lever]:
+    """Prices of contracts in place: what they cost until they end, and what their extensions cost."""
+    for supply in instance.existing:
+        key, group = f"existing.{supply.supply}", supply.title
+        price = supply.child_gbp_per_week
+        if price:
+            label = "Price of each child there"
+            yield Lever(f"{key}.child_gbp_per_week", group, label, "£ a week", price, _step(price))
+        if supply.committed_gbp_per_week or not price:
+            price, label = supply.committed_gbp_per_week, "Price of a bed in place, used or not"
+            yield Lever(f"{key}.committed_gbp_per_week", group, label, "£ a week", price, _step(price))
+        yield from _extensions(instance, supply.supply, group)
+
+
+def _extensions(instance: Instance, contract: str, group: str) -> Iterator[Lever]:
+    for place, row in enumerate(instance.extensions):
+        if row.contract == contract:
+            own = f"extensions.{instance.row_key('extensions', place)}.price_factor"
+            label = f"Price in extension {row.option}, as a multiple of the price before"
+            yield Lever(own, group, label, "times", row.price_factor, 0.05)
 
 
 def _risk(instance: Instance) -> Iterator[Lever]:
@@ -312,7 +341,7 @@ def figure_asked_words(key: str, value: float | None) -> str:
     table, _, rest = key.partition(".")
     name, _, column = rest.rpartition(".")
     shown = "no limit" if value is None else f"£{value:,.0f}" if "gbp" in column else f"{value:g}"
-    words = re.sub(r"_?gbp(?:_per_week)?", "", column).replace("_", " ").strip()
+    words = PRICES.get(column, re.sub(r"_?gbp(?:_per_week)?", "", column).replace("_", " ").strip())
     if table == "capital":
         words = "capital" + ("" if name.endswith("total") else f" in {name.rpartition('.')[2]}")
         name = name.rpartition(".")[0]
@@ -322,14 +351,25 @@ def figure_asked_words(key: str, value: float | None) -> str:
     return f"{words} {shown}" + (f" ({name.replace('-', ' ')})" if name else "")
 
 
+#: Prices that are asked for, in words.
+PRICES = {
+    "committed_gbp_per_week": "weekly price of a bed in place",
+    "child_gbp_per_week": "weekly price of a child",
+    "call_off_gbp_per_week": "weekly price of a call-off bed",
+    "call_off_retainer_gbp_per_week": "weekly retainer of a call-off bed",
+}
+
+
 def lever_words(instance: Instance, figures: Mapping[str, float | None]) -> list[str]:
     """What has been moved in an instance, each as ``Capital in total: £2,800,000 instead of £3,800,000``."""
     found = []
     for lever in levers_of(instance):
         if lever.key in figures:
-            place = f" ({lever.group})" if lever.key.startswith(("lots.", "tiers.")) else ""
+            place = f" ({lever.group})" if lever.key.startswith(OF_CONTRACTS) else ""
             unit = lever.unit.removeprefix("£").strip()
             unit = "" if unit == "share" else f" {unit}" if unit else ""
             now = lever.words(figures[lever.key])
-            found.append(f"{lever.label.partition(',')[0]}{place}: {now}{unit} instead of {lever.words(lever.value)}")
+            explained = lever.key.startswith(("settings.", "extensions."))
+            label = lever.label.partition(",")[0] if explained else lever.label
+            found.append(f"{label}{place}: {now}{unit} instead of {lever.words(lever.value)}")
     return found

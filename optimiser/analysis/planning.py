@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.decisions import with_managers_needed
 from models.problem import COST_TERMS, Problem
 from optimiser.analysis.appraisal import (
     DO_NOTHING,
@@ -49,7 +50,7 @@ from optimiser.analysis.slippage import (
 from optimiser.analysis.stress import Ordinary, under_stresses
 from optimiser.assemble import assemble, within_limits_of
 from optimiser.demand.reduction import Reduction, reduce_futures, with_fresh
-from optimiser.demand.scenarios import ScenarioSet, make_scenarios, standard_error, taken
+from optimiser.demand.scenarios import ScenarioSet, calendar_of, make_scenarios, standard_error, taken
 from optimiser.demand.stress import Stress, stresses_asked
 from optimiser.errors import Fault, InstanceError, NoPlanError
 from optimiser.finance import whole_pounds
@@ -58,6 +59,7 @@ from optimiser.instance.distributions import Distribution
 from optimiser.instance.register import evidence_for
 from optimiser.instance.schema import Instance
 from optimiser.plan import Plan, Row, break_even, decisions_table, expected_terms, timeline_table, titles_of
+from optimiser.solve.compile import decisions_from
 from optimiser.solve.engine import WORKERS, Engine, Placing, stopped_by_hand
 from optimiser.solve.executor import executor
 from optimiser.solve.highs import relative_gap
@@ -498,6 +500,7 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
             engine.take_up(asked.start)
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search, asked.method)
+        plan = _carried_over(plan, engine, asked)
         learned = engine.keep() if stresses else None
         options = appraise_options(instance, engine, settings, None, told.step)
         options.append(Appraised(OPTIMISED, "Optimised plan", False, plan, ()))
@@ -536,6 +539,24 @@ def make_appraisal(instance: Instance, asked: Asked, told: Told | None = None) -
         "timings": {"total_seconds": time.perf_counter() - began},
     }
     return options, document
+
+
+def _carried_over(plan: Plan, engine: Engine, asked: Asked) -> Plan:
+    """The plan of the run that was started from, where it is within the gap here too; else the plan found.
+
+    Of two plans that the gap cannot tell apart, what was planned and what is appraised should be one.
+    """
+    if asked.start is None:
+        return plan
+    first, problem = engine.first, engine.problem
+    decisions = with_managers_needed(problem, decisions_from(first, problem, first.values(asked.start.start)))
+    placed = engine.place(decisions)
+    checked = verify(problem, decisions, placed.placements)
+    worse = checked.objective > plan.verified.objective
+    if checked.violations or (worse and relative_gap(checked.objective, plan.solution.bound) > asked.gap):
+        return plan
+    found = replace(plan.solution, decisions=decisions, placements=placed.placements)
+    return replace(plan, solution=found, verified=checked)
 
 
 # the document
@@ -659,6 +680,8 @@ def instance_row(instance: Instance) -> Row:
         "title": settings.title,
         "question": settings.question,
         "as_at": settings.as_at,
+        "first_month": settings.first_month,
+        "months": calendar_of(instance).months,
         "price_base": settings.price_base,
         "weeks_per_year": settings.weeks_per_year,
         "fingerprint": fingerprint(instance),

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from optimiser.amounts import amount_of
 from optimiser.errors import Fault, InstanceError
 from optimiser.instance.checks import check_all
 from optimiser.instance.distributions import Distribution
@@ -144,7 +145,8 @@ def _in_order(faults: Iterable[Fault], draft: Draft) -> list[Fault]:
         )
         for fault in faults
     ]
-    return sorted(dict.fromkeys(faults), key=lambda fault: (rank.get(fault.file, len(rank)), fault.row or 0))
+    # what is no table of an instance comes first: what follows may be for want of it
+    return sorted(dict.fromkeys(faults), key=lambda fault: (rank.get(fault.file, -2), fault.row or 0))
 
 
 # files
@@ -491,4 +493,6 @@ def _hint(kind: str, value: str) -> str:
             return f"Write {float(value.rstrip('% ')) / 100:g}." if value.count(".") <= 1 else ""
         if re.fullmatch(r"(?=.*[£, ])[-+]?\s*£?\s*[\d,. ]+", value):
             return "Write the number without £, commas or spaces."
+        if (pounds := amount_of(value)) is not None:
+            return f"Write {pounds:.15g}."
     return ""

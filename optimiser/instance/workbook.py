@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
+from xml.etree import ElementTree
 
 from optimiser.errors import Fault, InstanceError
 from optimiser.instance.draft import suggestion
@@ -50,7 +52,11 @@ def read_workbook(path: Path) -> Instance:
     try:
         return make_instance(settings, sheets, faults, path.name)
     except InstanceError as error:
-        raise InstanceError([_in_cells(fault, path, settings, sheets) for fault in error.faults], path.name) from None
+        told = {fault.file for fault in faults}
+        found = [(fault, _in_cells(fault, path, settings, sheets)) for fault in error.faults]
+        # of a cell that holds nothing to read, what else may be wrong with it is not known
+        named = [shown for fault, shown in found if shown.file == fault.file or shown.file not in told]
+        raise InstanceError(named, path.name) from None
 
 
 def cells_of(path: Path) -> tuple[SettingsText, dict[str, Sheet | None], str | None, list[Fault]]:
@@ -88,6 +94,7 @@ def cells_of(path: Path) -> tuple[SettingsText, dict[str, Sheet | None], str | N
         else:
             fix = suggestion(name, [SETTINGS, *TABLES]) + " Rename the sheet, or move it to another workbook."
             faults.append(Fault(f"{path.name} sheet {name}", None, "", "", "is not a table of an instance", fix))
+    faults += _without_values(path)
     if settings.cells is None:
         fix = f"Add the sheet, with columns {', '.join(SETTINGS_HEAD[:2])}."
         faults.append(Fault(f"{path.name} sheet {SETTINGS}", None, "", "", "is missing", fix))
@@ -98,6 +105,36 @@ def cells_of(path: Path) -> tuple[SettingsText, dict[str, Sheet | None], str | N
             faults.append(Fault(f"{path.name} sheet {table}", None, "", "", "has no rows", fix))
             sheets[table] = None
     return settings, sheets, readme, faults
+
+
+#: Names of elements of a workbook's files, and of what leads from a sheet's name to its file.
+MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+LINK = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+
+
+def _without_values(path: Path) -> Iterator[Fault]:
+    """Cells that a spreadsheet program left without a value: errors, and formulas that nobody has worked out."""
+    with zipfile.ZipFile(path) as file:
+        links = {link.get("Id"): link.get("Target", "") for link in _root(file, "xl/_rels/workbook.xml.rels")}
+        for sheet in _root(file, "xl/workbook.xml").iter(f"{MAIN}sheet"):
+            name, target = sheet.get("name"), links.get(sheet.get(LINK), "")
+            target = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+            if (name != SETTINGS and name not in TABLES) or target not in file.namelist():
+                continue
+            for cell in _root(file, target).iter(f"{MAIN}c"):
+                value = cell.findtext(f"{MAIN}v") or ""
+                where = f"{path.name} sheet {name} cell {cell.get('r', '')}".rstrip()
+                if cell.get("t") == "e":
+                    fix = "Mend the formula, or write the value itself."
+                    yield Fault(where, None, "", value, "is an error of a formula, and no value", fix)
+                elif cell.find(f"{MAIN}f") is not None and not value and cell.get("t") != "str":
+                    fix = "Open the workbook in a spreadsheet program and save it there, or write the value itself."
+                    yield Fault(where, None, "", "", "is a formula that has not been worked out", fix)
+
+
+def _root(file: zipfile.ZipFile, name: str) -> ElementTree.Element:
+    """A file of a workbook; one without anything in it where there is none."""
+    return ElementTree.fromstring(file.read(name)) if name in file.namelist() else ElementTree.Element("none")
 
 
 def _text_of(cell: Any) -> str:
@@ -130,14 +167,15 @@ def _settings_of(rows: list[list[str]]) -> SettingsText:
 def _sheet_of(table: str, rows: list[list[str]]) -> Sheet | None:
     """A table as written, without columns that hold nothing; None where it has no row."""
     filled = [(number, row) for number, row in enumerate(rows, start=1) if any(row) and not row[0].startswith("#")]
-    if len(filled) < 2:
+    model = TABLES[table][0]
+    if not filled or (len(filled) == 1 and {title.lower() for title in filled[0][1] if title} <= {*model.model_fields}):
         return None
     (first, head), records = filled[0], filled[1:]
-    model = TABLES[table][0]
     kept = [
         place
         for place, title in enumerate(head)
         if any(row[place] for _, row in records)
+        or (title and not records)
         or (title in model.model_fields and model.model_fields[title].is_required())
     ]
     return Sheet(

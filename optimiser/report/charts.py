@@ -7,10 +7,12 @@ that write files all show the same one.
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimiser.finance import month_name, month_number
+from optimiser.finance import financial_year, month_name, month_number
 from optimiser.report.terminal import month, more_or_fewer, pounds, quarter
 
 if TYPE_CHECKING:
@@ -18,20 +20,20 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-# Okabe and Ito's colours (block a lighter sky blue), which people with any colour vision tell apart; sources that stand next to
-# each other differ in lightness, so that black and white tells them apart too
+# after Okabe and Ito, whose colours people with any colour vision tell apart; made lighter and darker until every kind of source
+# differs from every other in lightness as well, so that black and white tells them apart too
 PALETTE = {
-    "in_house": "#0072b2",
+    "in_house": "#00508a",
     "block": "#a6d8f5",
     "existing": "#009e73",
-    "spot": "#e69f00",
-    "unregistered": "#d55e00",
-    "neutral": "#595959",
-    "range": "#cccccc",
+    "spot": "#f0a800",
+    "unregistered": "#b04500",
+    "neutral": "#404040",
+    "range": "#d9d9d9",
     "further": "#009e73",
-    "other": "#cc79a7",
+    "other": "#d488b0",
 }
-WIDTH, LABELLED_WIDTH, HEIGHT = 640, 500, 320  # [pixels]; labelled: with names of rows beside it
+WIDTH, LABELLED_WIDTH, HEIGHT = 640, 500, 280  # [pixels]; labelled: with names of rows beside it
 #: Characters of a title, of the units beneath it, and of the name of a row, that go on a line.
 TITLE_WIDTH, UNITS_WIDTH, LABEL_WIDTH = 90, 110, 46
 
@@ -123,7 +125,7 @@ def places_chart(document: Row) -> altair.Chart:
     import altair
 
     quarters = document["quarters"]
-    kinds = [kind for kind in SOURCES if any(row[f"{kind}_expected"] >= LEAST_CHILDREN for row in quarters)]
+    kinds = [kind for kind in SOURCES if _any_children([document], kind)]
     rows = [
         {"date": date, "source": SOURCES[kind], "order": place, "children": row[f"{kind}_expected"]}
         for date, row in _steps(quarters)
@@ -138,7 +140,7 @@ def places_chart(document: Row) -> altair.Chart:
         }
         for date, row in _steps(quarters)
     ]
-    time = altair.X("date:T", title=None, axis=altair.Axis(format="%b %y", labelOverlap=True))
+    time = altair.X("date:T", title=None, axis=_months())
     area = (
         altair.Chart(altair.Data(values=rows))
         .mark_area(interpolate="step-after", stroke="white", strokeWidth=0.6)
@@ -150,6 +152,7 @@ def places_chart(document: Row) -> altair.Chart:
         )
     )
     fan = altair.Chart(altair.Data(values=totals))
+    band = fan.mark_area(interpolate="step-after", color=PALETTE["range"]).encode(x=time, y="low:Q", y2="high:Q")
     lines = [
         fan.mark_line(interpolate="step-after", strokeDash=[2, 3], color="black", strokeWidth=1.5).encode(
             x=time, y=altair.Y(f"{end}:Q")
@@ -179,9 +182,10 @@ def places_chart(document: Row) -> altair.Chart:
         for row in (first, last)
     )
     return titled(
-        altair.layer(area, *lines, held, *named),
+        altair.layer(band, area, *lines, held, *named),
         finding,
-        f"Children by where they live, expected, by quarter; {_futures(document)}. Line: beds held that can be filled.",
+        f"Children by where they live, expected, by quarter; {_futures(document)}. Grey, between the dots: all children in eight "
+        "futures of ten. Line: beds held that can be filled.",
         f"{finding}. Children in all, expected: {words}. The table of places by quarter holds the figures.",
     )
 
@@ -211,6 +215,11 @@ def spot_chart(document: Row) -> altair.Chart:
     last = quarters[-1]
     if peak["spot_expected"] < LEAST_CHILDREN:
         finding = "Nothing is bought on the spot market"
+    elif peak is last:
+        finding = (
+            f"Spot purchase is heaviest at the end: {last['spot_expected']:.1f} children, after "
+            f"{quarters[0]['spot_expected']:.1f} in {quarter(quarters[0]['quarter'])}"
+        )
     else:
         finding = (
             f"Spot purchase is heaviest in {quarter(peak['quarter'])}, with {peak['spot_expected']:.1f} children, "
@@ -261,19 +270,41 @@ def years_chart(document: Row) -> altair.Chart:
         .mark_text(dy=-8, fontSize=11)
         .encode(x="year:N", y="top:Q", text=altair.Text("millions:Q", format=".2f"))
     )
-    spot = [row["spot_gbp"] / max(row["nominal_gbp"], 1e-9) for row in years]
-    first, last = years[0], years[-1]
+    # a year of which the horizon holds a part cannot be set beside a whole one
+    in_part = part_years(document)
+    whole = [row for row in years if row["year"] not in in_part] or years
+    first, last = whole[0], whole[-1]
+    spot = [row["spot_gbp"] / max(row["nominal_gbp"], 1e-9) for row in (first, last)]
     finding = (
         f"Cost goes from £{first['nominal_gbp'] / 1e6:.2f}m in {first['year']} to £{last['nominal_gbp'] / 1e6:.2f}m in "
-        f"{last['year']}; spot purchase from {spot[0]:.0%} of it to {spot[-1]:.0%}"
+        f"{last['year']}; spot purchase from {spot[0]:.0%} of it to {spot[1]:.0%}"
     )
+    if first is last:
+        finding = f"Cost is £{first['nominal_gbp'] / 1e6:.2f}m in {first['year']}; spot purchase is {spot[0]:.0%} of it"
     totals_words = ", ".join(f"{row['year']} £{row['nominal_gbp'] / 1e6:.2f}m" for row in years)
     return titled(
         altair.layer(bars, labels),
         finding,
-        f"Expected cost by financial year, £m nominal, totals above the bars; {_futures(document)}",
+        f"Expected cost by financial year, £m nominal, totals above the bars; {_futures(document)}{part_years_words(document)}",
         f"{finding}. Totals: {totals_words}. The table of cost by financial year holds the parts.",
     )
+
+
+def part_years(document: Row) -> dict[str, int]:
+    """Months of the horizon in each financial year that it does not hold whole."""
+    instance = document["instance"]
+    if "first_month" not in instance:
+        return {}
+    first = month_number(instance["first_month"])
+    months = Counter(financial_year(first + passed) for passed in range(instance["months"]))
+    return {year: count for year, count in months.items() if count < 12}
+
+
+def part_years_words(document: Row) -> str:
+    """The same in words, to follow others; nothing where every year is whole."""
+    months = part_years(document)
+    words = ", ".join(f"{year} {count} month{'' if count == 1 else 's'}" for year, count in months.items())
+    return f" (only in part: {words})" if words else ""
 
 
 def timeline_chart(document: Row) -> altair.Chart:
@@ -291,7 +322,7 @@ def timeline_chart(document: Row) -> altair.Chart:
             name += " "
         names.append(name)
         spans += [{"item": name, **span} for span in _spans(row, start, end)]
-        if row["first_child_p90"] is not None and _month(row["first_child_p90"]) <= end:
+        if row["first_child_p90"] is not None and row["kind"] != "building" and _month(row["first_child_p90"]) <= end:
             points.append({"item": name, "date": _month(row["first_child_p90"])})
     stages = [stage for stage in STAGES if any(span["stage"] == stage for span in spans)]
     lines = altair.Y("item:N", sort=names, title=None, axis=_names())
@@ -302,7 +333,7 @@ def timeline_chart(document: Row) -> altair.Chart:
             x=altair.X(
                 "from:T",
                 title=None,
-                axis=altair.Axis(format="%b %y", labelOverlap=True),
+                axis=_months(),
                 scale=altair.Scale(domain=[start, end]),
             ),
             x2="to:T",
@@ -389,7 +420,7 @@ def change_chart(before: Row, now: Row) -> altair.Chart:
     """Children in spot placements and without a registered place by quarter: a plan beside the one it is compared with."""
     import altair
 
-    kinds = ("spot", "unregistered")
+    kinds = ["spot", *(["unregistered"] if _any_children((before, now), "unregistered") else [])]
     rows = [
         {"quarter": quarter(row["quarter"]), "plan": name, "children": row[f"{kind}_expected"], "where": SOURCES[kind]}
         for name, document in (("base", before), ("this plan", now))
@@ -417,8 +448,16 @@ def change_chart(before: Row, now: Row) -> altair.Chart:
         )
     )
     sums = [sum(row["spot_expected"] for row in document["quarters"]) / len(order) for document in (before, now)]
-    if abs(sums[1] - sums[0]) < LEAST_CHILDREN:
+    moved = {
+        now_row["quarter"]: now_row["spot_expected"] - row["spot_expected"]
+        for row, now_row in zip(before["quarters"], now["quarters"], strict=True)
+    }
+    furthest = max(moved, key=lambda name: abs(moved[name]))
+    if abs(moved[furthest]) < LEAST_CHILDREN:
         finding = f"Spot purchase stays as it is, {sums[1]:.1f} children on average"
+    elif abs(sums[1] - sums[0]) < LEAST_CHILDREN:
+        more = f"{abs(moved[furthest]):.1f} {'more' if moved[furthest] > 0 else 'fewer'}"
+        finding = f"As many children in spot placements on average, {sums[1]:.1f}, but {more} in {quarter(furthest)}"
     else:
         finding = (
             f"{abs(sums[1] - sums[0]):.1f} {'more' if sums[1] > sums[0] else 'fewer'} children in spot placements on average: "
@@ -452,7 +491,7 @@ def variants_chart(plans: list[tuple[str, Row]]) -> altair.Chart:
     base = altair.Chart(altair.Data(values=rows)).encode(
         y=altair.Y("plan:N", sort=[row["plan"] for row in rows], title=None, axis=_names())
     )
-    scale = altair.Scale(domainMin=0)
+    scale = altair.Scale(domain=[0, 1.04 * max(max(row["mean"], row["p90"], row["worst"]) for row in rows)])
     bars = base.mark_bar(height=16, color=PALETTE["block"], stroke="black", strokeWidth=0.5).encode(
         x=altair.X("mean:Q", title="£m, present real", scale=scale)
     )
@@ -483,6 +522,11 @@ def variants_chart(plans: list[tuple[str, Row]]) -> altair.Chart:
 
 
 # parts of charts
+
+
+def _any_children(plans: Iterable[Row], kind: str) -> bool:
+    """Whether children live in sources of a kind in some quarter of some plan."""
+    return any(row[f"{kind}_expected"] >= LEAST_CHILDREN for plan in plans for row in plan["quarters"])
 
 
 def _steps(quarters: list[Row]) -> list[tuple[str, Row]]:
@@ -577,17 +621,27 @@ def _timeline_words(row: Row) -> str:
 
 def _options_finding(ranked: list[Row], step: float) -> str:
     """What costs least, and what the optimised plan has for it where that is another."""
-    best = ranked[0]
+    ours = next((row for row in ranked if row["option"] == "optimised"), ranked[0])
+    # of two that cost the same the optimised plan is named
+    best = ours if ours["expected_cost_gbp"] - ranked[0]["expected_cost_gbp"] < step / 2 else ranked[0]
     finding = f"{best['title']}: least cost on average, {pounds(best['expected_cost_gbp'], step)}"
-    ours = next((row for row in ranked if row["option"] == "optimised"), best)
     if ours is not best:
         more = pounds(ours["expected_cost_gbp"] - best["expected_cost_gbp"], step)
         weeks = best["unregistered_child_weeks"] - ours["unregistered_child_weeks"]
         words = f"{more_or_fewer(-weeks)} child-weeks without a registered place"
         return f"{finding}. The optimised plan: {more} more, with {words}"
-    if len(ranked) > 1:
-        finding += f"; the next, {pounds(ranked[1]['expected_cost_gbp'] - best['expected_cost_gbp'], step)} more"
+    above = [float(row["expected_cost_gbp"] - best["expected_cost_gbp"]) for row in ranked]
+    dearer = [amount for amount in above if amount >= step / 2]
+    if dearer:
+        finding += f"; the next dearer, {pounds(dearer[0], step)} more"
     return finding
+
+
+def _months() -> Any:
+    """An axis of months, each name beneath its tick."""
+    import altair
+
+    return altair.Axis(format="%b %y", labelOverlap=True, labelFlush=False)
 
 
 def _names() -> Any:
@@ -786,11 +840,14 @@ def frontier_chart(document: dict[str, Any]) -> altair.Chart:
         return altair.concat(*shown, columns=2).properties(title=title, description=f"{finding}. {words}")
     first, best = steps[0], steps[-1]
     saved = f"£{first['cost'] - best['cost']:.2f}m"
-    finding = f"£{best['envelope']:.2f}m of capital lowers cost by {saved}, in {len(steps)} plans"
+    times = "in one step" if len(steps) == 2 else f"in {len(steps) - 1} steps"
+    finding = f"£{best['envelope']:.2f}m of capital lowers cost with the deterrent by {saved}, {times}"
+    if len(steps) == 1:
+        finding = "One plan is best at every envelope"
     if document["grid"] is not None:
-        finding = f"From £{first['envelope']:.2f}m to £{best['envelope']:.2f}m of capital, cost falls by {saved}"
+        finding = f"From £{first['envelope']:.2f}m to £{best['envelope']:.2f}m of capital, cost with the deterrent falls by {saved}"
     points = "; ".join(f"£{step['cost']:.2f}m from £{step['envelope']:.2f}m" for step in steps[:40])
-    return titled(chart, finding, units, f"Cost with the deterrent by capital envelope: {points}.")
+    return titled(chart, finding, units, f"{finding}. Cost with the deterrent by capital envelope: {points}.")
 
 
 def _by_year_finding(steps: list[Row], years: list[str]) -> tuple[str, str]:
@@ -847,4 +904,4 @@ def tornado_chart(document: dict[str, Any], most: int = 12) -> altair.Chart:
     finding = f"{widest['figure']} moves the plan's cost most: by £{widest['width_gbp'] / million:.2f}m over its range"
     units = f"£m present and real, decisions held, {document['futures']} common futures"
     points = "; ".join(f"{span['figure']} £{span['from']:.2f}m to £{span['to']:.2f}m" for span in spans)
-    return titled(chart, finding, units, f"Cost of the plan over the range of each input: {points}.")
+    return titled(chart, finding, units, f"{finding}. Cost of the plan over the range of each input: {points}.")

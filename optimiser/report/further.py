@@ -6,7 +6,7 @@ from collections import Counter
 
 from optimiser.report import charts
 from optimiser.report.frontier import frontier_lines, ground_words
-from optimiser.report.layout import Column, Documents, Part, Row, Table
+from optimiser.report.layout import Column, Documents, Part, Row, Table, filled
 from optimiser.report.partners import (
     FEW_RULES,
     RULES,
@@ -275,7 +275,7 @@ def stresses(documents: Documents) -> Part | None:
     )
     brief = ("title", *(("plan",) if len(rows) > len(found) else ()), "expected_cost_gbp", "more_gbp", "weeks")
     caption = "Plans held while a stress is laid on the same futures, present real £, expected"
-    table = Table("Stresses", caption, columns, rows, (*brief, "regret_gbp", "regret_weeks"))
+    table = Table("Stresses", caption, filled(columns, rows), rows, (*brief, "regret_gbp", "regret_weeks"))
     sentences = (
         "A plan that is held is not adapted: what a council would do on the way is not in these figures. Regret is how much more "
         "the plan costs, and how many more child-weeks without a registered place it has, than what would have been best had one "
@@ -329,7 +329,8 @@ def trace(documents: Documents) -> Part | None:
     sentences = (
         "Each figure below was recomputed from the decisions and from where children live in every future, and "
         + ("comes to what the plan says, to the penny." if agrees else "does not come to what the plan says.")
-        + " Any other figure of the run is taken apart by optimiser trace; the evidence register says where each input comes from.",
+        + " Any other figure can be taken apart in the same way (optimiser trace); the evidence register says where each input "
+        "comes from.",
     )
     return Part("trace", "What the cost is made of", sentences, (), tuple(tables))
 

@@ -84,6 +84,11 @@ def shown(column: Column, row: Row, step: float) -> str:
     return {"share": share, "number": number}.get(column.kind, "{:,}".format)(value)
 
 
+def filled(columns: tuple[Column, ...], rows: tuple[Row, ...]) -> tuple[Column, ...]:
+    """Columns but those of words that no row has."""
+    return tuple(column for column in columns if column.kind != "text" or any(row[column.key] for row in rows))
+
+
 def tables_of(parts: Iterable[Part]) -> list[Table]:
     """Every table of the parts, in order."""
     return [table for part in parts for table in part.tables]

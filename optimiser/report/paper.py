@@ -25,6 +25,7 @@ from optimiser.report.terminal import (
     number,
     pounds,
     quarter,
+    recruiting_words,
     share,
     spot_words,
     unregistered_words,
@@ -34,6 +35,8 @@ from optimiser.report.terminal import (
 PRINTED_CM, TABLE_POINTS = 17.0, 8
 #: Width of a character of that size, and of what is left beside the words of a cell [cm].
 CHARACTER_CM, MARGINS_CM = 0.17, 0.45
+#: Behind the heads of tables.
+HEAD_COLOUR = "E8EEF4"
 #: Most rows of a table that is kept on one page, and the font of everything.
 KEPT_TOGETHER, FONT = 16, "Arial"
 #: What a committee report has and no run can fill.
@@ -105,13 +108,24 @@ def _decision_sought(writer: _Writer, plan: Row, part: Part) -> None:
     now = [row for row in plan["decisions"] if not row["branch"]]
     later = [row for row in plan["decisions"] if row["branch"]]
     writer.paragraphs(["The committee is asked to:"])
-    asked = [f"agree: {_lower(decision_words(row, titles))}" for row in now]
+    asked = [_agreed(decision_words(row, titles)) for row in now if row["action"] != "recruit"]
     if not asked:
         asked = ["agree to begin no home and award no contract now, and to buy each place as it is needed."]
-    asked += [f"note for the review: {_lower(decision_words(row, titles))}" for row in later]
+    asked += [
+        f"note for the review: {_lower(decision_words(row, titles))}" for row in later if row["action"] != "recruit"
+    ]
+    recruits = [row for row in plan["decisions"] if row["action"] == "recruit"]
+    if recruits:
+        asked.append(f"agree to {_lower(recruiting_words(recruits))}")
     asked += [f"note: {_lower(line)}" for line in capital_words(plan, step).splitlines()]
     writer.letters(asked)
     writer.charts(part)
+
+
+def _agreed(words: str) -> str:
+    """``agree, by Apr 2025, to begin …`` for ``By Apr 2025: begin …``."""
+    when, _, what = words.partition(": ")
+    return f"agree, {_lower(when)}, to {what}"
 
 
 def _reasons(writer: _Writer, plan: Row, appraisal: Row | None) -> None:
@@ -139,7 +153,7 @@ def _background(writer: _Writer, plan: Row, part: Part) -> None:
     first, last = plan["quarters"][0], plan["quarters"][-1]
     writer.paragraphs(
         [
-            f"In {quarter(first['quarter'])} {number(first['all_expected'])} children are expected to need a place, and "
+            f"In {quarter(first['quarter'])}, {number(first['all_expected'])} children are expected to need a place, and "
             f"{number(last['all_expected'])} in {quarter(last['quarter'])}, where one future in ten has more than "
             f"{number(last['all_p90'])} and one in ten fewer than {number(last['all_p10'])}.",
             spot_words(plan["quarters"]),
@@ -147,6 +161,10 @@ def _background(writer: _Writer, plan: Row, part: Part) -> None:
     )
     writer.charts(part)
     writer.bullets(part.points)
+
+
+#: Figures by which options are known to come out as one.
+TELLING = ("expected_cost_gbp", "capital_gbp", "p90_gbp", "unregistered_child_weeks", "block_beds", "homes")
 
 
 def _options(writer: _Writer, plan: Row, appraisal: Row | None, part: Part | None) -> None:
@@ -160,11 +178,17 @@ def _options(writer: _Writer, plan: Row, appraisal: Row | None, part: Part | Non
     writer.charts(part)
     step = appraisal["rounding_gbp"]
     nothing = next((row for row in appraisal["options"] if row["option"] == "do-nothing"), None)
+    told: dict[tuple[float, ...], str] = {}
     for row in appraisal["options"]:
         writer.heading(row["title"] + (" (the paper's own)" if row["paper"] else ""), level=2)
         if row["expected_cost_gbp"] is None:
             writer.paragraphs([f"Not priced: {'; '.join(row['broken'])}."])
             continue
+        figures = tuple(round(row[key], 2) for key in TELLING)
+        if figures in told:
+            writer.paragraphs([f"Comes out as {told[figures]}, above: the same benefits, risks and finance."])
+            continue
+        told[figures] = row["title"]
         writer.labelled("Benefits", _benefits(row, nothing, step))
         writer.labelled("Risks", _option_risks(row, nothing, step))
         years = [found for found in appraisal["years"] if found["option"] == row["option"]]
@@ -194,8 +218,9 @@ def _against_nothing(row: Row, nothing: Row | None, step: float) -> tuple[list[s
 
 def _benefits(row: Row, nothing: Row | None, step: float) -> str:
     words, _ = _against_nothing(row, nothing, step)
-    words.append(f"cheapest of all options in {share(row['probability_cheapest'])} of futures")
-    return "; ".join(words) + "."
+    if row["probability_cheapest"] >= 0.005:
+        words.append(f"cheapest of all options in {share(row['probability_cheapest'])} of futures")
+    return ("; ".join(words) or "none that these figures show") + "."
 
 
 def _option_risks(row: Row, nothing: Row | None, step: float) -> str:
@@ -208,7 +233,7 @@ def _option_risks(row: Row, nothing: Row | None, step: float) -> str:
         else "nine in ten have no child-week without a registered place",
     ]
     below = row["probability_below_doing_nothing"]
-    if below is not None and row["option"] != "do-nothing":
+    if below is not None and row["option"] != "do-nothing" and below < 0.995:
         words.append(f"in {share(1 - below)} of futures it does not cost less than doing nothing")
     if row["broken"]:
         words.append(f"it does not keep {len(row['broken'])} of the limits, such as {row['broken'][0]}")
@@ -221,6 +246,7 @@ def _finance(writer: _Writer, plan: Row, part: Part, options: Part | None) -> No
     writer.table(_table(part, "Years"))
     writer.charts(part)
     writer.table(_table(part, "MTFP"))
+    writer.paragraphs(part.points)
     writer.table(_table(part, "Break-even"))
     if options is not None:
         writer.table(_table(options, "Budget"))
@@ -384,6 +410,8 @@ class _Writer:
             for cell in column_made.cells:
                 cell.width = Cm(width)
         self._cells(made.rows[0], [column.head for column in columns], columns, bold=True)
+        for cell in made.rows[0].cells:
+            _set(cell._tc.get_or_add_tcPr(), "w:shd", {"w:val": "clear", "w:color": "auto", "w:fill": HEAD_COLOUR})
         _set(made.rows[0]._tr.get_or_add_trPr(), "w:tblHeader", {"w:val": "true"})
         for place, words in enumerate(cells, start=1):
             self._cells(made.rows[place], words, columns)

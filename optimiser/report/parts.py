@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from optimiser.errors import Fault, InstanceError
+from optimiser.finance import month_number
 from optimiser.report import charts
 from optimiser.report.budgeted import COLUMNS as MTFP
+from optimiser.report.budgeted import financing_words, saving_words
 from optimiser.report.further import counted_kind, frontier, partners, stresses, trace
-from optimiser.report.layout import Column, Documents, Part, Row, Table
-from optimiser.report.simulated import market_words
+from optimiser.report.layout import Column, Documents, Part, Row, Table, filled
+from optimiser.report.simulated import market_lines
 from optimiser.report.terminal import (
     NO_LIMIT,
     against_paper_words,
@@ -88,20 +90,19 @@ def decision(documents: Documents) -> Part:
     plan = documents["plan"]
     titles = plan["titles"]
     points = decision_lines(plan)
-    sentences = [unregistered_words(plan["unregistered"])]
     if plan["against_paper"] is not None:
-        sentences.append(against_paper_words(plan["against_paper"], plan))
+        points.append(against_paper_words(plan["against_paper"], plan))
     rows = [
         {
             "what": ACTIONS[row["action"]],
             "item": titles.get(row["item"], row["item"]),
             "by": month(row["month"]),
-            "branch": row["branch"] or "whatever is observed",
+            "branch": row["branch"] or "in any case",
             "number": row["number"],
             "beds": row["beds"],
             "call_off": row["call_off"],
-            "half": month(row["first_child_p50"]) if row["beds"] is not None and row["action"] != "extend" else "",
-            "nine": month(row["first_child_p90"]) if row["beds"] is not None and row["action"] != "extend" else "",
+            "half": month(row["first_child_p50"]) if _takes_in(row) else "",
+            "nine": month(row["first_child_p90"]) if _takes_in(row) else "",
         }
         for row in plan["decisions"]
     ]
@@ -118,7 +119,13 @@ def decision(documents: Documents) -> Part:
     )
     tables = [Table("Decision", "Decisions in the order in which they fall due", columns, tuple(rows))] if rows else []
     drawn = [("timeline", charts.timeline_chart(plan))] if plan["timeline"] else []
-    return Part("decision", "What to decide", tuple(sentences), tuple(points), tuple(tables), tuple(drawn))
+    sentences = (unregistered_words(plan["unregistered"]),)
+    return Part("decision", "What to decide", sentences, tuple(points), tuple(tables), tuple(drawn))
+
+
+def _takes_in(row: Row) -> bool:
+    """Whether a decision brings beds in which a first child is waited for; a provider's building brings none of its own."""
+    return row["beds"] is not None and row["action"] != "extend" and row.get("operator") != "provider"
 
 
 ACTIONS = {"begin": "Begin", "close": "Close", "award": "Award", "extend": "Extend", "recruit": "Recruit"}
@@ -152,10 +159,7 @@ def places(documents: Documents) -> Part:
     )
     points = []
     if plan["simulated"] is not None:
-        points = [
-            market_words(row, plan["titles"], row["cohort"].replace("-", " "))
-            for row in plan["simulated"]["when_to_go_to_market"]
-        ]
+        points = market_lines(plan["simulated"]["when_to_go_to_market"], plan["titles"])
     drawn = (("places", charts.places_chart(plan)), ("spot", charts.spot_chart(plan)))
     return Part("places", "When to spot purchase", (spot_words(plan["quarters"]),), tuple(points), (table,), drawn)
 
@@ -175,7 +179,7 @@ def money(documents: Documents) -> Part:
     )
     rows = tuple(plan["years"])
     brief = ("year", *groups, "nominal_gbp", "real_gbp")
-    tables = [Table("Years", "Expected cost by financial year", columns, rows, brief)]
+    tables = [Table("Years", f"Expected cost by financial year{charts.part_years_words(plan)}", columns, rows, brief)]
     if plan["mtfp"]:
         tables.append(_budget_plan(plan))
     if plan["capital"]:
@@ -206,16 +210,53 @@ def money(documents: Documents) -> Part:
     if even:
         columns = (Column("title", "Home or contract"), Column("occupancy", "Occupancy", "share"))
         caption = "Occupancy at which each costs what spot purchase would"
+        if any(row["occupancy"] > 1 for row in even):
+            caption += " (above 100%: dearer even when full)"
         tables.append(Table("Break-even", caption, columns, even, ("title", "occupancy")))
-    return Part("money", "Money", tuple(sentences), (), tuple(tables), (("years", charts.years_chart(plan)),))
+    points = _budget_points(plan)
+    return Part("money", "Money", tuple(sentences), points, tuple(tables), (("years", charts.years_chart(plan)),))
+
+
+def _budget_points(plan: Row) -> tuple[str, ...]:
+    """What the budget counts on already, what the capital would be as borrowing, and what the columns of the plan hold."""
+
+    def shown(amount: float | None) -> str:
+        return pounds(amount, plan["rounding_gbp"])
+
+    points = []
+    if plan["saving_in_budget"] is not None:
+        points.append(saving_words(plan["saving_in_budget"], shown))
+    if plan["financing"]:
+        points.append(financing_words(plan, shown))
+    if plan["mtfp"]:
+        points.append(
+            "In the Medium-Term Financial Plan: "
+            + "; ".join(f"{head.lower()}, {words}" for head, words in MTFP_WORDS.items() if _filled(plan, head))
+            + "."
+        )
+    return tuple(points)
+
+
+#: What each column of the Medium-Term Financial Plan holds.
+MTFP_WORDS = {
+    "Pressures": "need and prices beyond the base if nothing is done, and what having no registered place would cost",
+    "In budget": "the saving that the agreed budget counts on already",
+    "Of the plan": "what the plan falls short of that saving, or costs more than doing nothing",
+    "Avoided": "placements without registration that do not happen, and growth held back, which frees no cash",
+    "Cashable": "what takes spending on registered placements below the base",
+    "One-off": "waiting, procurement and closures",
+    "Capital": "outlay less what is left at the end",
+}
+
+
+def _filled(plan: Row, head: str) -> bool:
+    """Whether a column of the Medium-Term Financial Plan holds anything."""
+    return any(abs(row[line]) >= 0.005 for row in plan["mtfp"] for line in MTFP[head])
 
 
 def _budget_plan(plan: Row) -> Table:
     """The Medium-Term Financial Plan: what each year is made of, against the base budget."""
-    filled = {
-        head for head, lines in MTFP.items() if any(abs(row[line]) >= 0.005 for row in plan["mtfp"] for line in lines)
-    }
-    heads = [head for head in MTFP if head != "Cost" and head in filled]
+    heads = [head for head in MTFP if head != "Cost" and _filled(plan, head)]
     rows = tuple(
         {"year": row["year"], **{head: sum(row[line] for line in lines) for head, lines in MTFP.items()}}
         for row in plan["mtfp"]
@@ -238,16 +279,12 @@ def risks(documents: Documents) -> Part:
         f"Cost: one future in ten costs more than {pounds(plan['p90_gbp'], step)}; the worst {share(1 - plan['cvar_level'])} "
         f"cost {pounds(plan['cvar_gbp'], step)} on average, against {pounds(plan['expected_cost_gbp'], step)} expected "
         "(present real £).",
-        f"Children, {worst['name']}: in {share(worst['probability_any'])} of futures for at least one child-week; one future in "
-        f"ten has more than {number(worst['p90_child_weeks'])} child-weeks.",
+        f"Children without a registered place ({worst['name']}): at least one child-week in {share(worst['probability_any'])} of "
+        f"futures; more than {number(worst['p90_child_weeks'])} child-weeks in one future in ten."
+        if worst["p90_child_weeks"] >= 0.05
+        else unregistered_words(worst),
     ]
-    points += [
-        f"Late opening: {row['title']} has its first child by {month(row['first_child_p50'])} in half the futures, and by "
-        f"{month(row['first_child_p90'])} in nine of ten{_if(row)}."
-        for row in plan["timeline"]
-        if row["kind"] in ("in_house", "block")
-    ]
-    points.append(void_words(plan, step))
+    points += [_late_words(row) for row in plan["timeline"] if row["kind"] in ("in_house", "block")]
     points += [
         f"Beyond the horizon: {plan['titles'].get(row['item'], row['item'])} runs on for {row['months_left']:g} months with "
         f"{counted(row['beds'], 'bed')}; that cost is not counted."
@@ -266,8 +303,15 @@ def risks(documents: Documents) -> Part:
     return Part("risks", "Risks", (), tuple(points))
 
 
-def _if(row: Row) -> str:
-    return f", if {row['branch']}" if row["branch"] else ""
+def _late_words(row: Row) -> str:
+    """How late a home or contract is in one future of ten."""
+    branch = f" (if {row['branch']})" if row["branch"] else ""
+    half, nine = row["first_child_p50"], row["first_child_p90"]
+    later = "does not open within the horizon"
+    if half is not None and nine is not None:
+        months = counted(month_number(nine) - month_number(half), "month")
+        later = f"has its first child after {month(nine)}, {months} or more behind the date that half the futures keep"
+    return f"Late opening: in one future in ten {row['title']}{branch} {later}."
 
 
 def options(documents: Documents) -> Part | None:
@@ -297,7 +341,7 @@ def options(documents: Documents) -> Part | None:
     )
     caption = "Options on the same futures, present real £"
     brief = ("title", "expected_cost_gbp", "saving_gbp", "p90_gbp", "capital_gbp", "unregistered_child_weeks")
-    tables = [Table("Options", caption, columns, rows, brief)]
+    tables = [Table("Options", caption, filled(columns, rows), rows, brief)]
     if found["simulated"] is not None:
         tables.append(_simulated_table(found["simulated"], titles))
     by_year = _by_year(found["years"], titles)
@@ -305,7 +349,7 @@ def options(documents: Documents) -> Part | None:
     if found["budget"]:
         tables.append(_budget_table(found["budget"], titles))
     if found["published"]:
-        tables += _published_tables(found["published"])
+        tables += _published_tables(found["published"], found["titles"])
     sentences = (
         f"Every option is priced on the same {found['futures']} futures (seed {found['seed']}). The optimised plan: "
         f"{gap_words(found)}. What is optimised is cost together with a deterrent on having no registered place, so the "
@@ -352,14 +396,19 @@ def _simulated_table(found: Row, titles: dict[str, str]) -> Table:
     return Table("Simulated", caption, columns, rows)
 
 
+#: Options that are named one by one.
+FEW = 3
+
+
 def _rank_words(found: Row, titles: dict[str, str]) -> list[str]:
     if found["simulated"] is None:
         return []
     moved = [titles[row["option"]] for row in found["simulated"]["options"] if row["rank"] != row["rank_by_optimiser"]]
     if not moved:
         return ["Simulated child by child, the options keep the optimiser's order."]
+    several = f"{len(moved)} of {len(titles)} options" if len(moved) > FEW else "; ".join(moved)
     return [
-        f"Simulated child by child, the order differs from the optimiser's for: {'; '.join(moved)}.",
+        f"Simulated child by child, the order differs from the optimiser's for {several}.",
         *order_lines(found["simulated"]["options"], titles, found["rounding_gbp"]),
     ]
 
@@ -392,7 +441,7 @@ def _budget_table(rows: list[Row], titles: dict[str, str]) -> Table:
     return Table("Budget", caption, columns, found, tuple(column.key for column in columns))
 
 
-def _published_tables(published: list[Row]) -> list[Table]:
+def _published_tables(published: list[Row], titles: dict[str, str]) -> list[Table]:
     """Published results beside ours, and how far each moves over the ranges of what is assumed in it."""
     columns = (
         Column("title", "Result"),
@@ -409,7 +458,7 @@ def _published_tables(published: list[Row]) -> list[Table]:
     )
     tables = [Table("Published", "Published figures beside those computed here", columns, rows)]
     moves = tuple(
-        {**move, "title": row["title"], "unit": row["unit"], "what": figure_words(move["figure"])}
+        {**move, "title": row["title"], "unit": row["unit"], "what": figure_words(move["figure"], titles)}
         for row in published
         if row["published"] is not None
         for move in row["moves"]
@@ -459,7 +508,7 @@ def change(documents: Documents) -> Part:
             Column("child_weeks_at_low", "Child-weeks without a registered place at low", "number"),
             Column("child_weeks_at_high", "At high", "number"),
         )
-        rows = tuple({**row, "what": figure_words(row["figure"])} for row in swings)
+        rows = tuple({**row, "what": figure_words(row["figure"], plan["titles"])} for row in swings)
         caption = "Assumptions that matter most: the same plan with one figure at either end of its range"
         brief = ("what", "low", "high", "cost_at_low_gbp", "cost_at_high_gbp")
         tables.append(Table("Assumptions", caption, columns, rows, brief))
@@ -554,12 +603,39 @@ def cost_words(plan: Row) -> str:
     )
 
 
-def figure_words(key: str) -> str:
-    """A figure's key in words: ``arrivals per month (cohorts: complex)`` for ``cohorts.complex.arrivals_per_month``."""
+def figure_words(key: str, titles: dict[str, str]) -> str:
+    """A figure's key in words: ``Children arriving a month: complex`` for ``cohorts.complex.arrivals_per_month``."""
     table, _, rest = key.partition(".")
     row, _, field = rest.rpartition(".")
-    words = field.replace("gbp_per_", "£ per ").replace("_gbp", " (£)").replace("_", " ")
-    return f"{words} ({table}: {row})" if row else words
+    plain = field.replace("gbp_per_", "£ a ").replace("_gbp", ", £").replace("_per_", " a ").replace("_", " ")
+    words = FIELDS.get(field, f"{plain[:1].upper()}{plain[1:]}")
+    if not row:
+        return words
+    if table == "figures":
+        return row.replace("-", " ").capitalize()
+    numbered = {"layers": "price band", "tiers": "from beds", "extensions": "extension"}.get(table)
+    names = [
+        f"{numbered} {part}" if numbered and part.isdecimal() else titles.get(part, part.replace("-", " "))
+        for part in row.split(".")
+    ]
+    return f"{words}: {', '.join(names)}"
+
+
+#: Figures that matter most often, in words.
+FIELDS = {
+    "arrivals_per_month": "Children arriving a month",
+    "mean_stay_months": "Mean stay, months",
+    "gbp_per_week": "Price, £ a week",
+    "fixed_gbp_per_year": "Running cost of an open home, £ a year",
+    "matching_occupancy": "Share of beds that matching lets be filled",
+    "unregistered_gbp_per_week": "Cost of having no registered place, £ a week",
+    "availability": "Share of spot places on offer that can be had",
+    "breakdown_per_month": "Share of placements that break down a month",
+    "capital_gbp": "Capital for one home, £",
+    "growth_per_year": "Growth a year",
+    "cost_growth_per_year": "Growth of costs a year",
+    "weeks_per_year": "Weeks in a year",
+}
 
 
 def _meaning(key: str) -> str:

@@ -178,10 +178,44 @@ def _market_lines(row: Row, document: Row, step: float) -> list[str]:
 
 def market_words(found: Row, titles: dict[str, str], cohort: str) -> str:
     """At how many filled beds the market is asked for a child of a cohort."""
-    pool = POOLS.get(found["pool"], titles.get(found["pool"], found["pool"]))
+    pool = POOLS.get(found["pool"], f"in {titles.get(found['pool'], found['pool'])}")
     room = ", who also move out to make room" if found["makes_room"] else ""
     kept = f" ({found['keep']} kept for children whose spot places are dearer{room})" if found["keep"] else ""
     return f"When to go to market, {cohort}: when {found['above']} of {found['beds']} beds {pool} are filled{kept}."
+
+
+def market_lines(rows: list[Row], titles: dict[str, str]) -> list[str]:
+    """The same for all cohorts: those for whom the market is asked alike are named together."""
+    alike: dict[str, list[str]] = {}
+    for cohort in dict.fromkeys(row["cohort"] for row in rows):
+        full = _in_words([_filled_words(row, titles) for row in rows if row["cohort"] == cohort])
+        alike.setdefault(full, []).append(cohort.replace("-", " "))
+    taken = {row["cohort"].replace("-", " ") for row in rows if row["above"]}
+
+    def line(full: str, cohorts: list[str]) -> str:
+        who = f" ({_in_words(cohorts)})" if len(alike) > 1 else ""
+        if taken.isdisjoint(cohorts):
+            return f"Go to the market for every child{who} at once: {full}."
+        return f"Go to the market for a child{who} when {full}."
+
+    return [line(full, cohorts) for full, cohorts in alike.items()]
+
+
+def _filled_words(row: Row, titles: dict[str, str]) -> str:
+    """How far a pool is filled before the market is asked."""
+    pool = POOLS.get(row["pool"], f"in {titles.get(row['pool'], row['pool'])}")
+    room = ", who also move out to make room" if row["makes_room"] else ""
+    if not row["above"]:
+        return f"the {row['beds']} beds {pool} are all kept for children whose spot places are dearer{room}"
+    if not row["keep"]:
+        beds = {1: "the one bed", 2: "both beds"}.get(row["beds"], f"all {row['beds']} beds")
+        return f"{beds} {pool} {'is' if row['beds'] == 1 else 'are'} filled{room}"
+    kept = f"{row['keep']} kept for children whose spot places are dearer{room}"
+    return f"{row['above']} of {row['beds']} beds {pool} are filled ({kept})"
+
+
+def _in_words(parts: list[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 POOLS = {"in_house": "in own homes", "block": "under block contracts", "existing": "in existing homes and contracts"}

@@ -146,9 +146,14 @@ def decision_lines(document: Row) -> list[str]:
     if not rows:
         lines.append("Begin no home, award no lot, extend nothing: buy each place as it is needed.")
     if recruits:
-        when = ", ".join(f"{row['number']} by {month(row['month'])}" + _on_branch(row) for row in recruits)
-        lines.append(f"Recruit registered managers: {when}.")
+        lines.append(recruiting_words(recruits))
     return lines
+
+
+def recruiting_words(rows: list[Row]) -> str:
+    """How many registered managers by when, in one sentence."""
+    when = ", ".join(f"{row['number']} by {month(row['month'])}" + _on_branch(row) for row in rows)
+    return f"Recruit registered managers: {when}."
 
 
 def unregistered_words(worst: Row) -> str:
@@ -189,6 +194,8 @@ def against_paper_words(paper: Row, document: Row) -> str:
     theirs = "; ".join(parts) or "nothing begun or awarded today"
     saving, weeks = paper["saving_gbp"], paper["child_weeks_avoided"]
     money = f"saves {pounds(saving, step)}" if saving >= 0 else f"costs {pounds(-saving, step)} more"
+    if abs(saving) < step / 2:
+        money = "costs the same"
     fewer = f"has {more_or_fewer(-weeks)} child-weeks without a registered place"
     kept = f" The paper's option does not keep: {paper['broken'][0]}." if paper["broken"] else ""
     return f"Against the paper's option ({theirs}), this plan {money} and {fewer} (expected, present real £).{kept}"
@@ -258,8 +265,9 @@ def decision_words(row: Row, titles: dict[str, str]) -> str:
     title = titles.get(row["item"], row["item"])
     when = f"{month(row['month'])}{_on_branch(row)}"
     if row["action"] == "begin":
+        opens = "building ready" if row.get("operator") == "provider" else "first child in"
         return (
-            f"By {when}: begin {row['number']} × {title} ({counted(row['beds'], 'bed')}); first child in by "
+            f"By {when}: begin {row['number']} × {title} ({counted(row['beds'], 'bed')}); {opens} by "
             f"{month(row['first_child_p50'])} in half the futures, {month(row['first_child_p90'])} in nine of ten."
         )
     if row["action"] == "award":
@@ -273,7 +281,7 @@ def decision_words(row: Row, titles: dict[str, str]) -> str:
         return f"By {when}: take extension {row['number']} of {title}."
     if row["action"] == "close":
         return f"In {when}: close {row['number']} × {title}."
-    return f"By {when}: recruit {row['number']} {title}."
+    return f"By {when}: recruit {counted(row['number'], str(title))}."
 
 
 def _children(document: Row) -> Group:
@@ -315,6 +323,12 @@ def spot_words(table: list[Row]) -> str:
         kinds = ("in_house", "block", "existing", "spot", "unregistered")
         return share(row["spot_expected"] / max(sum(row[f"{kind}_expected"] for kind in kinds), 1e-9))
 
+    if peak is last:
+        first = table[0]
+        return (
+            f"Spot purchase is heaviest at the end: {number(last['spot_expected'])} children ({part(last)} of all) in "
+            f"{quarter(last['quarter'])}, after {number(first['spot_expected'])} ({part(first)}) in {quarter(first['quarter'])}."
+        )
     return (
         f"Spot purchase peaks in {quarter(peak['quarter'])} at {number(peak['spot_expected'])} children ({part(peak)} of all) "
         f"and stands at {number(last['spot_expected'])} ({part(last)}) in {quarter(last['quarter'])}."
@@ -359,7 +373,7 @@ def _money(document: Row) -> Group:
     lines += [capital_words(document, step), void_words(document, step)]
     if document["break_even"]:
         parts = [
-            f"{row['title']} {share(row['occupancy'])}"
+            f"{row['title']} {share(row['occupancy'])}" + (" (dearer even when full)" if row["occupancy"] > 1 else "")
             for row in document["break_even"]
             if row["occupancy"] is not None
         ]
@@ -399,10 +413,9 @@ def void_words(document: Row, step: float) -> str:
     if max(homes, block) < step / 2:
         return "Voids paid for: none worth naming."
     weeks = sum(row["in_house_bed_weeks"] + row["block_bed_weeks"] for row in document["voids"])
-    return (
-        f"Voids paid for: {pounds(homes, step)} in own homes, {pounds(block, step)} in block beds "
-        f"({number(weeks, 0)} bed-weeks, nominal)."
-    )
+    where = ((homes, "own homes"), (block, "block beds"))
+    words = ", ".join(f"{pounds(cost, step)} in {kind}" for cost, kind in where if cost >= step / 2)
+    return f"Voids paid for: {words} ({number(weeks, 0)} bed-weeks, nominal)."
 
 
 def _limits(document: Row) -> Group:

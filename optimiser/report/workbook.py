@@ -6,6 +6,7 @@ A formula is written with the value that it has, so that viewers that do not cal
 from __future__ import annotations
 
 import io
+import textwrap
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +27,8 @@ FORMATS = {
 }
 #: Widest a column of words, and characters of a figure.
 WIDEST, FIGURE_WIDTH = 60, 13
+#: Height of a line [points], and characters of a line of words and of a caption on the summary.
+LINE, SUMMARY_WIDTH, CAPTION_WIDTH = 15, 125, 72
 #: Rows above a table: its caption, and a blank one. Columns that stay in sight.
 HEAD, FROZEN = 2, 1
 STYLE = "Table Style Medium 2"
@@ -49,7 +52,7 @@ def workbook(documents: Documents) -> bytes:
     year, month = plan["instance"]["as_at"].split("-")
     about = {"title": plan["instance"]["title"], "subject": plan["instance"]["question"]}
     book.set_properties({**about, "created": datetime(int(year), int(month), 1, tzinfo=UTC).replace(tzinfo=None)})
-    sheets = _Sheets(book)
+    sheets = _Sheets(book, {name: _title_of(chart) for part in parts for name, chart in part.charts})
     summary = book.add_worksheet("Summary")
     for part in parts:
         for table in part.tables:
@@ -65,11 +68,14 @@ def workbook(documents: Documents) -> bytes:
 class _Sheets:
     """The sheets of a workbook, one a table, and where on each a column stands."""
 
-    def __init__(self, book: Any) -> None:
-        self.book = book
+    def __init__(self, book: Any, findings: dict[str, str]) -> None:
+        """``findings`` are what the charts of the report show, by name: the native charts say the same."""
+        self.book, self.findings = book, findings
         self.tables: dict[str, Table] = {}
         self.sheets: dict[str, Any] = {}
-        self.formats = {kind: book.add_format({"num_format": words}) for kind, words in FORMATS.items()}
+        self.formats = {
+            kind: book.add_format({"num_format": words, "valign": "top"}) for kind, words in FORMATS.items()
+        }
         wrapped = {"text_wrap": True, "valign": "top"}
         self.formats |= {kind: book.add_format(wrapped) for kind in WORDS}
         self.bold = book.add_format({"bold": True, "font_size": 12})
@@ -94,9 +100,15 @@ class _Sheets:
         for place, row in enumerate(table.rows, start=HEAD + 1):
             for number, column in enumerate(table.columns):
                 self._write(sheet, place, number, column, row, table)
+            # not every program makes room for words of several lines by itself
+            words = [(str(row[column.key] or ""), column) for column in table.columns if column.kind == "text"]
+            lines = max((_lines(text, self._width(table, column)) for text, column in words), default=1)
+            if lines > 1:
+                sheet.set_row(place, LINE * lines)
         for number, column in enumerate(table.columns):
             sheet.set_column(number, number, self._width(table, column))
-        sheet.set_row(HEAD, 64)
+        lines = max(_lines(column.head, self._width(table, column) - 2) for column in table.columns)
+        sheet.set_row(HEAD, LINE * lines + 4)
         sheet.freeze_panes(HEAD + 1, FROZEN)
         sheet.set_landscape()
         sheet.set_paper(9)
@@ -138,6 +150,8 @@ class _Sheets:
 
     @staticmethod
     def _width(table: Table, column: Column) -> float:
+        if column.kind in ("figure", "value"):
+            return FIGURE_WIDTH + 4  # with decimals
         if column.kind not in WORDS:
             return FIGURE_WIDTH
         longest = max((len(str(row[column.key])) for row in table.rows), default=0)
@@ -166,23 +180,23 @@ class _Sheets:
         for kind, words in SOURCES.items():
             if any(column.key == f"{kind}_expected" for column in self.tables["Places"].columns):
                 places.add_series(self.series("Places", f"{kind}_expected", words, PALETTE[kind], "quarter"))
-        self._place(places, "Places", "Children by where they live, expected", "Children")
+        self._place(places, "Places", self.findings["places"], "Children, expected")
         spot = self.book.add_chart({"type": "column"})
         if any(column.key == "spot_expected" for column in self.tables["Places"].columns):
             spot.add_series(self.series("Places", "spot_expected", "Spot purchase", PALETTE["spot"], "quarter"))
-            self._place(spot, "Places", "Children in spot placements, expected", "Children", below=1)
+            self._place(spot, "Places", self.findings["spot"], "Children in spot placements, expected", below=1)
         years = self.book.add_chart({"type": "column", "subtype": "stacked"})
         for key, (colour, words) in COSTS.items():
             if any(column.key == key for column in self.tables["Years"].columns):
                 years.add_series(self.series("Years", key, words, PALETTE[colour], "year"))
-        self._place(years, "Years", "Expected cost by financial year, nominal", "£")
+        self._place(years, "Years", self.findings["years"], "£, expected, nominal")
         if "Options" in self.tables:
             options = self.book.add_chart({"type": "bar"})
             options.add_series(
                 self.series("Options", "expected_cost_gbp", "Expected cost", PALETTE["in_house"], "title")
             )
             options.set_y_axis({"reverse": True})
-            self._place(options, "Options", "Expected cost of each option, present real", "£", axis="x", least=0.0)
+            self._place(options, "Options", self.findings["options"], "£, expected, present real", axis="x", least=0.0)
 
     def draw_frontier(self, document: Row | None) -> None:
         """Cost by capital envelope as steps, its bound, and the instance's own envelope, from cells beside the table."""
@@ -249,7 +263,7 @@ class _Sheets:
             )
         chart.set_x_axis({"name": "Capital envelope, £", "num_format": "#,##0", "min": 0})
         self._place(
-            chart, "Frontier", "Cost with the deterrent by capital envelope, present real", "£", least=min(costs)
+            chart, "Frontier", self.findings["frontier"], "£ with the deterrent, present real", least=min(costs)
         )
 
     def draw_partners(self) -> None:
@@ -265,15 +279,14 @@ class _Sheets:
             colour = PALETTE[colours[place % len(colours)]]
             chart.add_series(self.series(table.name, column.key, column.head, colour, "what", rows))
         chart.set_y_axis({"reverse": True, "label_position": "low"})
-        self._place(
-            chart, table.name, "Saving of each council against going alone, by rule but equal shares", "£", axis="x"
-        )
+        unit = "£ saved against going alone, by rule but equal shares"
+        self._place(chart, table.name, self.findings["partners"], unit, axis="x")
 
     def _place(
         self, chart: Any, name: str, title: str, unit: str, below: int = 0, axis: str = "y", least: float | None = None
     ) -> None:
         table = self.tables[name]
-        chart.set_title({"name": title, "name_font": {"size": 12}})
+        chart.set_title({"name": title, "name_font": {"size": 11}})
         lowest = None if least is None else 10.0**6 * (least // 10**6)
         getattr(chart, f"set_{axis}_axis")({"name": unit, "num_format": "#,##0", "min": lowest})
         chart.set_legend({"position": "bottom"} if len(chart.series) > 1 else {"none": True})
@@ -283,10 +296,21 @@ class _Sheets:
         self.sheets[name].insert_chart(row, 1, chart, words)
 
 
+def _title_of(chart: Any) -> str:
+    """What a chart shows, on one line."""
+    return " ".join(chart.title.text)
+
+
+def _lines(words: str, width: float) -> int:
+    """Lines that words take in a cell so many characters wide."""
+    return len(textwrap.wrap(words, max(int(width), 1))) or 1
+
+
 def _write_summary(sheet: Any, sheets: _Sheets, plan: Row, parts: list[Part]) -> None:
     """The question, the headline figures with live links to their sheets, the decision in words, and what is on which sheet."""
     pounds = sheets.formats["pounds"]
     wrapped = sheets.formats["text"]
+    as_link = sheets.book.add_format({"font_color": "#004b76", "underline": 1, "valign": "top"})
     instance = plan["instance"]
     sheet.set_column(0, 0, 58)
     sheet.set_column(1, 1, 20)
@@ -323,13 +347,14 @@ def _write_summary(sheet: Any, sheets: _Sheets, plan: Row, parts: list[Part]) ->
             for line in lines:
                 row += 1
                 sheet.merge_range(row, 0, row, 4, line, wrapped)
-                sheet.set_row(row, 15 * (1 + len(line) // 100))
+                sheet.set_row(row, LINE * _lines(line, SUMMARY_WIDTH))
             row += 2
     sheet.write_string(row, 0, "Sheets", sheets.bold)
     for name, table in sheets.tables.items():
         row += 1
-        sheet.write_url(row, 0, f"internal:'{name}'!A1", string=name)
+        sheet.write_url(row, 0, f"internal:'{name}'!A1", as_link, name)
         sheet.merge_range(row, 1, row, 4, table.caption, wrapped)
+        sheet.set_row(row, LINE * _lines(table.caption, CAPTION_WIDTH))
     sheet.set_landscape()
     sheet.set_paper(9)
     sheet.fit_to_pages(1, 0)

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 from flask import Flask, abort, jsonify, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wrappers import Response
 
-from optimiser.analysis.levers import Lever, lever_words, levers_of, read_levers
+from optimiser.analysis.levers import OF_CONTRACTS, Lever, lever_words, levers_of, read_levers
 from optimiser.errors import Fault, InstanceError
 from optimiser.report.files import REPORTS
 from optimiser.report.page import STYLE
@@ -54,15 +55,18 @@ MESSAGES = {
 }
 
 
-def make_app(desk: Desk, hosts: tuple[str, ...]) -> Flask:
+def make_app(desk: Desk, hosts: tuple[str, ...], key: str = "") -> Flask:
     """The pages of a desk.
 
     Parameters
     ----------
     hosts : names with port under which the server is reached, as ``127.0.0.1:8765``; requests to any other are refused, so
         that no page elsewhere can reach the server under a name of its own
+    key : with which every address begins; whoever else uses this computer does not know it, and is refused. None if blank
     """
     app = Flask(__name__, static_folder="static", static_url_path="/static")
+    if key:
+        app.wsgi_app = DispatcherMiddleware(_stranger(), {f"/{key}": app.wsgi_app})  # type: ignore[method-assign]
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_FORM
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     token = secrets.token_urlsafe(32)
@@ -337,6 +341,12 @@ def make_app(desk: Desk, hosts: tuple[str, ...]) -> Flask:
     return app
 
 
+def _stranger() -> Response:
+    """What is answered to an address without the key."""
+    words = "Open the whole address that optimiser serve has printed: it holds a key, which nobody else on this computer has."
+    return Response(words, 403, HEADERS, mimetype="text/plain")
+
+
 def stamp(run: Run) -> str:
     """What tells a run on disk from one that takes its place."""
     return f"{run.slug}-{run.document['timings']['total_seconds']}-{run.document['objective_gbp']}"
@@ -395,7 +405,7 @@ def groups_of(levers: list[Lever], written: Mapping[str, str], faults: Mapping[s
                 "fault": None if fault is None else f"{fault.value[:40]} {fault.rule}. {fault.fix}".strip(),
             }
         )
-    blocks = {title for title, fields in groups.items() if fields[0]["key"].startswith("lots.")}
+    blocks = {title for title, fields in groups.items() if fields[0]["key"].startswith(OF_CONTRACTS)}
     return [
         {
             "title": title,

@@ -15,26 +15,34 @@ from waitress.server import create_server
 from optimiser.errors import Fault, InstanceError
 from optimiser.serve.desk import Desk
 from optimiser.serve.pages import make_app
+from optimiser.serve.shelf import write_for_us_alone
 
 #: Nobody but this computer reaches it.
 HOST = "127.0.0.1"
+#: File by which the browser is led to the page: what a browser is called with can be seen by everybody on this computer.
+WAY_IN = "open.html"
 
 
 def listen(desk: Desk, own: socket.socket, browse: bool, say: Callable[[str], None]) -> None:
     """Serve the pages of a desk until Ctrl-C or the signal to end; whatever is being worked on is stopped then.
+
+    The address that is said holds a key, so that nobody else who uses this computer can open them.
 
     Parameters
     ----------
     own : bound socket, from ``bound``
     """
     port = own.getsockname()[1]
-    app = make_app(desk, tuple(f"{name}:{port}" for name in (HOST, "localhost")))
+    key = desk.shelf.key()
+    app = make_app(desk, tuple(f"{name}:{port}" for name in (HOST, "localhost")), key)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     server = create_server(app, sockets=[own], threads=6, ident="optimiser")
-    address = f"http://{HOST}:{port}/"
+    address = f"http://{HOST}:{port}/{key}/"
     say(f"Open {address} in a browser on this computer. Variants are kept in {desk.shelf.folder}. Ctrl-C stops.")
+    way_in = desk.shelf.folder / WAY_IN
     if browse:
-        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        write_for_us_alone(way_in, f'<meta http-equiv="refresh" content="0; url={address}">')
+        threading.Thread(target=webbrowser.open, args=(way_in.absolute().as_uri(),), daemon=True).start()
     before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         server.run()
@@ -45,6 +53,7 @@ def listen(desk: Desk, own: socket.socket, browse: bool, say: Callable[[str], No
             signal.signal(number, handler)
         server.close()
         desk.close()
+        way_in.unlink(missing_ok=True)
     kept = len(desk.shelf.variants())
     words = "no variant is kept" if not kept else "1 variant is kept" if kept == 1 else f"{kept} variants are kept"
     say(f"Stopped; {words} in {desk.shelf.folder}.")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import secrets
 import shutil
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,8 @@ MOST = 4
 #: Folder of the plan that variants are compared with.
 BASE = "base"
 LONGEST_NAME = 40
+#: File with what every address of the page begins with.
+KEY = ".key"
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,14 @@ def whole(document: Row) -> bool:
     return tested and "fresh_futures_seconds" in document["timings"]
 
 
+def write_for_us_alone(file: Path, text: str) -> None:
+    """Write a file that no other user of this computer can read, in place of an earlier one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+        opened.write(text)
+
+
 class Shelf:
     """The folder of kept variants of one instance.
 
@@ -78,6 +91,23 @@ class Shelf:
         self._lock = threading.Lock()
         self._read: dict[Path, tuple[tuple[int, int], Run | None]] = {}
         restore_swapped(folder)
+
+    def key(self) -> str:
+        """What every address of the page begins with: the same each time a server is started on this folder.
+
+        It lies in a file that nobody else on this computer can read; where none can be written it is of this time only.
+        """
+        file = self.folder / KEY
+        try:
+            found = file.read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            found = ""
+        if re.fullmatch(r"[\w-]{20,}", found, flags=re.ASCII):
+            return found
+        made = secrets.token_urlsafe(16)
+        with suppress(OSError):
+            write_for_us_alone(file, made)
+        return made
 
     def variants(self) -> list[Run]:
         """Every kept variant, by name; what is of another instance, or cannot be read, is left alone."""
