@@ -150,7 +150,7 @@ def test_a_cluster_gives_the_same_bytes_though_a_worker_is_killed_with_work_unde
         # the third of four chunks in the second round: chunks are at both workers, and two tasks have just been given
         kills = Kills(remote, 7, kill)
         assert bytes_of(solve_lshaped(problem(), Settings(gap=1e-3), executor=kills)) == by_threads()
-        assert kills.count > 8
+        assert kills.count > kills.after, "there was work left to give"
         assert len(remote._client.scheduler_info(n_workers=-1)["workers"]) == 1  # type: ignore[attr-defined]
 
 

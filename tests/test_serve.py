@@ -251,10 +251,10 @@ def test_every_kind_of_figure_changes_the_plan_it_should(browser: Browser) -> No
     base = browser.desk.base
     assert base is not None
     prices = {f"tiers__block-offer__{beds}__gbp_per_week": "1" for beds in (4, 7)}
-    browser.plan(**prices, **{"lots__block-offer__maximum_beds": "9"})
+    browser.plan(**prices, **{"lots__block-offer__maximum_beds": "12"})
     beds = re.search(r"Block beds (\d+) (\d+)", browser.words)
     assert beds is not None
-    assert int(beds[1]) < int(beds[2]) == 9, "as many as there may be, at that price"
+    assert int(beds[1]) < int(beds[2]) == 12, "as many as there may be, at that price"
     browser.plan(settings__risk_weight="0.8")
     (job,) = [job for job in browser.desk._jobs.values() if job.figures == {"settings.risk_weight": 0.8}]
     assert job.document is not None
