@@ -287,7 +287,10 @@ class Curve:
         stopped = found.status == "stopped"
         if isinstance(found, Found):
             plan = _verified(self.instance, self.engine.problem, found)
-            solved = Solved(limit, self.limited.used(plan.problem, plan.decisions), plan, found.bound, stopped)
+            # the recomputation adds up in another order: a bound is no more than the cost of what it bounds
+            cost = plan.verified.objective
+            bound = min(found.bound, cost) if found.bound <= cost + 1e-9 * abs(cost) else found.bound
+            solved = Solved(limit, self.limited.used(plan.problem, plan.decisions), plan, bound, stopped)
         else:
             solved = Solved(limit, 0.0, None, -np.inf if stopped else np.inf, stopped)
         self.solved.append(solved)

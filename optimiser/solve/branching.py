@@ -22,6 +22,8 @@ Ints = NDArray[np.int64]
 WHOLE = 1e-6
 #: Rounds of cuts at a node that has fractions left: there a cut moves the point, and the next node asks again.
 ROUNDS = 1
+#: Nodes after which any leaf will do.
+PATIENCE = 100
 #: Gain of a branch below which it counts as none, so that products of gains can be compared.
 LEAST_GAIN = 1e-6
 #: Distinct sums up to which those that a row can reach are listed.
@@ -64,6 +66,7 @@ class Tree:
         self.gain = np.zeros((2, len(self.columns)))  # [side, column], summed, per unit of distance
         self.tried = np.zeros((2, len(self.columns)))  # [side, column]
         self.solved = 0
+        self._found: Floats | None = None  # the last leaf met
         self._number = 0
         self._open: list[tuple[float, int, Node]] = []
         self._push(Node(program.lower[self.columns], program.upper[self.columns], -np.inf))
@@ -76,11 +79,18 @@ class Tree:
     def best(self, limit: float, most: int) -> Floats | None:
         """The point of least cost by the cuts there are, which is [column]; None where none costs less than ``limit``.
 
-        Its node stays open, and is looked at again when it is next the best. None also once ``most`` nodes have been solved, or
-        HiGHS cannot tell what one comes to.
+        After so many nodes any point that costs less will do: what is cut off there may spare the search for the best.
+        The point's node stays open, and is looked at again when it is next the best. None also once ``most`` nodes have been
+        solved, or HiGHS cannot tell what one comes to.
         """
         node: Node | None = None
+        began, self._found = self.solved, None
         while self.solved < most:
+            hasty = self.solved - began >= PATIENCE
+            if hasty and self._found is not None and not self.cut(self._found):
+                if node is not None:
+                    self._push(node)
+                return self._found
             if node is None:
                 if self.bound >= limit:
                     return None
@@ -91,7 +101,7 @@ class Tree:
                         return node.leaf
                     node = replace(node, leaf=None)
             try:
-                node = self._next(node, limit)
+                node = self._next(node, limit, hasty)
             except Stuck:
                 break
         if node is not None:
@@ -102,8 +112,11 @@ class Tree:
         self._number += 1
         heapq.heappush(self._open, (node.bound, self._number, node))
 
-    def _next(self, node: Node, limit: float) -> Node | None:
-        """Solve a node: it is closed, is a leaf, or is branched on, one branch coming back where nothing open is better."""
+    def _next(self, node: Node, limit: float, deeper: bool) -> Node | None:
+        """Solve a node: it is closed, is a leaf, or is branched on.
+
+        One branch comes back where nothing open is better, or ``deeper`` is where to go.
+        """
         self.growing.bound_columns(self.columns, node.lower, node.upper)
         found = self._solved()
         if found is None:
@@ -129,11 +142,12 @@ class Tree:
             return None
         if not fraction.any():
             self._push(replace(node, bound=bound, branch=None, leaf=found.x))
+            self._found = found.x
             return None
         down, up = self._branches(node, bound, part, fraction)
         near, far = (up, down) if up.branch is not None and up.branch[2] <= 0.5 else (down, up)
         self._push(far)
-        if bound > self.bound:
+        if bound > self.bound and not deeper:
             self._push(near)
             return None
         return near
