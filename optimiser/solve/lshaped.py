@@ -1,8 +1,8 @@
 """L-shaped decomposition: a master over the first stage, one linear program per scenario, cuts between.
 
-The order of work: a centre from a few scenarios; the linear relaxation by in-out cuts; whole-number points from a small
-master over clusters of scenarios; a proof on that master, to which violated cuts of the pool come back. Every cut is
-computed from duals by the dual objective, never from an optimal value: rounding errors cannot make it cut too deep.
+The order of work: a centre from a few scenarios; the linear relaxation by in-out cuts; whole-number points and their proof
+in one tree over a small master, to which cuts of the pool come as they are violated. Every cut is computed from duals by
+the dual objective, never from an optimal value: rounding errors cannot make it cut too deep.
 """
 
 from __future__ import annotations
