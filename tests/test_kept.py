@@ -203,7 +203,7 @@ def test_no_vector_taken_up_says_more_than_a_future_costs(
 
 def _costs_at(engine: Engine, x: np.ndarray) -> list[float]:
     from optimiser.solve.highs import solve
-    from optimiser.solve.lshaped import Recourse
+    from optimiser.solve.recourse import Recourse
 
     costs = []
     for scenario in engine.two_stage.scenarios:

@@ -24,7 +24,7 @@ from optimiser.instance.schema import Instance
 from optimiser.report.valued import show_value
 from optimiser.solve.compile import vector_from
 from optimiser.solve.engine import Engine
-from optimiser.solve.lshaped import recourse_at
+from optimiser.solve.recourse import recourse_at
 from tests.instance_folders import Folder
 
 WEEKS = 52 / 12

@@ -53,7 +53,7 @@ from optimiser.plan import Plan, Row, break_even, decisions_table, titles_of
 from optimiser.solve.compile import vector_from
 from optimiser.solve.components import components_of, solve_apart
 from optimiser.solve.engine import Engine, Found, by_extensive_form, by_lshaped, stopped_by_hand
-from optimiser.solve.lshaped import recourse_at
+from optimiser.solve.recourse import recourse_at
 from optimiser.solve.twostage import Settings, TwoStageProblem, TwoStageSolution
 from optimiser.verify import verify
 

@@ -34,7 +34,8 @@ from optimiser.solve.components import Component, components_of, solve_apart
 from optimiser.solve.extensive import solve_extensive
 from optimiser.solve.highs import Basis, check_version
 from optimiser.solve.kept import Kept, TakenUp, keep, take_up
-from optimiser.solve.lshaped import recourse_at, solve_lshaped
+from optimiser.solve.lshaped import solve_lshaped
+from optimiser.solve.recourse import recourse_at
 from optimiser.solve.twostage import Cuts, Round, Settings, Stage, TwoStageProblem, TwoStageSolution
 
 Floats = NDArray[np.float64]

@@ -16,7 +16,9 @@ import numpy as np
 
 from optimiser.errors import SolverError
 from optimiser.solve.highs import Basis, check_version
-from optimiser.solve.lshaped import CLUSTERS, Clustered, Infeasible, Layer, Pool, Relaxed, Search, Stopped
+from optimiser.solve.lshaped import CLUSTERS, Infeasible, Relaxed, Search, Stopped
+from optimiser.solve.masters import Clustered
+from optimiser.solve.pool import Layer, Pool
 from optimiser.solve.twostage import (
     Bools,
     Duals,

@@ -1,35 +1,32 @@
 """L-shaped decomposition: a master over the first stage, one linear program per scenario, cuts between.
 
 The order of work: a centre from a few scenarios; the linear relaxation by in-out cuts; whole-number points and their proof
-in one tree over a small master, to which cuts of the pool come as they are violated. Every cut is computed from duals by
-the dual objective, never from an optimal value: rounding errors cannot make it cut too deep.
+in one tree over a small master, to which cuts of the pool come as they are violated.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse
 
 from optimiser.errors import SolverError
 from optimiser.solve import highs
-from optimiser.solve.branching import Tree, rounded_down
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.highs import Basis, Growing, Point, Program, Warm, relative_gap
+from optimiser.solve.highs import Basis, Program, Warm, relative_gap
+from optimiser.solve.masters import Clustered, Lazy, alike
+from optimiser.solve.pool import Pool
+from optimiser.solve.recourse import Answer, Clock, Recourse, answers_of
 from optimiser.solve.twostage import (
-    Bools,
     Cuts,
     Duals,
     Floats,
     Ints,
     Round,
-    Scenario,
     Settings,
     Stage,
     TwoStageProblem,
@@ -43,20 +40,12 @@ from optimiser.solve.twostage import (
 #: Scenarios solved one after the other in one thread, each from the basis of the one before it. A constant: what is
 #: found does not depend on the number of threads.
 CHUNK = 8
-#: The same where nothing but the best recourse is asked for, without bases to start from.
-CHAIN = 25
 #: Share of the master's point in the point at which cuts are made; the rest is the best point so far.
 OUTWARD = 0.3
 #: What a point told beyond the cuts, as a share of the distance to the master, up to which the next lies farther out.
 TOLD = 0.3
-#: Wrong signs of reduced costs up to this much, relative to costs, are rounding errors and paid for in the cut.
-NOISE = 1e-6
-#: What rows of a scenario may miss in sum, relative to the first stage, and still count as met.
-TOUCHING = 1e-7
 #: Differences in cost that are rounding errors, relative to the costs of scenarios.
 ROUNDING = 1e-8
-#: What a point of the master may fall short of a cut, relative to the cost of the scenario, before it is taken up.
-VIOLATED = 1e-7
 #: A whole-number column within this of a whole number is one.
 WHOLE = 1e-6
 #: Scenarios whose extensive form gives the first centre.
@@ -68,8 +57,6 @@ SAMPLE_GAP = 4.0
 #: Groups of scenarios in the master that HiGHS solves anew for every cut, and in that of one tree, where every cut is a row
 #: for each group and rows are what a node costs.
 CLUSTERS, FEW_CLUSTERS = 25, 2
-#: Relative gap of the master, as a share of the gap asked for.
-MASTER_GAP = 0.5
 #: Waves in which scenarios are solved where a point may turn out too dear before all are.
 WAVES = 4
 #: The same where it is known which scenarios tell most.
@@ -78,216 +65,12 @@ FINE_WAVES = 8
 NODES = 3000
 #: Gaps by which a point may cost more than kept cuts say before they no longer tell what lies around.
 MISLED = 15.0
-#: Points at which cuts are looked up together.
-TOGETHER = 32
 #: Points of a search kept for another.
 REMEMBERED = 24
-#: Entries of dual vectors kept for other solves, twelve bytes each.
-ROOM = 6_000_000
 #: How far from a whole-number point towards the centre its first cuts are made: they hold for more than that point.
 INWARD = 0.5
 #: Artificial bounds on first-stage columns that have none, tried in this order.
 BOXES = (1e4, 1e7, 1e10)
-
-
-# one scenario
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What one recourse problem says at a first-stage point: recourse cost >= constant - slope·x for every x.
-
-    Where it is infeasible ``ray`` holds constant, slope and dual of a proof: no x with constant - slope·x > 0 is
-    feasible. ``penalised`` is then the cost with what is missed at a high price; otherwise it is the cost.
-    """
-
-    value: float  # infinite where infeasible, minus infinite where unbounded
-    y: Floats  # [column], empty where infeasible or unbounded
-    penalised: float
-    constant: float  # minus infinite without a cut
-    slope: Floats  # [first-stage column]
-    dual: Floats  # [row]
-    ray: tuple[float, Floats, Floats] | None
-    basis: Basis | None
-    elastic_basis: Basis | None
-
-
-def _by_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
-    """The matrix by rows: itself, where it is."""
-    return matrix if isinstance(matrix, sparse.csr_matrix) else sparse.csr_matrix(matrix)
-
-
-class Recourse:
-    """The recourse problem of one scenario, ready to be solved at many first-stage points."""
-
-    def __init__(self, scenario: Scenario) -> None:
-        self.scenario, self.stage = scenario, scenario.recourse
-        self.technology = _by_rows(scenario.technology)
-        self.matrix = _by_rows(self.stage.matrix)
-        # the same arrays seen by columns: a view costs more to make than to multiply with
-        self.technology_across, self.across = self.technology.T, self.matrix.T
-
-    def __reduce__(self) -> tuple[type[Recourse], tuple[Scenario]]:
-        """Another process makes its own views."""
-        return Recourse, (self.scenario,)
-
-    def program(self, x: Floats, relaxed: float = 0.0) -> Program:
-        """The recourse problem at x; its rows may be relaxed by a tolerance."""
-        taken, stage = self.technology @ x, self.stage
-        return Program(
-            cost=stage.cost,
-            offset=0.0,
-            matrix=self.matrix,
-            row_lower=stage.row_lower - taken - relaxed,
-            row_upper=stage.row_upper - taken + relaxed,
-            lower=stage.lower,
-            upper=stage.upper,
-            integer=self.stage.integer,
-        )
-
-    def elastic(self, x: Floats, *, priced: bool = False) -> Program:
-        """Least sum of what rows miss at x; or least cost with that sum at a price beyond every other."""
-        stage, taken = self.stage, self.technology @ x
-        rows, columns = self.matrix.shape
-        short, over = np.flatnonzero(np.isfinite(stage.row_lower)), np.flatnonzero(np.isfinite(stage.row_upper))
-        extra = len(short) + len(over)
-        slack = sparse.csr_matrix(
-            (
-                np.concatenate([np.ones(len(short)), -np.ones(len(over))]),
-                (np.concatenate([short, over]), np.arange(extra)),
-            ),
-            shape=(rows, extra),
-        )
-        dear = 10.0 * (1.0 + float(np.abs(stage.cost).max(initial=0.0)))
-        cost = [stage.cost, np.full(extra, dear)] if priced else [np.zeros(columns), np.ones(extra)]
-        return Program(
-            cost=np.concatenate(cost),
-            offset=0.0,
-            matrix=sparse.hstack([self.matrix, slack], format="csr"),
-            row_lower=stage.row_lower - taken,
-            row_upper=stage.row_upper - taken,
-            lower=np.concatenate([stage.lower, np.zeros(extra)]),
-            upper=np.concatenate([stage.upper, np.full(extra, np.inf)]),
-            integer=np.zeros(columns + extra, dtype=bool),
-        )
-
-    def floor(self, dual: Floats, *, ray: bool = False, size: float = 1.0) -> tuple[float, Floats] | None:
-        """Constant and slope of the cut that a dual vector gives; None if its signs do not fit the bounds."""
-        constant, slope, good = self.floors(dual[None], np.array([ray]), size)
-        return (float(constant[0]), slope[0]) if good[0] else None
-
-    def floors(self, dual: Floats, ray: Bools, size: float = 1.0) -> tuple[Floats, Floats, Bools]:
-        """Constants and slopes of the cuts that dual vectors [vector, row] give, and whether their signs fit the bounds.
-
-        Any vector whose signs fit gives a valid cut, by weak duality: for every feasible y,
-        q·y = dual·W y + (q - W' dual)·y, and each product is at least its value at the bound that its sign points to.
-        Reduced costs of the wrong sign, by rounding errors only, are charged at ten times the largest value ``size``.
-        """
-        stage = self.stage
-        rows = np.where(dual > 0, stage.row_lower, stage.row_upper)
-        open_rows = np.isinf(rows)
-        if open_rows.any():
-            dual, rows = np.where(open_rows, 0.0, dual), np.where(open_rows, 0.0, rows)
-        cost = np.where(ray[:, None], 0.0, stage.cost)
-        reduced = cost - (self.across @ dual.T).T
-        columns = np.where(reduced > 0, stage.lower, stage.upper)
-        wrong = np.where(np.isinf(columns), np.abs(reduced), 0.0)
-        columns[np.isinf(columns)] = 0.0
-        allowance = NOISE * (1.0 + np.abs(cost) + np.abs(dual).max(axis=1, initial=0.0)[:, None])
-        charge = 10.0 * (1.0 + size) * wrong.sum(axis=1)
-        constant = (dual * rows).sum(axis=1) + (reduced * columns).sum(axis=1) - charge
-        return constant, (self.technology_across @ dual.T).T, ~(wrong > allowance).any(axis=1)
-
-    def answer(self, warm: Warm, x: Floats, basis: Basis | None, elastic_basis: Basis | None) -> Answer:
-        """Solve at x, from stored bases where there are any."""
-        found = warm.solve(self.program(x), basis)
-        if found.status == "unbounded":
-            return Answer(
-                -np.inf, np.empty(0), -np.inf, -np.inf, np.zeros(len(x)), np.empty(0), None, None, elastic_basis
-            )
-        cut = self.cut_of(found)
-        if cut is not None:
-            value = found.objective
-            return Answer(value, found.x, value, *cut, found.dual, None, found.basis, elastic_basis)
-        # infeasible; or so close to it that HiGHS cannot tell, which the sum of what rows miss can
-        missed = warm.solve(self.elastic(x), elastic_basis)
-        if missed.status != "optimal":
-            raise SolverError("the feasibility problem of a scenario could not be solved")
-        tolerance = TOUCHING * (1.0 + float(np.abs(x).max(initial=0.0)))
-        if missed.objective > tolerance:
-            proof = self.floor(missed.dual, ray=True, size=float(np.abs(missed.x).max(initial=0.0)))
-            if proof is None:
-                raise SolverError("HiGHS gave no usable proof that a scenario is infeasible")
-            # any dual vector of the priced problem is one of the problem itself: its cut holds, and leads inside
-            priced = warm.solve(self.elastic(x, priced=True), missed.basis)
-            cut = self.cut_of(priced) or (-np.inf, np.zeros(len(x)))
-            ray = *proof, missed.dual
-            return Answer(np.inf, np.empty(0), priced.objective, *cut, priced.dual, ray, basis, missed.basis)
-        for relaxed in (2.0, 20.0, 200.0):
-            found = warm.solve(self.program(x, relaxed * tolerance), None)
-            cut = self.cut_of(found)
-            if cut is not None:
-                value = found.objective
-                return Answer(value, found.x, value, *cut, found.dual, None, found.basis, missed.basis)
-        raise SolverError("HiGHS gave no usable duals for a scenario")
-
-    def cut_of(self, found: Point) -> tuple[float, Floats] | None:
-        """Constant and slope of the cut at an optimum, if there is one."""
-        if found.status != "optimal":
-            return None
-        return self.floor(found.dual, size=float(np.abs(found.x).max(initial=0.0)))
-
-
-_own = threading.local()
-
-
-def _solve_chunk(
-    chunk: Sequence[Recourse],
-    x: Floats,
-    bases: Sequence[Basis | None],
-    elastic_bases: Sequence[Basis | None],
-    clock: Clock,
-    placing: bool,
-) -> list[Answer] | None:
-    """Answers of some scenarios, one after the other; one not solved before starts where the one before it ended.
-
-    Where ``placing`` is false the recourse itself is not wanted, only what it costs.
-    """
-    if clock.stopped():
-        return None
-    if not hasattr(_own, "warm"):
-        _own.warm = Warm()
-    answers: list[Answer] = []
-    for recourse, basis, elastic_basis in zip(chunk, bases, elastic_bases, strict=True):
-        if answers and (basis is None or basis.shape != recourse.matrix.shape):
-            basis = answers[-1].basis
-        answer = recourse.answer(_own.warm, x, basis, elastic_basis)
-        answers.append(answer if placing else replace(answer, y=np.empty(0)))
-    return answers
-
-
-# all scenarios
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Says when to stop; in another process it knows the time limit only."""
-
-    ends: float | None  # seconds since the epoch
-    stop: threading.Event | None
-
-    @property
-    def left(self) -> float | None:
-        """Seconds left, None for no limit."""
-        return None if self.ends is None else max(self.ends - time.time(), 0.0)
-
-    def stopped(self) -> bool:
-        """Whether to stop."""
-        left = self.left
-        return (left is not None and left <= 0) or (self.stop is not None and self.stop.is_set())
-
-    def __getstate__(self) -> dict[str, float | None]:
-        return {"ends": self.ends, "stop": None}
 
 
 class Stopped(Exception):
@@ -310,103 +93,6 @@ class Relaxed:
     centre: Floats
     best: float
     bound: float
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """At most one cut per scenario, cost >= constant + slope·x, and the duals they come from."""
-
-    scenario: Ints  # [cut], in order
-    constant: Floats  # [cut]
-    slope: Floats  # [cut, column]
-    dual: Duals | None  # [cut]; None once there is no more room for it
-
-    def of(self, scenarios: Ints) -> Ints:
-        """Where the cuts of scenarios are that have one."""
-        return np.searchsorted(self.scenario, scenarios)
-
-
-class Pool:
-    """Every cut there is. A cut bounds the whole cost of its scenario: cost >= constant + slope·x."""
-
-    def __init__(self, scenarios: int, columns: int) -> None:
-        self.layers: list[Layer] = []
-        self.has_cut = np.zeros(scenarios, dtype=bool)  # [scenario]
-        self.ray_constant = np.empty(0)  # [ray]; constant + slope·x <= 0 must hold
-        self.ray_slope = np.empty((0, columns))  # [ray, column]
-        self.ray_dual: list[tuple[int, Floats]] = []  # [ray], scenario and dual
-        self.asked: list[Floats] = []  # points at which cuts were made or looked up
-
-    def add(self, scenario: Ints, constant: Floats, slope: Floats, dual: Duals) -> None:
-        """Add a layer: scenarios in order [cut], constants [cut], slopes [cut, column] and dual vectors [cut]."""
-        self.layers.append(Layer(scenario, constant, slope, dual))
-        self.has_cut[scenario] = True
-        # the oldest cuts stand, but were made far from where the search is now: their duals go first
-        room = ROOM
-        for number in range(len(self.layers) - 1, -1, -1):
-            kept = self.layers[number].dual
-            if kept is not None:
-                room -= kept.entries
-                if room < 0:
-                    self.layers[number] = replace(self.layers[number], dual=None)
-
-    def duals(self, layers: Ints, scenarios: Ints) -> list[tuple[Duals, int]]:
-        """Dual vectors of cuts that still have one, and which of theirs each is."""
-        found = []
-        for number in np.unique(layers):
-            kept = self.layers[number]
-            assert kept.dual is not None
-            found += [(kept.dual, place) for place in kept.of(scenarios[layers == number]).tolist()]
-        return found
-
-    def add_ray(self, constant: float, slope: Floats, scenario: int, dual: Floats) -> None:
-        """Add a feasibility cut."""
-        self.ray_dual.append((scenario, dual))
-        self.ray_constant = np.append(self.ray_constant, constant)
-        self.ray_slope = np.concatenate([self.ray_slope, slope[None]])
-
-    @property
-    def bounded(self) -> int:
-        """Number of scenarios that have a cut."""
-        return int(self.has_cut.sum())
-
-    @property
-    def complete(self) -> bool:
-        """Whether every scenario has a cut, so that the master is bounded in the scenario costs."""
-        return bool(self.has_cut.all())
-
-    def at(self, x: Floats) -> tuple[Floats, Ints]:
-        """Cost of every scenario by the cuts at x, and the layer of the cut that says so, [scenario]."""
-        most, best = np.full(len(self.has_cut), -np.inf), np.zeros(len(self.has_cut), dtype=np.int64)
-        for number, layer in enumerate(self.layers):
-            value = layer.constant + layer.slope @ x
-            better = value > most[layer.scenario]
-            own = layer.scenario[better]
-            most[own], best[own] = value[better], number
-        return most, best
-
-    def at_all(self, points: Sequence[Floats]) -> Iterator[tuple[Floats, Ints]]:
-        """The same at many points, one after the other, of which the cuts are looked up together."""
-        for start in range(0, len(points), TOGETHER):
-            x = np.array(points[start : start + TOGETHER])
-            most = np.full((len(x), len(self.has_cut)), -np.inf)
-            best = np.zeros(most.shape, dtype=np.int64)
-            for number, layer in enumerate(self.layers):
-                value, known = layer.constant + x @ layer.slope.T, most[:, layer.scenario]
-                best[:, layer.scenario] = np.where(value > known, number, best[:, layer.scenario])
-                most[:, layer.scenario] = np.maximum(value, known)
-            yield from zip(most, best, strict=True)
-
-    def cuts_of(self, best: Ints, scenarios: Ints | None = None) -> tuple[Floats, Floats]:
-        """Constants and slopes of one layer for every one of some scenarios (all), ``best`` [scenario] saying which."""
-        scenarios = np.arange(len(best)) if scenarios is None else scenarios
-        constant, slope = np.empty(len(best)), np.empty((len(best), self.ray_slope.shape[1]))
-        for number in np.unique(best):
-            own = best == number
-            layer = self.layers[number]
-            place = layer.of(scenarios[own])
-            constant[own], slope[own] = layer.constant[place], layer.slope[place]
-        return constant, slope
 
 
 class Search:
@@ -554,7 +240,7 @@ class Search:
         """Scenarios of some chunks, and what each says at x."""
         work = [
             self.executor.submit(
-                _solve_chunk,
+                answers_of,
                 [self.recourse[s] for s in chunk],
                 x,
                 [self.bases[s] for s in chunk],
@@ -876,65 +562,6 @@ class Search:
         self.unit = unit
         return True
 
-    def master(self, box: float) -> Program:
-        """The master without cuts: first stage, scenario costs and, where the tail counts, value at risk and excess.
-
-        Money is in units of ``unit``. Scenario costs without any cut are held at zero.
-        """
-        first, tail = self.first, self.problem.tail_counts
-        weight, extra = self.problem.risk_weight if tail else 0.0, self.count + 1 if tail else 0
-        beyond = self.probability / (1.0 - self.problem.risk_level)
-        free = np.where(self.pool.has_cut, np.inf, 0.0)
-        size = self.columns + self.count + extra
-        matrix = sparse.hstack(
-            [first.matrix, sparse.csr_matrix((first.matrix.shape[0], size - self.columns))], format="csr"
-        )
-        cost = [np.zeros(self.columns), (1.0 - weight) * self.probability]
-        lower, upper = (
-            [np.where(np.isfinite(first.lower), first.lower, -box), -free],
-            [np.where(np.isfinite(first.upper), first.upper, box), free],
-        )
-        row_lower, row_upper = [first.row_lower], [first.row_upper]
-        if tail:
-            cost.append(np.concatenate([[weight], weight * beyond]))
-            lower.append(
-                np.concatenate(
-                    [[-np.inf if weight > 0 or self.problem.cvar_limit is not None else 0.0], np.zeros(self.count)]
-                )
-            )
-            upper.append(np.full(extra, np.inf))
-            ones = sparse.eye(self.count, format="csr")
-            left = sparse.csr_matrix((self.count, self.columns))
-            # excess >= cost of the scenario - value at risk
-            matrix = sparse.vstack(
-                [matrix, sparse.hstack([left, -ones, np.ones((self.count, 1)), ones], format="csr")], format="csr"
-            )
-            row_lower.append(np.zeros(self.count))
-            row_upper.append(np.full(self.count, np.inf))
-            if self.problem.cvar_limit is not None:
-                limit = np.concatenate([np.zeros(self.columns + self.count), [1.0], beyond])
-                matrix = sparse.vstack([matrix, sparse.csr_matrix(limit)], format="csr")
-                row_lower.append(np.array([-np.inf]))
-                row_upper.append(np.array([self.problem.cvar_limit / self.unit]))
-        return Program(
-            cost=np.concatenate(cost),
-            offset=0.0,
-            matrix=matrix,
-            row_lower=np.concatenate(row_lower),
-            row_upper=np.concatenate(row_upper),
-            lower=np.concatenate(lower),
-            upper=np.concatenate(upper),
-            integer=np.zeros(size, dtype=bool),
-        )
-
-    def ray_rows(self, size: int, since: int = 0) -> tuple[sparse.csr_matrix, Floats]:
-        """Feasibility cuts as rows, and their upper limits; each scaled to a largest coefficient of one."""
-        slope, constant = self.pool.ray_slope[since:], self.pool.ray_constant[since:]
-        largest = np.abs(slope).max(axis=1, initial=0.0)
-        scale = np.where(largest > 0, largest, 1.0)
-        empty = sparse.csr_matrix((len(slope), size - self.columns))
-        return sparse.hstack([sparse.csr_matrix(slope / scale[:, None]), empty], format="csr"), -constant / scale
-
     def recedes(self) -> bool:
         """Whether some direction lowers cost for ever: the same problem with every finite bound at zero, in a box."""
 
@@ -967,7 +594,7 @@ class Search:
         table = table[:, spread > 0]
         if not table.shape[1]:
             return [np.array(part) for part in np.array_split(np.arange(self.count), count)]
-        return _alike(table * self._reach[np.tile(np.arange(self.columns), len(points))[spread > 0]], count)
+        return alike(table * self._reach[np.tile(np.arange(self.columns), len(points))[spread > 0]], count)
 
     @property
     def _reach(self) -> Floats:
@@ -1070,208 +697,6 @@ class Search:
             raise Stopped
 
 
-class Lazy:
-    """The master of the linear relaxation: of the pool's cuts it takes up those that its points violate."""
-
-    def __init__(self, search: Search, *, quick: bool = False) -> None:
-        """``quick`` where there are many cuts from the beginning, as ``Growing`` has it."""
-        self.search = search
-        program = search.master(search.box)
-        self.size = len(program.cost)
-        self.growing = Growing(program, quick=quick)
-        self.rays = 0
-        self.held = np.zeros(search.count, dtype=bool)  # [scenario], whether any cut holds its cost
-
-    def solve(self) -> Point:
-        """Solve the relaxation with every cut there is. The status may also be ``stopped``."""
-        search, pool = self.search, self.search.pool
-        if self.rays < len(pool.ray_constant):
-            rows, upper = search.ray_rows(self.size, self.rays)
-            self.growing.add_rows(rows, np.full(len(upper), -np.inf), upper)
-            self.rays = len(pool.ray_constant)
-        for number in range(len(pool.layers) - 1, -1, -1):
-            bare = pool.layers[number].scenario
-            bare = bare[~self.held[bare]]
-            if bare.size:
-                self.add(bare, np.full(search.count, number))
-        while True:
-            found = self.growing.solve(time_limit=search.left())
-            if found.status != "optimal":
-                return found
-            costs, layer = pool.at(found.x[: search.columns])
-            known = found.x[search.columns : search.columns + search.count]
-            over = costs / search.unit - known
-            violated = np.flatnonzero(self.held & (over > VIOLATED * (1.0 + np.abs(known))))
-            if not violated.size:
-                return found
-            self.add(violated, layer)
-
-    def add(self, scenarios: Ints, layer: Ints) -> None:
-        """Add one cut of each of some scenarios, of the layers [scenario]."""
-        search = self.search
-        constant, slope = search.pool.cuts_of(layer[scenarios], scenarios)
-        own = sparse.csr_matrix(
-            (np.ones(len(scenarios)), (np.arange(len(scenarios)), scenarios)),
-            shape=(len(scenarios), self.size - search.columns),
-        )
-        rows = sparse.hstack([sparse.csr_matrix(-slope / search.unit), own], format="csr")
-        self.growing.add_rows(rows, constant / search.unit, np.full(len(scenarios), np.inf))
-        self.held[scenarios] = True
-
-
-class Clustered:
-    """A master in which groups of scenarios share a cost variable: few rows, exact wherever cuts have been asked for.
-
-    Money is in the unit of the search.
-    """
-
-    def __init__(self, search: Search, groups: list[Ints]) -> None:
-        self.search, self.groups = search, groups
-        self.tail = search.problem.tail_counts
-        self.share = np.zeros((len(groups), search.count))  # probability of a scenario in its group
-        for number, group in enumerate(groups):
-            self.share[number, group] = search.probability[group]
-        count = len(groups)
-        self.size = search.columns + count + (count + 1 if self.tail else 0)
-        weight = search.problem.risk_weight if self.tail else 0.0
-        beyond = 1.0 / (1.0 - search.problem.risk_level)
-        first = search.first
-        cost = [np.zeros(search.columns), np.full(count, 1.0 - weight)]
-        lower, upper = [first.lower, np.full(count, -np.inf)], [first.upper, np.full(count, np.inf)]
-        if self.tail:
-            cost.append(np.concatenate([[weight], np.full(count, weight * beyond)]))
-            lower.append(np.concatenate([[-np.inf], np.zeros(count)]))
-            upper.append(np.full(count + 1, np.inf))
-        self.cost, self.lower, self.upper = np.concatenate(cost), np.concatenate(lower), np.concatenate(upper)
-        self.integer = np.zeros(self.size, dtype=bool)
-        self.integer[: search.columns] = first.integer
-        empty = sparse.csr_matrix((first.matrix.shape[0], self.size - search.columns))
-        self.rows = [sparse.hstack([first.matrix, empty], format="csr")]
-        self.row_lower, self.row_upper = [first.row_lower], [first.row_upper]
-        self.rays = 0
-        self.growing: Growing | None = None
-        if self.tail:
-            # excess >= cost of the group - its probability times the value at risk
-            share = np.array([search.probability[group].sum() for group in groups]).reshape(-1, 1)
-            ones, left = sparse.eye(count), sparse.csr_matrix((count, search.columns))
-            self.add(sparse.hstack([left, -ones, share, ones]), np.zeros(count), np.full(count, np.inf))
-        if self.tail and search.problem.cvar_limit is not None:
-            limit = np.concatenate([np.zeros(search.columns + count), [1.0], np.full(count, beyond)])
-            self.add(limit[None], np.array([-np.inf]), np.array([search.problem.cvar_limit / search.unit]))
-
-    def add(self, rows: Floats | sparse.csr_matrix, lower: Floats, upper: Floats) -> None:
-        """Add rows."""
-        matrix = sparse.csr_matrix(rows)
-        self.rows.append(matrix)
-        self.row_lower.append(lower)
-        self.row_upper.append(upper)
-        if self.growing is not None:
-            self.growing.add_rows(matrix, lower, upper)
-
-    def cut_at(self, x: Floats, solution: Floats | None = None) -> bool:
-        """Add, for every group, the sum of the cuts that bind at x; with a solution only where that violates them."""
-        search, pool = self.search, self.search.pool
-        unit, columns, groups = search.unit, search.columns, len(self.groups)
-        added = False
-        if self.rays < len(pool.ray_constant):
-            rows, upper = search.ray_rows(self.size, self.rays)
-            self.add(rows, np.full(len(upper), -np.inf), upper)
-            self.rays, added = len(pool.ray_constant), True
-        costs, layer = pool.at(x)
-        if not np.isfinite(costs).all():
-            return added
-        constant, slope = pool.cuts_of(layer)
-        constant, slope, costs = constant / unit, slope / unit, costs / unit
-        rows, lower = [], []
-
-        def bind(share: Floats, place: int, at_risk: Floats, value: Floats) -> None:
-            """Column ``place`` + group of at least what shares of scenarios [group, scenario] cost above what is at risk."""
-            wanted = np.arange(groups) if place == columns else np.flatnonzero(share.any(axis=1))
-            if solution is not None:
-                below = solution[place : place + groups] < value - 1e-6 * (1.0 + np.abs(value))
-                wanted = wanted[below[wanted]]
-            row = np.zeros((len(wanted), self.size))
-            row[:, :columns] = -(share[wanted] @ slope)
-            row[np.arange(len(wanted)), place + wanted] = 1.0
-            if self.tail:
-                row[:, columns + groups] += at_risk[wanted]
-            rows.append(row)
-            lower.append(share[wanted] @ constant)
-
-        bind(self.share, columns, np.zeros(groups), self.share @ costs)
-        if self.tail:
-            place = columns + groups
-            around = tail_mean(search.problem, costs)[1] if solution is None else float(solution[place])
-            over = self.share * (costs > around)
-            bind(over, place + 1, over.sum(axis=1), over @ (costs - around))
-        found = np.concatenate(rows)
-        if len(found):
-            self.add(found, np.concatenate(lower), np.full(len(found), np.inf))
-        return added or bool(len(found))
-
-    def program(self) -> Program:
-        """What there is now."""
-        return Program(
-            cost=self.cost,
-            offset=0.0,
-            matrix=sparse.vstack(self.rows, format="csr"),
-            row_lower=np.concatenate(self.row_lower),
-            row_upper=np.concatenate(self.row_upper),
-            lower=self.lower,
-            upper=self.upper,
-            integer=self.integer,
-        )
-
-    def close(self, most_rounds: int = 100) -> None:
-        """Add cuts of the pool until the linear relaxation violates none."""
-        program = self.program()
-        # columns without bounds are held within a box until there are enough cuts to hold them
-        place, box = slice(0, self.search.columns), self.search.box
-        lower, upper = self.lower.copy(), self.upper.copy()
-        lower[place] = np.where(np.isfinite(lower[place]), lower[place], -box)
-        upper[place] = np.where(np.isfinite(upper[place]), upper[place], box)
-        whole = np.zeros(self.size, dtype=bool)
-        self.growing = Growing(replace(program, lower=lower, upper=upper, integer=whole))
-        for _ in range(most_rounds):
-            self.search.check()
-            found = self.growing.solve(time_limit=self.search.left())
-            if found.status != "optimal" or not self.cut_at(found.x[: self.search.columns], found.x):
-                break
-        self.growing = None
-
-    def tree(self) -> Tree:
-        """A tree of whole-number points, in which the pool's cuts are taken up as they are violated."""
-        search, program = self.search, self.program()
-        program = replace(program, row_upper=rounded_down(program))
-        self.growing = Growing(replace(program, integer=np.zeros(self.size, dtype=bool)), quick=True)
-
-        def cut(x: Floats) -> bool:
-            search.check()
-            return self.cut_at(x[: search.columns], x)
-
-        return Tree(program, self.growing, cut)
-
-    def solve(self, cutoff: float) -> highs.Outcome:
-        """Best whole-number point of cost at most ``cutoff`` pounds."""
-        search, program = self.search, self.program()
-        highest = cutoff / search.unit
-        for gap in (MASTER_GAP * search.settings.gap, 0.0):
-            found = highs.solve(
-                program,
-                gap=gap,
-                cutoff=highest,
-                time_limit=search.left(),
-                stop=search.settings.stop,
-                heuristics=False,
-            )
-            # beyond the cutoff nothing is looked for: what is found there says only that there is nothing below
-            if found.status != "optimal" or found.objective <= highest:
-                return found
-            if found.bound >= highest:
-                break
-        return replace(found, status="infeasible", x=None, objective=np.inf, bound=np.inf)
-
-
 def _without_costs(problem: TwoStageProblem) -> TwoStageProblem:
     """The same problem at no cost: what is left is whether anything is feasible.
 
@@ -1285,26 +710,6 @@ def _without_costs(problem: TwoStageProblem) -> TwoStageProblem:
         replace(s, recourse=free(s.recourse), first_stage_cost=None, offset=0.0) for s in problem.scenarios
     )
     return replace(problem, first=free(problem.first), scenarios=scenarios, risk_weight=0.0, cvar_limit=None)
-
-
-def _alike(table: Floats, count: int) -> list[Ints]:
-    """Rows of a table in at most ``count`` groups of like ones: farthest points first, then a few rounds of means."""
-    centre = table.mean(axis=0)
-    distance = ((table - centre) ** 2).sum(axis=1)
-    chosen = [int(np.argmin(distance))]
-    nearest = ((table - table[chosen[0]]) ** 2).sum(axis=1)
-    while len(chosen) < count and nearest.max() > 0:
-        chosen.append(int(np.argmax(nearest)))
-        nearest = np.minimum(nearest, ((table - table[chosen[-1]]) ** 2).sum(axis=1))
-    means = table[chosen]
-    group = np.zeros(len(table), dtype=np.int64)
-    for _ in range(5):
-        squares = (table**2).sum(axis=1)[:, None] - 2 * table @ means.T + (means**2).sum(axis=1)
-        group = np.argmin(squares, axis=1)
-        means = np.array(
-            [table[group == k].mean(axis=0) if (group == k).any() else means[k] for k in range(len(means))]
-        )
-    return [np.flatnonzero(group == k) for k in range(len(means)) if (group == k).any()]
 
 
 # the solve
@@ -1457,43 +862,3 @@ def _ended(search: Search) -> str:
     if search.beyond:
         return "beyond"
     return "optimal" if search.near else "stopped"
-
-
-def recourse_at(
-    scenarios: Sequence[Scenario],
-    x: Floats,
-    *,
-    bases: Sequence[Basis | None] = (),
-    executor: Executor | None = None,
-) -> tuple[Point, ...]:
-    """Best recourse of every scenario at a feasible first-stage point, and where its solve ended: one per scenario.
-
-    Parameters
-    ----------
-    bases : [scenario], from which to start; the scenario before it serves where there is none
-
-    Raises
-    ------
-    SolverError
-        If a scenario has none.
-    """
-    with ThreadPoolExecutor(2) if executor is None else nullcontext(executor) as pool:
-        places = range(0, len(scenarios), CHAIN)
-        chunks = [scenarios[place : place + CHAIN] for place in places]
-        starts = [bases[place : place + CHAIN] for place in places]
-        found = [point for part in pool.map(_points, chunks, [x] * len(chunks), starts) for point in part]
-    for number, point in enumerate(found):
-        if point.status != "optimal":
-            raise SolverError(f"scenario {number} has no best recourse at this first-stage point ({point.status})")
-    return tuple(found)
-
-
-def _points(chunk: Sequence[Scenario], x: Floats, bases: Sequence[Basis | None]) -> list[Point]:
-    """Best recourse of some scenarios."""
-    warm, last = Warm(), None
-    points = []
-    for number, scenario in enumerate(chunk):
-        basis = bases[number] if bases else None
-        points.append(warm.solve(Recourse(scenario).program(x), last if basis is None else basis))
-        last = points[-1].basis
-    return points

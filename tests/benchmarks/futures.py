@@ -32,7 +32,7 @@ from optimiser.demand.scenarios import ScenarioSet, calendar_of, make_scenarios,
 from optimiser.instance.schema import Instance
 from optimiser.solve.compile import vector_from
 from optimiser.solve.engine import Engine, Found, Placing
-from optimiser.solve.lshaped import recourse_at
+from optimiser.solve.recourse import recourse_at
 from optimiser.solve.twostage import Settings
 from optimiser.verify import verify
 
