@@ -38,10 +38,11 @@ from optimiser.errors import OptimiserError
 from optimiser.instance.register import evidence_for, mean_of, range_of
 from optimiser.instance.schema import Instance
 from optimiser.plan import Plan, Row, decisions_table, titles_of
+from optimiser.solve.compile import scenarios_of
 from optimiser.solve.engine import WORKERS, Bounds, Engine, Found, stopped_by_hand
 from optimiser.solve.executor import executor
 from optimiser.solve.kept import Kept
-from optimiser.solve.twostage import Scenario, Settings, TwoStageSolution
+from optimiser.solve.twostage import Settings, TwoStageSolution
 from optimiser.verify import verify
 
 #: Futures of the plan, on which every input is measured, and draws of all inputs at once.
@@ -257,10 +258,7 @@ class Decided:
         template = self._like.template
         if template.fits(problem):
             engine = self._like.under(problem)
-            scenarios: list[Scenario] = []
-            for number in range(len(problem.scenarios)):
-                scenarios.append(template.write(problem, number, scenarios[-1] if scenarios else None))
-            engine.two_stage = replace(engine.two_stage, scenarios=tuple(scenarios))
+            engine.two_stage = replace(engine.two_stage, scenarios=scenarios_of(problem, template))
         else:
             engine = Engine(problem)
         kept = self._near.get(tuple(key for key, _ in moves), self._kept)

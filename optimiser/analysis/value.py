@@ -104,7 +104,7 @@ class Ground:
         """The two-stage problem on some of the futures."""
         share = self.probability(futures)
         all_futures = self.engine.two_stage.scenarios
-        some = tuple(replace(all_futures[k], probability=float(p)) for k, p in zip(futures, share, strict=True))
+        some = tuple(all_futures[k].changed(probability=float(p)) for k, p in zip(futures, share, strict=True))
         return replace(self.engine.two_stage, scenarios=some)
 
     def best(self, futures: Ints, settings: Settings, start: Floats | None = None) -> TwoStageSolution:

@@ -27,6 +27,7 @@ from models.extensive import build_first_stage, build_template
 from models.problem import PROBLEM_SHAPES, Problem
 from optimiser.solve import twostage
 from optimiser.solve.highs import Program
+from optimiser.solve.packed import packed
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -339,14 +340,8 @@ class Template:
         here, own = factors_of.vector(factors_of.present(problem)), factors_of.vector(self.present)
         return not bool((here > own).any())
 
-    def write(self, problem: Problem, number: int, like: twostage.Scenario | None = None) -> twostage.Scenario:
-        """One future of the problem as arrays.
-
-        Parameters
-        ----------
-        number : which future
-        like : another future of the same template; what is equal is shared with it
-        """
+    def write(self, problem: Problem, number: int) -> twostage.Scenario:
+        """One future of the problem, by its position, as arrays; those that no future changes are shared by all."""
         future = problem.scenarios[number]
         factors = factors_of.vector(factors_of.coefficients(problem, future))
         side = self.side.at(factors)
@@ -357,14 +352,12 @@ class Template:
             cost=self.cost.at(factors),
             lower=self.lower,
             upper=upper,
-            matrix=self._matrix(self.recourse, factors, None if like is None else like.recourse.matrix),
+            matrix=self._matrix(self.recourse, factors),
             row_lower=np.where(self.row_type <= 0, side, -np.inf),
             row_upper=np.where(self.row_type >= 0, side, np.inf),
             integer=self.integer,
         )
-        technology = self._matrix(
-            self.technology, factors, None if like is None or self.budgets.size else like.technology
-        )
+        technology = self._matrix(self.technology, factors)
         if self.budgets.size and number > 0:
             moved = np.arange(self.technology.columns)
             moved[self.budgets[0]] = self.budgets[number]
@@ -374,12 +367,9 @@ class Template:
         offset = float(self.offset.at(factors)[0])
         return twostage.Scenario(future.probability, technology, stage, self.first_cost.at(factors), offset)
 
-    def _matrix(self, pattern: _Pattern, factors: Floats, like: sparse.csr_matrix | None) -> sparse.csr_matrix:
-        data = pattern.data.at(factors)
-        if like is not None and np.array_equal(like.data, data):
-            return like
+    def _matrix(self, pattern: _Pattern, factors: Floats) -> sparse.csr_matrix:
         shape = len(pattern.indptr) - 1, pattern.columns
-        matrix = sparse.csr_matrix((data, pattern.indices, pattern.indptr), shape=shape)
+        matrix = sparse.csr_matrix((pattern.data.at(factors), pattern.indices, pattern.indptr), shape=shape)
         # the very same arrays, not views of them: whoever meets them again knows them
         matrix.indices, matrix.indptr = pattern.indices, pattern.indptr
         return matrix
@@ -586,20 +576,25 @@ class Compiled:
 
 
 def compile_problem(problem: Problem) -> Compiled:
-    """A problem as a two-stage program: scenarios share every array that is equal."""
+    """A problem as a two-stage program."""
     first = compile_first_stage(problem)
     template = compile_template(problem, first)
-    scenarios: list[twostage.Scenario] = []
-    for number in range(len(problem.scenarios)):
-        scenarios.append(template.write(problem, number, scenarios[-1] if scenarios else None))
     split = twostage.TwoStageProblem(
         first.stage,
-        tuple(scenarios),
+        scenarios_of(problem, template),
         risk_weight=problem.risk_weight,
         risk_level=problem.cvar_level,
         cvar_limit=problem.cvar_limit,
     )
     return Compiled(first, template, split)
+
+
+def scenarios_of(problem: Problem, template: Template) -> tuple[twostage.Scenario, ...]:
+    """All futures of a problem by a template that it fits, packed."""
+    found: list[twostage.Scenario] = []
+    for number in range(len(problem.scenarios)):
+        found.append(packed(template.write(problem, number), found[-1] if found else None))
+    return tuple(found)
 
 
 @contextmanager

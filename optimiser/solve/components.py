@@ -72,32 +72,37 @@ def components_of(problem: TwoStageProblem) -> tuple[Component, ...]:
 def _groups(problem: TwoStageProblem) -> tuple[Ints, list[Ints]]:
     """Which group a column belongs to: first-stage columns, and each future's own, -1 for those no decision touches.
 
-    What a recourse matrix joins is looked for once where futures share its index arrays; groups that are the same are
+    Futures that share their index arrays join the same decisions, and are looked at once; groups that are the same are
     shared between futures.
     """
     first, size = problem.first.matrix, problem.first.matrix.shape[1]
-    seen: dict[tuple[int, int], tuple[Ints, Ints]] = {}
-    columns, labels, blocks, known = [first.indices], [_rows(first)], [], first.shape[0]
+    joined: dict[tuple[int, int], tuple[Ints, Ints]] = {}
+    placed: dict[tuple[int, int, int, int], tuple[tuple[int, int], int]] = {}
+    columns, labels, futures, known = [first.indices], [_rows(first)], [], first.shape[0]
     for scenario in problem.scenarios:
         recourse, technology = scenario.recourse.matrix, scenario.technology
-        key = id(recourse.indptr), id(recourse.indices)
-        if key not in seen:
+        own = id(recourse.indptr), id(recourse.indices)
+        both = *own, id(technology.indptr), id(technology.indices)
+        futures.append(both)
+        if both in placed:
+            continue
+        if own not in joined:
             label = _connected(recourse.indices, _rows(recourse), recourse.shape[1], recourse.shape[0])
-            seen[key] = label[: recourse.shape[1]], label[recourse.shape[1] :]
+            joined[own] = label[: recourse.shape[1]], label[recourse.shape[1] :]
         columns.append(technology.indices)
-        labels.append(seen[key][1][_rows(technology)] + known)
-        blocks.append((key, known))
+        labels.append(joined[own][1][_rows(technology)] + known)
+        placed[both] = own, known
         known += sum(recourse.shape)
     label = _connected(np.concatenate(columns), np.concatenate(labels), size, known)
     group_of = np.full(int(label.max()) + 1, -1, dtype=np.int64)
     held, group = np.unique(label[:size], return_inverse=True)
     group_of[held] = np.arange(len(held))
-    found: dict[bytes, Ints] = {}
-    own = []
-    for key, start in blocks:
-        groups = group_of[label[size + start + seen[key][0]]]
-        own.append(found.setdefault(groups.tobytes(), groups))
-    return group, own
+    shared: dict[bytes, Ints] = {}
+    found = {}
+    for both, (own, start) in placed.items():
+        groups = group_of[label[size + start + joined[own][0]]]
+        found[both] = shared.setdefault(groups.tobytes(), groups)
+    return group, [found[both] for both in futures]
 
 
 def _rows(matrix: sparse.csr_matrix) -> Ints:

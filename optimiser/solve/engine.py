@@ -229,7 +229,7 @@ class Engine:
             return self.two_stage
         scenarios = self.two_stage.scenarios
         if constant:
-            scenarios = tuple(replace(each, offset=each.offset + constant) for each in scenarios)
+            scenarios = tuple(each.changed(offset=each.offset + constant) for each in scenarios)
         return replace(self.two_stage, first=self.first_stage(bounds, prices, rows), scenarios=scenarios)
 
     def first_stage(self, bounds: Bounds, prices: Prices | None = None, rows: Sequence[Row] = ()) -> Stage:

@@ -115,7 +115,7 @@ class Family:
         problem = replace(self.problem, first=replace(first, cost=first.cost * self.factor))
         if offset:
             problem = replace(
-                problem, scenarios=tuple(replace(each, offset=each.offset + offset) for each in problem.scenarios)
+                problem, scenarios=tuple(each.changed(offset=each.offset + offset) for each in problem.scenarios)
             )
         search = _Member(problem, settings, _Here(), None, began)
         search.absolute, search.enough = absolute * self.factor, enough * self.factor

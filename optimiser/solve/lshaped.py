@@ -305,7 +305,7 @@ class Search:
             self.problem,
             first=replace(self.first, integer=np.zeros(self.columns, dtype=bool)),
             scenarios=tuple(
-                replace(self.problem.scenarios[s], probability=p) for s, p in zip(chosen, share, strict=True)
+                self.problem.scenarios[s].changed(probability=p) for s, p in zip(chosen, share, strict=True)
             ),
             cvar_limit=None,
         )
@@ -337,7 +337,7 @@ class Search:
         if share.sum() <= 0:
             return None
         scenarios = tuple(
-            replace(self.problem.scenarios[int(s)], probability=float(p))
+            self.problem.scenarios[int(s)].changed(probability=float(p))
             for s, p in zip(chosen, share / share.sum(), strict=True)
         )
         left = self.left()
@@ -401,7 +401,7 @@ class Search:
         ends = np.searchsorted(cuts.scenario[order], np.arange(self.count + 1))
         for number in range(self.count):
             mine = order[ends[number] : ends[number + 1]]
-            recourse = self.recourse[number]
+            recourse = self.recourse[number].opened()
             vectors = [(cuts.dual[place], bool(cuts.ray[place])) for place in mine.tolist()]
             vectors = [(dual, ray) for dual, ray in vectors if len(dual) == recourse.matrix.shape[0]]
             if not vectors:
@@ -576,7 +576,7 @@ class Search:
             )
 
         limit = None if self.problem.cvar_limit is None else 0.0
-        scenarios = tuple(replace(s, recourse=cone(s.recourse), offset=0.0) for s in self.problem.scenarios)
+        scenarios = tuple(s.changed(recourse=cone(s.recourse), offset=0.0) for s in self.problem.scenarios)
         directions = replace(self.problem, first=cone(self.first), scenarios=scenarios, cvar_limit=limit)
         return solve_extensive(directions, replace(self.settings, time_limit=self.left())).objective < -1e-7
 
@@ -707,7 +707,7 @@ def _without_costs(problem: TwoStageProblem) -> TwoStageProblem:
         return replace(stage, cost=np.zeros(len(stage.cost)))
 
     scenarios = tuple(
-        replace(s, recourse=free(s.recourse), first_stage_cost=None, offset=0.0) for s in problem.scenarios
+        s.changed(recourse=free(s.recourse), first_stage_cost=None, offset=0.0) for s in problem.scenarios
     )
     return replace(problem, first=free(problem.first), scenarios=scenarios, risk_weight=0.0, cvar_limit=None)
 

@@ -12,13 +12,15 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
 from optimiser.errors import SolverError
 from optimiser.solve.highs import Basis, Point, Program, Warm
-from optimiser.solve.twostage import Bools, Floats, Scenario
+from optimiser.solve.packed import PackedStage, whole
+from optimiser.solve.twostage import Bools, Floats, Scenario, Stage
 
 #: The same where nothing but the best recourse is asked for, without bases to start from.
 CHAIN = 25
@@ -77,11 +79,41 @@ class Recourse:
     """The recourse problem of one scenario, ready to be solved at many first-stage points."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self.scenario, self.stage = scenario, scenario.recourse
-        self.technology = _by_rows(scenario.technology)
-        self.matrix = _by_rows(self.stage.matrix)
-        # the same arrays seen by columns: a view costs more to make than to multiply with
-        self.technology_across, self.across = self.technology.T, self.matrix.T
+        self.scenario = scenario
+
+    @cached_property
+    def stage(self) -> Stage:
+        """Its rows, columns and costs."""
+        return self.scenario.recourse
+
+    @cached_property
+    def technology(self) -> sparse.csr_matrix:
+        """How the first stage enters it, by rows."""
+        return _by_rows(self.scenario.technology)
+
+    @cached_property
+    def matrix(self) -> sparse.csr_matrix:
+        """Its matrix by rows."""
+        return _by_rows(self.stage.matrix)
+
+    @cached_property
+    def technology_across(self) -> sparse.csc_matrix:
+        """The same technology seen by columns: a view costs more to make than to multiply with."""
+        return self.technology.T
+
+    @cached_property
+    def across(self) -> sparse.csc_matrix:
+        """The same matrix seen by columns."""
+        return self.matrix.T
+
+    def opened(self) -> Recourse:
+        """The same with arrays at hand: where its scenario is packed, made once for as long as it is worked on."""
+        if not isinstance(self.stage, PackedStage):
+            return self
+        scenario, technology_across, across = whole(self.scenario)
+        made = Recourse(scenario)
+        made.technology_across, made.across = technology_across, across
+        return made
 
     def __reduce__(self) -> tuple[type[Recourse], tuple[Scenario]]:
         """Another process makes its own views."""
@@ -214,7 +246,7 @@ def answers_of(
     if not hasattr(_own, "warm"):
         _own.warm = Warm()
     answers: list[Answer] = []
-    for recourse, basis, elastic_basis in zip(chunk, bases, elastic_bases, strict=True):
+    for recourse, basis, elastic_basis in zip((each.opened() for each in chunk), bases, elastic_bases, strict=True):
         if answers and (basis is None or basis.shape != recourse.matrix.shape):
             basis = answers[-1].basis
         answer = recourse.answer(_own.warm, x, basis, elastic_basis)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,12 @@ class Scenario:
     recourse: Stage
     first_stage_cost: Floats | None = None
     offset: float = 0.0
+
+    def changed(self, **fields: Any) -> Scenario:
+        """The same but for some fields, the others shared as they are held: packed, where they are."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__ | fields)
+        return made
 
 
 @dataclass(frozen=True, eq=False)
