@@ -29,6 +29,7 @@ from optimiser.solve.twostage import (
     Round,
     Settings,
     Stage,
+    Thin,
     TwoStageProblem,
     TwoStageSolution,
     legible_factor,
@@ -125,7 +126,7 @@ class Search:
         self.rounds = 0
         self.x: Floats | None = None
         self.costs: Floats | None = None
-        self.placed: tuple[Floats, ...] = ()  # [scenario], best recourse at the best point
+        self.placed: Sequence[Floats] = ()  # [scenario], best recourse at the best point
         self.settled: list[Basis | None] = []  # [scenario], where its solve ended
         self.objective = np.inf
         self.merit = np.inf
@@ -164,8 +165,8 @@ class Search:
         self.rounds += 1
         value, penalised = np.full(self.count, np.nan), np.full(self.count, np.nan)
         constant, slope = np.full(self.count, -np.inf), np.zeros((self.count, self.columns))
-        dual: dict[int, Floats] = {}
-        placed: dict[int, Floats] = {}
+        dual: dict[int, Thin] = {}
+        placed: dict[int, Thin] = {}
         allowed = self.allowed(x)
         self.pool.asked.append(x)
         known = self.pool.at(x)[0] if self.pool.complete and (self.remembered or np.isfinite(reject)) else None
@@ -203,7 +204,7 @@ class Search:
             objective = total_cost(self.problem, costs)
         if objective < self.objective and allowed:
             self.x, self.costs, self.objective = x.copy(), costs, objective
-            self.placed, self.settled = tuple(placed[number] for number in range(self.count)), self.bases.copy()
+            self.placed, self.settled = Duals(placed[number] for number in range(self.count)), self.bases.copy()
         if np.isfinite(objective) and self.integral(x):
             self.priced.append((x.copy(), costs, objective))
         self.tell()

@@ -11,7 +11,7 @@ from optimiser.solve.twostage import Duals, Floats, Ints
 
 #: Points at which cuts are looked up together.
 TOGETHER = 32
-#: Entries of dual vectors kept for other solves, twelve bytes each.
+#: Entries of dual vectors kept for other solves, ten bytes each.
 ROOM = 6_000_000
 
 

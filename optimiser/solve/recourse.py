@@ -20,7 +20,7 @@ from scipy import sparse
 from optimiser.errors import SolverError
 from optimiser.solve.highs import Basis, Point, Program, Warm
 from optimiser.solve.packed import PackedStage, whole
-from optimiser.solve.twostage import Bools, Floats, Scenario, Stage
+from optimiser.solve.twostage import Bools, Floats, Scenario, Stage, Thin, thin
 
 #: The same where nothing but the best recourse is asked for, without bases to start from.
 CHAIN = 25
@@ -28,6 +28,8 @@ CHAIN = 25
 NOISE = 1e-6
 #: What rows of a scenario may miss in sum, relative to the first stage, and still count as met.
 TOUCHING = 1e-7
+#: A vector of no length.
+NOTHING = thin(np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,11 @@ class Answer:
     """
 
     value: float  # infinite where infeasible, minus infinite where unbounded
-    y: Floats  # [column], empty where infeasible or unbounded
+    y: Thin  # [column], empty where infeasible or unbounded
     penalised: float
     constant: float  # minus infinite without a cut
     slope: Floats  # [first-stage column]
-    dual: Floats  # [row]
+    dual: Thin  # [row]
     ray: tuple[float, Floats, Floats] | None
     basis: Basis | None
     elastic_basis: Basis | None
@@ -190,13 +192,11 @@ class Recourse:
         """Solve at x, from stored bases where there are any."""
         found = warm.solve(self.program(x), basis)
         if found.status == "unbounded":
-            return Answer(
-                -np.inf, np.empty(0), -np.inf, -np.inf, np.zeros(len(x)), np.empty(0), None, None, elastic_basis
-            )
+            return Answer(-np.inf, NOTHING, -np.inf, -np.inf, np.zeros(len(x)), NOTHING, None, None, elastic_basis)
         cut = self.cut_of(found)
         if cut is not None:
             value = found.objective
-            return Answer(value, found.x, value, *cut, found.dual, None, found.basis, elastic_basis)
+            return Answer(value, thin(found.x), value, *cut, thin(found.dual), None, found.basis, elastic_basis)
         # infeasible; or so close to it that HiGHS cannot tell, which the sum of what rows miss can
         missed = warm.solve(self.elastic(x), elastic_basis)
         if missed.status != "optimal":
@@ -210,13 +210,13 @@ class Recourse:
             priced = warm.solve(self.elastic(x, priced=True), missed.basis)
             cut = self.cut_of(priced) or (-np.inf, np.zeros(len(x)))
             ray = *proof, missed.dual
-            return Answer(np.inf, np.empty(0), priced.objective, *cut, priced.dual, ray, basis, missed.basis)
+            return Answer(np.inf, NOTHING, priced.objective, *cut, thin(priced.dual), ray, basis, missed.basis)
         for relaxed in (2.0, 20.0, 200.0):
             found = warm.solve(self.program(x, relaxed * tolerance), None)
             cut = self.cut_of(found)
             if cut is not None:
                 value = found.objective
-                return Answer(value, found.x, value, *cut, found.dual, None, found.basis, missed.basis)
+                return Answer(value, thin(found.x), value, *cut, thin(found.dual), None, found.basis, missed.basis)
         raise SolverError("HiGHS gave no usable duals for a scenario")
 
     def cut_of(self, found: Point) -> tuple[float, Floats] | None:
@@ -250,7 +250,7 @@ def answers_of(
         if answers and (basis is None or basis.shape != recourse.matrix.shape):
             basis = answers[-1].basis
         answer = recourse.answer(_own.warm, x, basis, elastic_basis)
-        answers.append(answer if placing else replace(answer, y=np.empty(0)))
+        answers.append(answer if placing else replace(answer, y=NOTHING))
     return answers
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from optimiser.solve.highs import Basis
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Places = NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,21 +160,26 @@ class Settings:
     ceiling: float = np.inf
 
 
-class Duals(Sequence[Floats]):
-    """Vectors kept without their zeros, which more than half of the entries of dual vectors are."""
+class Thin(NamedTuple):
+    """A vector without its zeros."""
 
-    def __init__(self, vectors: Iterable[Floats]) -> None:
-        vectors = list(vectors)
-        sizes = {len(vector) for vector in vectors}
-        if len(sizes) == 1:
-            table = np.array(vectors)
-            number, place = np.nonzero(table)
-            counts = np.bincount(number, minlength=len(vectors))
-            self._hold(np.full(len(vectors), sizes.pop()), counts, place.astype(np.int32), table[number, place])
-        else:
-            places = [np.flatnonzero(vector).astype(np.int32) for vector in vectors]
-            values = [vector[place] for vector, place in zip(vectors, places, strict=True)]
-            self._join([len(vector) for vector in vectors], places, values)
+    size: int
+    place: Places  # of every number that is not zero
+    value: Floats
+
+
+def thin(vector: Floats) -> Thin:
+    """A vector without its zeros; places take no more bytes than its length asks for."""
+    place = np.flatnonzero(vector)
+    return Thin(len(vector), place.astype(np.min_scalar_type(len(vector))), vector[place])
+
+
+class Duals(Sequence[Floats]):
+    """Vectors kept without their zeros, which are half of the entries of dual vectors and three quarters of recourse."""
+
+    def __init__(self, vectors: Iterable[Floats | Thin]) -> None:
+        held = [vector if isinstance(vector, Thin) else thin(vector) for vector in vectors]
+        self._join([each.size for each in held], [each.place for each in held], [each.value for each in held])
 
     @classmethod
     def picked(cls, vectors: Iterable[tuple[Duals, int]]) -> Duals:
@@ -187,12 +193,12 @@ class Duals(Sequence[Floats]):
         found._join(sizes, places, values)
         return found
 
-    def _join(self, sizes: Sequence[int], places: list[NDArray[np.int32]], values: list[Floats]) -> None:
+    def _join(self, sizes: Sequence[int], places: list[Places], values: list[Floats]) -> None:
         counts = np.array([len(place) for place in places], dtype=np.int64)
-        place, value = [np.empty(0, dtype=np.int32), *places], [np.empty(0), *values]
+        place, value = [np.empty(0, dtype=np.uint8), *places], [np.empty(0), *values]
         self._hold(np.array(sizes, dtype=np.int64), counts, np.concatenate(place), np.concatenate(value))
 
-    def _hold(self, size: Ints, counts: Ints, place: NDArray[np.int32], value: Floats) -> None:
+    def _hold(self, size: Ints, counts: Ints, place: Places, value: Floats) -> None:
         self._size, self._end = size, np.concatenate([[0], np.cumsum(counts)])
         self._place, self._value = place, value
 
@@ -276,7 +282,7 @@ class TwoStageSolution:
     rounds: int
     cuts: Cuts | None
     seconds: float = field(default=0.0, compare=False)
-    recourse: tuple[Floats, ...] = ()
+    recourse: Sequence[Floats] = ()
 
 
 #: Costs are multiplied where the largest is below one, to about this much.
