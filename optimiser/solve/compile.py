@@ -27,7 +27,7 @@ from models.extensive import build_first_stage, build_template
 from models.problem import PROBLEM_SHAPES, Problem
 from optimiser.solve import twostage
 from optimiser.solve.highs import Program
-from optimiser.solve.packed import packed
+from optimiser.solve.packed import Mould
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -254,6 +254,11 @@ class Affine:
         found: Floats = self.constant + self.share @ factors
         return found
 
+    @property
+    def places(self) -> Ints:
+        """The numbers that factors decide."""
+        return np.flatnonzero(np.diff(self.share.indptr))
+
 
 class _Entries:
     """Numbers collected one by one, each a constant and multiples of factors."""
@@ -332,6 +337,18 @@ class Template:
         spot = source - self.spot_source
         own = spot >= 0
         return spot[own], layer[own], period[own], columns[own]
+
+    @cached_property
+    def places(self) -> dict[str, Ints]:
+        """Where the numbers of a future's arrays follow from what happens in it; elsewhere they are alike in all."""
+        written = {
+            "cost": self.cost,
+            "row_lower": self.side,
+            "row_upper": self.side,
+            "matrix": self.recourse.data,
+            "technology": self.technology.data,
+        }
+        return {"upper": self._layers[-1]} | {name: own.places for name, own in written.items()}
 
     def fits(self, problem: Problem) -> bool:
         """Whether another problem has the same rules and columns, and differs only in what its futures say."""
@@ -590,11 +607,9 @@ def compile_problem(problem: Problem) -> Compiled:
 
 
 def scenarios_of(problem: Problem, template: Template) -> tuple[twostage.Scenario, ...]:
-    """All futures of a problem by a template that it fits, packed."""
-    found: list[twostage.Scenario] = []
-    for number in range(len(problem.scenarios)):
-        found.append(packed(template.write(problem, number), found[-1] if found else None))
-    return tuple(found)
+    """All futures of a problem by a template that it fits, in as little memory as they can be kept."""
+    mould = Mould(template.write(problem, 0), template.places)
+    return tuple(mould.packed(template.write(problem, number)) for number in range(len(problem.scenarios)))
 
 
 @contextmanager

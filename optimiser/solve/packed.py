@@ -1,146 +1,107 @@
-"""Scenarios in little memory: thousands of them hold few distinct numbers each, in the same places of the same matrices."""
+"""Scenarios in little memory: thousands of them have every array in common but for numbers in the same certain places."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-from optimiser.solve.twostage import Floats, Scenario, Stage
+from optimiser.solve.twostage import Floats, Ints, Scenario, Stage
 
-Matrix = TypeVar("Matrix", sparse.csr_matrix, sparse.csc_matrix)
+Held = TypeVar("Held", sparse.csr_matrix, sparse.csc_matrix, Scenario, Stage)
 
-#: Arrays of a recourse problem that are packed; the others are the template's own, shared by all scenarios.
-ARRAYS = ("cost", "upper", "row_lower", "row_upper")
+#: Arrays whose numbers may differ between scenarios, in the order in which they are held.
+ARRAYS = ("cost", "upper", "row_lower", "row_upper", "matrix", "technology")
 
 
-class Coded:
-    """Numbers kept as the distinct ones, and which of them stands where: a byte or two each instead of eight."""
+class Opened(NamedTuple):
+    """A scenario's recourse problem with its arrays made, and both matrices by columns."""
 
-    __slots__ = ("codes", "values")
+    stage: Stage
+    technology: sparse.csr_matrix
+    across: sparse.csc_matrix
+    technology_across: sparse.csc_matrix
 
-    def __init__(self, values: Floats, codes: NDArray[np.unsignedinteger[Any]]) -> None:
-        self.values, self.codes = values, codes
 
-    def whole(self) -> Floats:
-        """The numbers, made anew."""
-        numbers: Floats = self.values[self.codes]
+class Mould:
+    """What scenarios of the same shape have in common."""
+
+    def __init__(self, like: Scenario, places: Mapping[str, Ints]) -> None:
+        """``like`` is one of them; ``places`` says for each of ``ARRAYS`` where its numbers may be others in another."""
+        numbers = _numbers(like)
+        ends = np.cumsum([len(each) for each in numbers])
+        starts = ends - [len(each) for each in numbers]
+        self.base = np.concatenate(numbers)
+        self.base.flags.writeable = False
+        self.places = np.concatenate([start + places[name] for start, name in zip(starts, ARRAYS, strict=True)])
+        self._slices = [slice(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        self._stage = like.recourse
+        self._rows = like.recourse.matrix, like.technology
+        self._across = like.recourse.matrix.T, like.technology.T
+
+    def packed(self, scenario: Scenario) -> Scenario:
+        """The same scenario in little memory; itself where it is not of this shape."""
+        mine, stage = self._stage, scenario.recourse
+        shared = stage.lower is mine.lower and stage.integer is mine.integer
+        for matrix, own in zip((stage.matrix, scenario.technology), self._rows, strict=True):
+            shared &= matrix.indices is own.indices and matrix.indptr is own.indptr
+        if not shared:
+            return scenario
+        numbers = np.concatenate(_numbers(scenario))
+        values = numbers[self.places]
+        if not np.array_equal(self._filled(values), numbers):
+            return scenario
+        rest = {"probability": scenario.probability, "offset": scenario.offset}
+        made = object.__new__(PackedScenario)
+        made.__dict__.update(rest, first_stage_cost=scenario.first_stage_cost, mould=self, values=values)
+        return made
+
+    def opened(self, values: Floats) -> Opened:
+        """The arrays of a scenario, made anew from the numbers that are its own."""
+        numbers = self._filled(values)
+        cost, upper, row_lower, row_upper, data, share = (numbers[own] for own in self._slices)
+        matrix, technology = _like(self._rows[0], data=data), _like(self._rows[1], data=share)
+        sides = {"row_lower": row_lower, "row_upper": row_upper}
+        stage = _like(self._stage, cost=cost, upper=upper, matrix=matrix, **sides)
+        return Opened(stage, technology, _like(self._across[0], data=data), _like(self._across[1], data=share))
+
+    def _filled(self, values: Floats) -> Floats:
+        numbers = self.base.copy()
+        numbers[self.places] = values
         return numbers
 
-    def holds(self, other: Coded) -> bool:
-        """Whether the numbers are those of another, to the bit."""
-        return np.array_equal(self.codes, other.codes) and self.values.tobytes() == other.values.tobytes()
 
+class PackedScenario(Scenario):
+    """A scenario of a mould, kept as the numbers that are its own.
 
-def coded(numbers: Floats, like: Coded | Floats | None = None) -> Coded | Floats:
-    """Numbers in less memory, to the bit; as they are where codes would take no less.
-
-    Parameters
-    ----------
-    like : what comes back where it holds the same numbers, so that they are kept once
+    Its technology and its recourse problem are made anew when they are read: what is written into them is lost.
     """
-    bits, places = np.unique(numbers.view(np.int64), return_inverse=True)
-    codes = places.astype(np.min_scalar_type(max(len(bits) - 1, 0)))
-    if codes.nbytes + bits.nbytes >= numbers.nbytes:
-        return numbers
-    found = Coded(bits.view(np.float64), codes)
-    return like if isinstance(like, Coded) and like.holds(found) else found
+
+    mould: Mould
+    values: Floats
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("technology", "recourse"):
+            raise AttributeError(name)
+        made = self.mould.opened(self.values)
+        return made.technology if name == "technology" else made.stage
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether it is: with another technology or recourse problem it no longer is."""
+        return not {"technology", "recourse"} & self.__dict__.keys()
 
 
-class Layout:
-    """Where the entries stand in matrices that differ in nothing but their numbers."""
-
-    __slots__ = ("across", "rows")
-
-    def __init__(self, matrix: sparse.csr_matrix) -> None:
-        self.rows, self.across = _filled(matrix, np.empty(0)), _filled(matrix.T, np.empty(0))
-
-    def holds(self, matrix: sparse.csr_matrix) -> bool:
-        """Whether a matrix has the very index arrays of this one."""
-        return matrix.indices is self.rows.indices and matrix.indptr is self.rows.indptr
-
-
-class CodedMatrix:
-    """A sparse matrix whose places are shared with other scenarios, and whose numbers are coded."""
-
-    __slots__ = ("data", "layout")
-
-    def __init__(self, layout: Layout, data: Coded | Floats) -> None:
-        self.layout, self.data = layout, data
-
-    def whole(self) -> sparse.csr_matrix:
-        """The matrix by rows, made anew but for its index arrays."""
-        return _filled(self.layout.rows, self.data.whole() if isinstance(self.data, Coded) else self.data)
-
-
-def _filled(matrix: Matrix, data: Floats) -> Matrix:
-    """A matrix with other numbers in the same places: a fortieth of the work of its constructor, which checks them."""
-    made = object.__new__(type(matrix))
-    made.__dict__.update(matrix.__dict__)
-    made.data = data
-    return made
-
-
-class _Packed:
-    """Makes what is packed anew when it is read; what is written into it is lost."""
-
-    def __getattribute__(self, name: str) -> Any:
-        value = object.__getattribute__(self, name)
-        return value.whole() if type(value) is Coded or type(value) is CodedMatrix else value
-
-
-class PackedStage(_Packed, Stage):
-    """A recourse problem in little memory."""
-
-
-class PackedScenario(_Packed, Scenario):
-    """A scenario in little memory."""
-
-
-def packed(scenario: Scenario, like: Scenario | None = None) -> PackedScenario:
-    """The same scenario in little memory.
-
-    Parameters
-    ----------
-    like : another scenario, with which index arrays and whatever else is equal are shared
-    """
-    stage, other = scenario.recourse, {} if like is None else like.recourse.__dict__
-    arrays: dict[str, Any] = {name: coded(getattr(stage, name), other.get(name)) for name in ARRAYS}
-    arrays["matrix"] = _coded_matrix(stage.matrix, other.get("matrix"))
-    technology = _coded_matrix(scenario.technology, None if like is None else like.__dict__["technology"])
-    recourse = _made(PackedStage, stage, arrays)
-    return _made(PackedScenario, scenario, {"technology": technology, "recourse": recourse})
-
-
-def _coded_matrix(matrix: sparse.csr_matrix, like: object) -> CodedMatrix:
-    if not isinstance(like, CodedMatrix) or not like.layout.holds(matrix):
-        return CodedMatrix(Layout(matrix), coded(matrix.data))
-    data = coded(matrix.data, like.data)
-    return like if data is like.data else CodedMatrix(like.layout, data)
-
-
-Made = TypeVar("Made", bound=object)
-
-
-def _made(kind: type[Made], like: object, changes: dict[str, Any]) -> Made:
-    """A stage or scenario of some kind, as another but for some changes; what has been checked once is not again."""
-    made = object.__new__(kind)
-    made.__dict__.update(like.__dict__ | changes)
-    return made
-
-
-def whole(scenario: Scenario) -> tuple[Scenario, sparse.csc_matrix, sparse.csc_matrix]:
-    """The scenario with its arrays made once; its technology and its recourse matrix across, which hold the same numbers."""
+def _numbers(scenario: Scenario) -> list[Floats]:
+    """The numbers of ``ARRAYS``."""
     stage = scenario.recourse
-    arrays = {name: getattr(stage, name) for name in (*ARRAYS, "matrix")}
-    technology = scenario.technology
-    made = _made(Scenario, scenario, {"technology": technology, "recourse": _made(Stage, stage, arrays)})
-    return made, _across(scenario, "technology", technology), _across(stage, "matrix", arrays["matrix"])
+    return [stage.cost, stage.upper, stage.row_lower, stage.row_upper, stage.matrix.data, scenario.technology.data]
 
 
-def _across(of: object, name: str, matrix: sparse.csr_matrix) -> sparse.csc_matrix:
-    """A matrix just made by columns: its transpose, by the layout that is kept."""
-    kept = of.__dict__[name]
-    return _filled(kept.layout.across, matrix.data) if isinstance(kept, CodedMatrix) else matrix.T
+def _like(held: Held, **changes: Any) -> Held:
+    """The same object but for some attributes: what has been checked once is not checked again, which takes most time."""
+    made = object.__new__(type(held))
+    made.__dict__.update(held.__dict__, **changes)
+    return made

@@ -19,7 +19,7 @@ from scipy import sparse
 
 from optimiser.errors import SolverError
 from optimiser.solve.highs import Basis, Point, Program, Warm
-from optimiser.solve.packed import PackedStage, whole
+from optimiser.solve.packed import PackedScenario
 from optimiser.solve.twostage import Bools, Floats, Scenario, Stage, Thin, thin
 
 #: The same where nothing but the best recourse is asked for, without bases to start from.
@@ -110,11 +110,11 @@ class Recourse:
 
     def opened(self) -> Recourse:
         """The same with arrays at hand: where its scenario is packed, made once for as long as it is worked on."""
-        if not isinstance(self.stage, PackedStage):
+        scenario = self.scenario
+        if not isinstance(scenario, PackedScenario) or not scenario.is_packed:
             return self
-        scenario, technology_across, across = whole(self.scenario)
         made = Recourse(scenario)
-        made.technology_across, made.across = technology_across, across
+        made.stage, made.technology, made.across, made.technology_across = scenario.mould.opened(scenario.values)
         return made
 
     def __reduce__(self) -> tuple[type[Recourse], tuple[Scenario]]:

@@ -169,9 +169,9 @@ class Thin(NamedTuple):
 
 
 def thin(vector: Floats) -> Thin:
-    """A vector without its zeros; places take no more bytes than its length asks for."""
-    place = np.flatnonzero(vector)
-    return Thin(len(vector), place.astype(np.min_scalar_type(len(vector))), vector[place])
+    """A vector without its zeros; places take two bytes where its length lets them."""
+    place = (vector != 0).nonzero()[0]
+    return Thin(len(vector), place.astype(np.uint16 if len(vector) < 2**16 else np.uint32), vector[place])
 
 
 class Duals(Sequence[Floats]):
@@ -195,7 +195,7 @@ class Duals(Sequence[Floats]):
 
     def _join(self, sizes: Sequence[int], places: list[Places], values: list[Floats]) -> None:
         counts = np.array([len(place) for place in places], dtype=np.int64)
-        place, value = [np.empty(0, dtype=np.uint8), *places], [np.empty(0), *values]
+        place, value = [np.empty(0, dtype=np.uint16), *places], [np.empty(0), *values]
         self._hold(np.array(sizes, dtype=np.int64), counts, np.concatenate(place), np.concatenate(value))
 
     def _hold(self, size: Ints, counts: Ints, place: Places, value: Floats) -> None:
