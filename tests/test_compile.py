@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pyomo.environ as pyo
 import pytest
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
+from scipy import sparse
 
 import optimiser
 from models import capacity, placement, risk
@@ -18,6 +21,7 @@ from models.decisions import Decisions
 from models.problem import Problem
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
+from optimiser.solve import twostage
 from optimiser.solve.compile import (
     BUDGETS,
     DECISIONS,
@@ -32,6 +36,7 @@ from optimiser.solve.engine import Placing
 from optimiser.solve.extensive import solve_extensive
 from optimiser.solve.highs import solve
 from optimiser.solve.lshaped import solve_lshaped
+from optimiser.solve.packed import Mould, PackedScenario
 from optimiser.solve.twostage import Settings
 from optimiser.verify import verify
 from tests.problems import small_problem
@@ -178,16 +183,98 @@ def test_decisions_and_first_stage_values_are_the_same_thing() -> None:
     assert (vector_from(first, problem, decisions_from(first, problem, x)) == x).all()
 
 
-def test_futures_share_what_is_equal() -> None:
-    problem = small_problem()
-    twice = replace(
-        problem,
-        scenarios=tuple(replace(s, probability=s.probability / 2) for s in (*problem.scenarios, *problem.scenarios)),
+def arrays_of(scenario: twostage.Scenario) -> list[np.ndarray[Any, Any]]:
+    """Every array that a future holds on to, those of what it shares with others too."""
+    found: list[np.ndarray[Any, Any]] = []
+    seen: set[int] = set()
+    ahead: list[Any] = [scenario]
+    while ahead:
+        held = ahead.pop()
+        if id(held) in seen:
+            continue
+        seen.add(id(held))
+        if isinstance(held, np.ndarray):
+            found.append(held if held.base is None else held.base)
+        elif isinstance(held, tuple | list):
+            ahead += held
+        else:
+            ahead += getattr(held, "__dict__", {}).values()
+    return found
+
+
+def own_bytes(scenarios: Sequence[twostage.Scenario]) -> float:
+    """Bytes of arrays for each future beyond those that it shares with the first."""
+    distinct = {id(array): array.nbytes for scenario in scenarios[1:] for array in arrays_of(scenario)}
+    shared = {id(array) for array in arrays_of(scenarios[0])}
+    return sum(size for place, size in distinct.items() if place not in shared) / (len(scenarios) - 1)
+
+
+def test_a_future_of_kent_takes_less_than_32_kilobytes() -> None:
+    instance = optimiser.load("kent-in-house-2025")
+    compiled = compile_problem(assemble(instance, make_scenarios(instance, 9)))
+    opened = [
+        scenario.mould.opened(scenario.values) for scenario in compiled.two_stage.scenarios if is_packed(scenario)
+    ]
+    assert len(opened) == 9
+    whole = [twostage.Scenario(1 / 9, each.technology, each.stage) for each in opened]
+    assert own_bytes(compiled.two_stage.scenarios) < 32_000 < 60_000 < own_bytes(whole)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_kept_of_a_future_gives_its_arrays_to_the_bit(seed: int) -> None:
+    problem = small_problem(review=True) if seed == 0 else random_problem(seed)
+    compiled = compile_problem(problem)
+    kept = [pickle.loads(pickle.dumps(scenario)) for scenario in compiled.two_stage.scenarios]
+    for number, scenarios in enumerate(zip(compiled.two_stage.scenarios, kept, strict=True)):
+        plain = compiled.template.write(problem, number)
+        dearer = scenarios[0].changed(offset=plain.offset + 1.0)
+        assert dearer.offset == plain.offset + 1.0 and is_packed(dearer) == is_packed(scenarios[0])
+        for scenario in (*scenarios, dearer, replace(scenarios[0], offset=0.0)):
+            assert scenario.probability == plain.probability
+            one, other = scenario.recourse, plain.recourse
+            pairs = [(getattr(one, name), getattr(other, name)) for name in ("cost", "lower", "upper", "integer")]
+            pairs += [(one.row_lower, other.row_lower), (one.row_upper, other.row_upper)]
+            for matrix, same_matrix in ((one.matrix, other.matrix), (scenario.technology, plain.technology)):
+                assert matrix.shape == same_matrix.shape
+                pairs += [(getattr(matrix, name), getattr(same_matrix, name)) for name in ("data", "indices", "indptr")]
+            pairs.append((scenario.first_stage_cost, plain.first_stage_cost))
+            assert all(found.tobytes() == expected.tobytes() for found, expected in pairs)
+
+
+@pytest.mark.parametrize("seed", (4, 5))
+def test_futures_kept_in_little_memory_are_solved_to_the_bytes_of_whole_ones(seed: int) -> None:
+    problem = random_problem(seed)
+    compiled = compile_problem(problem)
+    futures = tuple(compiled.template.write(problem, number) for number in range(len(problem.scenarios)))
+    assert all(is_packed(scenario) for scenario in compiled.two_stage.scenarios)
+    one, other = (
+        solve_lshaped(two_stage, EXACT)
+        for two_stage in (compiled.two_stage, replace(compiled.two_stage, scenarios=futures))
     )
-    compiled = compile_problem(twice)
-    every = compiled.two_stage.scenarios
-    assert len({id(scenario.recourse.matrix.indices.base) for scenario in every}) <= 2
-    assert len({id(scenario.recourse.lower) for scenario in every}) == 1
+    assert one.x is not None and other.x is not None
+    assert one.x.tobytes() == other.x.tobytes()
+    assert (one.objective, one.bound) == (other.objective, other.bound)
+    assert [y.tobytes() for y in one.recourse] == [y.tobytes() for y in other.recourse]
+
+
+def test_a_future_of_another_shape_is_kept_as_it_is() -> None:
+    problem = small_problem()
+    template = compile_problem(problem).template
+    plain = template.write(problem, 0)
+    mould = Mould(plain, template.places)
+    dearer = replace(plain.recourse, lower=plain.recourse.lower - 1.0)
+    fewer = sparse.csr_matrix(plain.technology.shape)
+    fixed = np.flatnonzero(~np.isin(np.arange(len(plain.recourse.cost)), template.places["cost"]))
+    cost = plain.recourse.cost.copy()
+    cost[fixed[0]] += 1.0
+    for changed in ({"recourse": dearer}, {"technology": fewer}, {"recourse": replace(plain.recourse, cost=cost)}):
+        other = plain.changed(**changed)
+        assert mould.packed(other) is other
+    assert is_packed(mould.packed(plain))
+
+
+def is_packed(scenario: twostage.Scenario) -> TypeGuard[PackedScenario]:
+    return isinstance(scenario, PackedScenario) and scenario.is_packed
 
 
 def test_a_template_fits_other_figures_and_no_other_shape() -> None:
