@@ -50,7 +50,7 @@ def lazy_tree(program: Program) -> Tree:
             growing.add_rows(sparse.csr_matrix(program.matrix[new]), program.row_lower[new], np.full(len(new), np.inf))
         return bool(new.size)
 
-    return Tree(seen, growing, cut)
+    return Tree(seen, growing, cut, patience=100)
 
 
 @pytest.mark.parametrize("idle", [branching.IDLE, 3], ids=["patient", "forgetful"])

@@ -22,8 +22,6 @@ Ints = NDArray[np.int64]
 WHOLE = 1e-6
 #: Rounds of cuts at a node that has fractions left: there a cut moves the point, and the next node asks again.
 ROUNDS = 1
-#: Nodes after which any leaf will do.
-PATIENCE = 100
 #: Solves after which rows that held no point in its place for as many are taken out.
 IDLE = 50
 #: Gain of a branch below which it counts as none, so that products of gains can be compared.
@@ -60,10 +58,11 @@ class Tree:
     ----------
     program : without cuts that are found later
     cut : adds to the program what a point [column] violates; whether there was anything
+    patience : nodes after which any leaf will do. To look at a leaf takes one linear program for each scenario: about as many
     """
 
-    def __init__(self, program: Program, growing: Growing, cut: Callable[[Floats], bool]) -> None:
-        self.program, self.growing, self.cut = program, growing, cut
+    def __init__(self, program: Program, growing: Growing, cut: Callable[[Floats], bool], patience: int) -> None:
+        self.program, self.growing, self.cut, self.patience = program, growing, cut, patience
         self.columns = np.flatnonzero(program.integer)
         self.gain = np.zeros((2, len(self.columns)))  # [side, column], summed, per unit of distance
         self.tried = np.zeros((2, len(self.columns)))  # [side, column]
@@ -84,7 +83,7 @@ class Tree:
     def best(self, limit: float, most: int) -> Floats | None:
         """The point of least cost by the cuts there are, which is [column]; None where none costs less than ``limit``.
 
-        After so many nodes any point that costs less will do: what is cut off there may spare the search for the best.
+        Once its patience has ended any point that costs less will do: what is cut off there may spare the search for the best.
         The point's node stays open, and is looked at again when it is next the best. None also once ``most`` nodes have been
         solved, or HiGHS cannot tell what one comes to.
         """
@@ -92,7 +91,7 @@ class Tree:
         began = forgotten = self.solved
         self._found = None
         while self.solved < most:
-            hasty = self.solved - began >= PATIENCE
+            hasty = self.solved - began >= self.patience
             if hasty and self._found is not None and not self.cut(self._found):
                 if node is not None:
                     self._push(node)

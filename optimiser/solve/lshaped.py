@@ -63,8 +63,6 @@ WAVES = 4
 FINE_WAVES = 8
 #: Linear programs of the tree; what is left after them HiGHS proves.
 NODES = 3000
-#: Gaps by which a point may cost more than kept cuts say before they no longer tell what lies around.
-MISLED = 15.0
 #: Points of a search kept for another.
 REMEMBERED = 24
 #: How far from a whole-number point towards the centre its first cuts are made: they hold for more than that point.
@@ -658,7 +656,7 @@ class Search:
             if point.tobytes() in seen:
                 break
             seen.add(point.tobytes())
-            around &= self.explore(point, centre, around)
+            self.explore(point, centre, around)
 
     def prove(self, model: Clustered, centre: Floats) -> None:
         """Whole-number points of a master, solved anew for every cut, until none can be better by more than the gap."""
@@ -683,19 +681,16 @@ class Search:
             for passed in found.passed:
                 model.cut_at(passed[: self.columns], passed)
 
-    def explore(self, point: Floats, centre: Floats, around: bool) -> bool:
-        """Cuts that say what a point costs, or that it hardly betters the incumbent; whether it costs about what they said.
+    def explore(self, point: Floats, centre: Floats, around: bool) -> None:
+        """Cuts that say what a point costs, or that it hardly betters the incumbent.
 
         Where cuts do not tell what lies ``around`` already, the way in from the point tells more than the point itself.
         """
         limit = self.cutoff(0.999)
         if not around:
             self.evaluate(point + INWARD * (centre - point))
-        said = self.modelled(point)
-        cost = said
-        if limit == np.inf or said < limit:
-            cost = self.evaluate(point, limit)
-        return cost - said <= MISLED * self.settings.gap * abs(said)
+        if limit == np.inf or self.modelled(point) < limit:
+            self.evaluate(point, limit)
 
     def cutoff(self, share: float) -> float:
         """Cost below which a point improves on the incumbent by more than a share of the gap; never above the ceiling."""

@@ -201,7 +201,7 @@ class Clustered:
             search.check()
             return self.cut_at(x[: search.columns], x)
 
-        return Tree(program, self.growing, cut)
+        return Tree(program, self.growing, cut, patience=search.count)
 
     def solve(self, cutoff: float) -> highs.Outcome:
         """Best whole-number point of cost at most ``cutoff`` pounds."""
