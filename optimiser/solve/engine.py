@@ -300,8 +300,9 @@ class Engine:
             given[columns] = whole[columns]
         if bases is None:
             # a search keeps bases by part: they serve the whole where it is of one piece
+            held = None if self._standing is None else self._standing.bases(self._parts())
             cuts = self._kept[0] if self._kept is not None and len(self._kept) == 1 else None
-            bases = () if cuts is None else cuts.bases
+            bases = held or (() if cuts is None else cuts.bases)
         return (point.x for point in recourse_at(self.two_stage.scenarios, given, bases=bases))
 
     def _placements(self, recourse: Iterable[Floats]) -> tuple[Placements, ...]:
@@ -364,6 +365,11 @@ class StandingParts:
         held = [self._held.get(_key(part)) for part in parts]
         before = before if len(before) == len(parts) else (None,) * len(parts)
         return tuple(cuts if own is None else own.kept() for own, cuts in zip(held, before, strict=True))
+
+    def bases(self, parts: Sequence[Component]) -> Sequence[Basis | None]:
+        """Where the last look at the futures ended, [scenario]; none where the problem is of several parts."""
+        own = self._held.get(_key(parts[0])) if len(parts) == 1 else None
+        return () if own is None else own.bases
 
 
 def _key(part: Component) -> tuple[bytes, bytes]:

@@ -814,6 +814,11 @@ class Standing:
         self._start = self._cuts = None
         return _solution(search, status, factor, time.perf_counter() - began)
 
+    @property
+    def bases(self) -> Sequence[Basis | None]:
+        """Where the last look at each scenario ended, [scenario]."""
+        return self._search.bases
+
     def kept(self) -> Cuts:
         """What every solve so far has learned, for another."""
         return _times(self._search.kept(), 1 / self.factor)
