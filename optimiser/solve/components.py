@@ -137,16 +137,16 @@ def _part(problem: TwoStageProblem, number: int, first: Ints, recourse: Sequence
 
 def _future_part(scenario: Scenario, columns: Ints, own: Ints, leading: bool, shared: Layouts) -> tuple[Ints, Scenario]:
     """One future's part, and its rows: they touch the part's columns; constants go with the leading part."""
-    recourse = scenario.recourse
+    recourse, technology = scenario.recourse, scenario.technology
     touched = _rows_of(recourse.matrix, own, False)
-    touched = np.union1d(touched, _rows_of(scenario.technology, columns, False))
+    touched = np.union1d(touched, _rows_of(technology, columns, False))
     if leading:
-        empty = np.diff(recourse.matrix.indptr) + np.diff(scenario.technology.indptr) == 0
+        empty = np.diff(recourse.matrix.indptr) + np.diff(technology.indptr) == 0
         touched = np.union1d(touched, np.flatnonzero(empty))
     cost = scenario.first_stage_cost
     return touched, replace(
         scenario,
-        technology=_cut(scenario.technology, touched, columns, shared),
+        technology=_cut(technology, touched, columns, shared),
         recourse=_restricted(recourse, touched, own, _cut(recourse.matrix, touched, own, shared)),
         first_stage_cost=None if cost is None else cost[columns],
         offset=scenario.offset if leading else 0.0,

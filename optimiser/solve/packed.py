@@ -37,6 +37,7 @@ class Mould:
         self.base.flags.writeable = False
         self.places = np.concatenate([start + places[name] for start, name in zip(starts, ARRAYS, strict=True)])
         self._slices = [slice(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        self.shapes, self.has_integers = like.shapes, like.has_integers
         self._stage = like.recourse
         self._rows = like.recourse.matrix, like.technology
         self._across = like.recourse.matrix.T, like.technology.T
@@ -92,6 +93,16 @@ class PackedScenario(Scenario):
     def is_packed(self) -> bool:
         """Whether it is: with another technology or recourse problem it no longer is."""
         return not {"technology", "recourse"} & self.__dict__.keys()
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Shapes of its matrices, for which they need not be made."""
+        return self.mould.shapes if self.is_packed else super().shapes
+
+    @property
+    def has_integers(self) -> bool:
+        """Whether some column of the recourse problem must be whole; it need not be made for that."""
+        return self.mould.has_integers if self.is_packed else super().has_integers
 
 
 def _numbers(scenario: Scenario) -> list[Floats]:

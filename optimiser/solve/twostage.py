@@ -86,6 +86,16 @@ class Scenario:
         made.__dict__.update(self.__dict__ | fields)
         return made
 
+    @property
+    def shapes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Shape of the matrix of the recourse problem, and of the technology."""
+        return self.recourse.matrix.shape, self.technology.shape
+
+    @property
+    def has_integers(self) -> bool:
+        """Whether some column of the recourse problem must be whole."""
+        return bool(self.recourse.integer.any())
+
 
 @dataclass(frozen=True, eq=False)
 class TwoStageProblem:
@@ -110,13 +120,13 @@ class TwoStageProblem:
         if not self.scenarios:
             raise ValueError("there is no scenario")
         for number, scenario in enumerate(self.scenarios):
-            wanted = scenario.recourse.matrix.shape[0], columns
-            if scenario.technology.shape != wanted:
-                raise ValueError(f"scenario {number}: technology has shape {scenario.technology.shape}, not {wanted}")
+            (rows, _), technology = scenario.shapes
+            if technology != (rows, columns):
+                raise ValueError(f"scenario {number}: technology has shape {technology}, not {(rows, columns)}")
             own = scenario.first_stage_cost
             if own is not None and (own.shape != (columns,) or not np.isfinite(own).all()):
                 raise ValueError(f"scenario {number}: first_stage_cost must hold {columns} finite numbers")
-            if scenario.recourse.integer.any():
+            if scenario.has_integers:
                 raise ValueError(
                     f"scenario {number}: recourse columns must not be whole numbers; nothing here solves that"
                 )
@@ -293,6 +303,8 @@ def legible_factor(problem: TwoStageProblem) -> float:
     """A power of two by which costs must be multiplied for HiGHS, whose tolerances are absolute, to see them."""
     largest = float(np.abs(problem.first.cost).max(initial=0.0))
     for scenario in problem.scenarios:
+        if largest >= 1:
+            break
         largest = max(largest, float(np.abs(scenario.recourse.cost).max(initial=0.0)))
         if scenario.first_stage_cost is not None:
             largest = max(largest, float(np.abs(scenario.first_stage_cost).max(initial=0.0)))
