@@ -194,6 +194,13 @@ def changed_and_changed_back(kind: str, seed: int) -> list[str]:
                     assert again.objective - again.bound <= 2e-6 * (1 + abs(anew.objective)), label
                     if abs(anew.objective - optimum) > 1e-4 * (1 + abs(optimum)):
                         found[-1] = "another optimum"
+        for share in (0.5, 1.5):
+            other = replace(first, cost=share * first.cost + (1.0 - share) * np.arange(len(first.cost)) % 3)
+            anew = solve_extensive(replace(case.problem, first=other), settings)
+            again = standing.solve(other, settings, cvar_limit=case.problem.cvar_limit)
+            assert again.status == anew.status
+            if anew.status == "optimal":
+                assert_encloses(again, anew.objective, f"{kind}, seed {seed}, costs {share:g}")
         back = standing.solve(first, settings, cvar_limit=case.problem.cvar_limit)
         assert_encloses(back, optimum, f"{kind}, seed {seed}, back")
     return found

@@ -876,10 +876,12 @@ def _run(search: Search, start: Floats | None, cuts: Cuts | None) -> str:
         whole = bool(search.first.integer.any())
         relaxed = None
         if whole and (cuts is not None or search.relaxed is not None):
-            relaxed = search.recall(start) or search.relaxed
+            relaxed = search.recall(start)
         if relaxed is None:
             centre = start
-            if search.count > SAMPLE_BEYOND and start is None and cuts is None:
+            if search.relaxed is not None:
+                centre = search.relaxed.centre
+            elif search.count > SAMPLE_BEYOND and start is None and cuts is None:
                 centre = search.sample()
             elif start is not None and whole:
                 search.evaluate(start)
