@@ -60,7 +60,7 @@ CLUSTERS, FEW_CLUSTERS = 25, 2
 #: Waves in which scenarios are solved where a point may turn out too dear before all are.
 WAVES = 4
 #: The same where it is known which scenarios tell most.
-FINE_WAVES = 8
+FINE_WAVES = 12
 #: Linear programs of the tree; what is left after them HiGHS proves.
 NODES = 3000
 #: Points of a search kept for another.
