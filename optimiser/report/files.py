@@ -547,11 +547,10 @@ def write_sensitivity(document: Row, folder: Path, source: Path | None = None) -
             for row in document["tornado"]
         ]
         write_table(rows, fresh / "tornado.csv")
-        keys = ("end", "stands", "changes")
         write_table(
             [
                 {"figure": row["figure"], "value": row["value"], "of": of, "towards": towards}
-                | {key: row[of][towards].get(key) for key in keys}
+                | _switch(row[of][towards])
                 for row in document["switching"]
                 for of in ("decision", "saving")
                 for towards in row[of]
@@ -569,6 +568,19 @@ def write_sensitivity(document: Row, folder: Path, source: Path | None = None) -
         if document["tornado"]:
             write_chart(tornado_chart(document), fresh, "tornado")
         (fresh / SENSITIVITY).write_text(_json(document), encoding="utf-8")
+
+
+def _switch(found: Row) -> Row:
+    """A switching value with what was established on its near side and beyond it."""
+    near, beyond = found.get("stands_at") or {}, found.get("changes_at") or {}
+    return {key: found.get(key) for key in ("end", "stands", "changes")} | {
+        "near_established": near.get("established"),
+        "near_dearer_by_at_most_gbp": near.get("dearer_by_at_most_gbp"),
+        "beyond_established": beyond.get("established"),
+        "beyond_dearer_by_at_least_gbp": beyond.get("dearer_by_at_least_gbp"),
+        "saving_where_it_stands_gbp": found.get("saving_where_it_stands_gbp"),
+        "saving_beyond_gbp": found.get("saving_beyond_gbp"),
+    }
 
 
 #: Of a point beyond which nothing was looked at.
