@@ -5,12 +5,15 @@ from __future__ import annotations
 from copy import deepcopy
 from functools import cache
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
+from docx import Document
 from rich.console import Console
 
 from models.decisions import Decisions
+from optimiser.analysis import planning
 from optimiser.analysis.appraisal import best_plan
 from optimiser.analysis.planning import Asked, prepare
 from optimiser.analysis.sensitivity import Swing, assumed_figures, with_figure
@@ -20,6 +23,8 @@ from optimiser.demand.scenarios import make_scenarios
 from optimiser.instance.register import mean_of
 from optimiser.instance.schema import Instance
 from optimiser.plan import Plan
+from optimiser.report.files import write_report
+from optimiser.report.parts import change
 from optimiser.report.sensitivity import sensitivity_lines, show_sensitivity
 from optimiser.solve.engine import Engine, Found
 from optimiser.solve.twostage import Settings
@@ -276,6 +281,30 @@ def test_the_terminal_says_what_does_not_matter() -> None:
     assert "All inputs at once, 20 draws" in shown
     assert "decisions held, is gone where" in shown
     assert "Verified by solving on both sides of" in shown and "not settled" not in shown
+
+
+def test_a_report_says_where_todays_decisions_change_and_calls_inputs_by_words(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, futures in (("SIMULATED", 4), ("SEARCHED", 2), ("PAIRED", 2), ("FRESH", 2)):
+            patch.setattr(planning, name, futures)
+        patch.setattr(planning, "swings", lambda *_: [])
+        patch.setattr(planning, "worths", lambda *_: [])
+        _, plan = planning.make_plan(few_inputs(), Asked(scenarios=FUTURES, gap=GAP))
+    found = {"plan": plan, "sensitivity": document()}
+    part = change(found)
+    (table,) = (table for table in part.tables if table.name == "Switching values")
+    changing = [
+        end for row in document()["switching"] for end in row["decision"].values() if end["changes"] is not None
+    ]
+    assert [row["better_gbp"] for row in table.rows] == [
+        end["changes_at"]["dearer_by_at_least_gbp"] for end in changing
+    ]
+    told = " ".join([*part.points, *(str(value) for row in table.rows for value in row.values())])
+    assert "Verified by solving on both sides of" in told and "on which the best plan decides today: By" in told
+    assert not any(row["figure"] in told for row in document()["tornado"])
+    page, _, paper = write_report(found, ("page", "workbook", "paper"), tmp_path)
+    assert "Switching values" in page.read_text(encoding="utf-8")
+    assert any("Switching values" in each.text for each in Document(str(paper)).paragraphs)
 
 
 def test_the_terminal_says_which_side_is_not_settled() -> None:

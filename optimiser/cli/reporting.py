@@ -27,7 +27,8 @@ Runs = Annotated[
     list[str],
     typer.Argument(
         metavar="RUN…|INSTANCE",
-        help="Folders that plan, appraise, frontier and split have written with --out, or an instance to plan and appraise first.",
+        help="Folders that plan, appraise, frontier, sensitivity and split have written with --out, or an instance to plan and "
+        "appraise first.",
     ),
 ]
 

@@ -65,7 +65,13 @@ DEMAND_TABLES = (
 #: Where children live in every future, under the plan and the options beside it: what its figures are traced from.
 PLACEMENTS = "placements.npz"
 #: Documents that a report is made from, each with a key that those of earlier versions lack.
-REPORTED = {"plan": "stresses", "appraise": "stresses", "frontier": "points", "split": "bills"}
+REPORTED = {
+    "plan": "stresses",
+    "appraise": "stresses",
+    "frontier": "points",
+    "sensitivity": "gap_of_sides",
+    "split": "bills",
+}
 #: Copy of the instance that a run was made on, so that it can be read again whatever becomes of the original.
 INSTANCE = "instance"
 #: Tables of the document that are written as CSV.
@@ -168,7 +174,7 @@ def read_documents(folders: Sequence[Path]) -> dict[str, Row]:
             command: folder / DOCUMENTS[command] for command in REPORTED if (folder / DOCUMENTS[command]).is_file()
         }
         if not files:
-            fix = "Name folders that plan, appraise, frontier or split have written with --out, or one instance."
+            fix = "Name folders that plan, appraise, frontier, sensitivity or split have written with --out, or one instance."
             faults.append(Fault(str(folder), None, "", "", "holds no run that a report is made from", fix))
         for command, file in files.items():
             if command in found:

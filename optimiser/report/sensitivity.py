@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -148,7 +149,38 @@ def sensitivity_lines(document: Row) -> list[str]:
     return lines
 
 
-def _standing_lines(document: Row) -> list[str]:
+def switching_lines(document: Row, called: Callable[[str], str]) -> list[str]:
+    """What a committee reads of a sensitivity: what was established of today's decisions and of the saving."""
+    if not document["switching"]:
+        return []
+    lines = [
+        f"How far an input must move before other decisions today are better, on {document['futures']} futures, on which the best "
+        f"plan decides today: {_today_words(document)}"
+    ]
+    lines += [*_verified_lines(document), *_standing_lines(document, called)]
+    return [*lines, _saving_words(document, called)] if document["saving_gone"] else lines
+
+
+def switching_rows(document: Row, called: Callable[[str], str]) -> list[Row]:
+    """One row a switching value: between which values today's decisions change, what is better beyond, and by how much."""
+    return [
+        {
+            "what": called(row["figure"]),
+            "value": exact(row["value"], ""),
+            "moves": words,
+            "stands": fine(found["stands"]),
+            "changes": fine(found["changes"]),
+            "instead": _instead(found, document),
+            "better_gbp": found["changes_at"]["dearer_by_at_least_gbp"],
+        }
+        for row in document["switching"]
+        for name, words in (("low", "down"), ("high", "up"))
+        for found in [row["decision"].get(name, {})]
+        if found.get("changes") is not None
+    ]
+
+
+def _standing_lines(document: Row, called: Callable[[str], str] = str) -> list[str]:
     """Of how many inputs today's decisions stand over the whole range, by how much at most; and what is not known of the others."""
     rows = [row for row in document["switching"] if not _changes(row)]
     ends = {
@@ -166,10 +198,10 @@ def _standing_lines(document: Row) -> list[str]:
         )
     none = [figure for figure, sides in ends.items() if any(side["established"] == "no plan" for side in sides)]
     if none:
-        lines.append(f"At an end of the range of {_some(none)} no plan at all keeps every limit.")
+        lines.append(f"At an end of the range of {_some(none, called)} no plan at all keeps every limit.")
     unknown = [row["figure"] for row in rows if row["figure"] not in {*proven, *none}]
     if unknown:
-        lines.append(f"Not settled whether today's decisions stand over the whole range of {_some(unknown)}.")
+        lines.append(f"Not settled whether today's decisions stand over the whole range of {_some(unknown, called)}.")
     return lines
 
 
@@ -240,26 +272,26 @@ def _together_lines(document: Row) -> list[str]:
     return lines
 
 
-def _saving_words(document: Row) -> str:
+def _saving_words(document: Row, called: Callable[[str], str] = str) -> str:
     """Where the saving is gone, of the widest inputs, one at a time."""
     rows = document["saving_gone"]
     parts = [
-        f"{row['figure']} {words} to {fine(row[name]['stands'])}–{fine(row[name]['changes'])} (from {fine(row['value'])})"
+        f"{called(row['figure'])} {words} to {fine(row[name]['stands'])}–{fine(row[name]['changes'])} (from {fine(row['value'])})"
         for row in rows
         for name, words in (("low", "falls"), ("high", "rises"))
         if row[name]["changes"] is not None
     ]
     lead = f"The saving of {pounds(document['saving_gbp'], document['rounding_gbp'])}, decisions held"
-    others = len(rows) - len({part.split(" ")[0] for part in parts})
+    others = sum(all(row[name]["changes"] is None for name in ("low", "high")) for row in rows)
     rest = f"stands at both ends of the range of {'each' if not parts else 'the other ' + str(others)} of the {len(rows)} inputs"
     if not parts:
         return f"{lead}, {rest}."
     return f"{lead}, is gone where {'; or '.join(parts)}" + (f". It {rest}." if others else ".")
 
 
-def _some(names: list[str], most: int = 8) -> str:
+def _some(names: list[str], called: Callable[[str], str] = str, most: int = 8) -> str:
     more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more (in the document)" if more > 0 else "")
+    return ", ".join(map(called, names[:most])) + (f" and {more} more (in the document)" if more > 0 else "")
 
 
 def _decision_lines(row: Row, document: Row) -> list[str]:
@@ -269,8 +301,6 @@ def _decision_lines(row: Row, document: Row) -> list[str]:
         found = row["decision"].get(name, {})
         if found.get("changes") is None:
             continue
-        rows = [each for each in found["decisions"] if each["action"] != "recruit"]
-        plan = " ".join(_short(each, document["titles"]) for each in rows) or NOTHING_TODAY
         beyond = found["changes_at"]
         saved = beyond["dearer_by_at_least_gbp"]
         worth = (
@@ -278,8 +308,14 @@ def _decision_lines(row: Row, document: Row) -> list[str]:
             if saved is None
             else f"at least {pounds(saved, 1_000.0 if saved >= 1_000 else 100.0)} better with the deterrent"
         )
-        lines.append(f"If {row['figure']} {words} to {fine(found['changes'])}: {plan} ({worth})")
+        lines.append(f"If {row['figure']} {words} to {fine(found['changes'])}: {_instead(found, document)} ({worth})")
     return lines
+
+
+def _instead(found: Row, document: Row) -> str:
+    """What would be decided beyond a switching value."""
+    rows = [each for each in found["decisions"] if each["action"] != "recruit"]
+    return " ".join(_short(each, document["titles"]) for each in rows) or NOTHING_TODAY
 
 
 def _short(row: Row, titles: dict[str, str]) -> str:
