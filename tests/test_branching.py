@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from optimiser.solve import highs
+from optimiser.solve import branching, highs
 from optimiser.solve.branching import Tree, rounded_down
 from optimiser.solve.highs import Growing, Program
 
@@ -35,8 +35,6 @@ def random_program(seed: int) -> Program:
 
 def lazy_tree(program: Program) -> Tree:
     """A tree that sees the first row only, and is told of the others as points violate them."""
-    rows = program.matrix.shape[0]
-    hidden = set(range(1, rows))
     seen = replace(
         program,
         matrix=sparse.csr_matrix(program.matrix[:1]),
@@ -47,17 +45,18 @@ def lazy_tree(program: Program) -> Tree:
 
     def cut(x: np.ndarray) -> bool:
         value = program.matrix @ x
-        new = [row for row in sorted(hidden) if value[row] < program.row_lower[row] - 1e-7]
-        hidden.difference_update(new)
-        if new:
+        new = np.flatnonzero(value < program.row_lower - 1e-7)
+        if new.size:
             growing.add_rows(sparse.csr_matrix(program.matrix[new]), program.row_lower[new], np.full(len(new), np.inf))
-        return bool(new)
+        return bool(new.size)
 
-    return Tree(seen, growing, cut)
+    return Tree(seen, growing, cut, patience=100)
 
 
+@pytest.mark.parametrize("idle", [branching.IDLE, 3], ids=["patient", "forgetful"])
 @pytest.mark.parametrize("seed", range(40))
-def test_a_tree_with_cuts_on_the_way_finds_the_optimum(seed: int) -> None:
+def test_a_tree_with_cuts_on_the_way_finds_the_optimum(seed: int, idle: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(branching, "IDLE", idle)
     program = random_program(seed)
     whole = highs.solve(program, gap=0.0)
     tree = lazy_tree(program)
@@ -69,6 +68,19 @@ def test_a_tree_with_cuts_on_the_way_finds_the_optimum(seed: int) -> None:
     # nothing costs less than it does: the bound is what is left, and is asked of the same tree
     assert tree.best(whole.objective - 1e-3, 10_000) is None
     assert tree.bound >= whole.objective - 1e-3
+
+
+def test_rows_that_do_not_hold_the_point_are_taken_out_and_the_rest_gives_the_same_point() -> None:
+    program = replace(random_program(5), integer=np.zeros(len(random_program(5).cost), dtype=bool))
+    growing = Growing(program)
+    before = growing.solve()
+    rows = np.arange(program.matrix.shape[0])
+    dropped = growing.drop_rows(rows)
+    assert growing.rows == len(rows) - len(dropped) < len(rows)
+    assert not np.isin(np.flatnonzero(before.dual), dropped).any()
+    after = growing.solve()
+    assert after.objective == pytest.approx(before.objective)
+    assert after.x == pytest.approx(before.x)
 
 
 @pytest.mark.parametrize("seed", range(20))

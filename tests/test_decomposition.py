@@ -175,8 +175,8 @@ def changed_and_changed_back(kind: str, seed: int) -> list[str]:
     case, optimum = known(kind, seed)
     first, settings, found = case.problem.first, Settings(gap=1e-6), []
     with ThreadPoolExecutor(2) as executor:
-        standing = Standing(case.problem, settings, executor)
-        best = standing.solve(first.row_lower, first.row_upper, settings)
+        standing = Standing(case.problem, executor)
+        best = standing.solve(first, settings, cvar_limit=case.problem.cvar_limit)
         assert_encloses(best, optimum, f"{kind}, seed {seed}")
         for number, activity in enumerate(first.matrix @ best.x):
             for closer in (-1.0, 1.0):
@@ -184,9 +184,9 @@ def changed_and_changed_back(kind: str, seed: int) -> list[str]:
                 ends = upper if closer < 0 else lower
                 ends[number] = activity + closer
                 label = f"{kind}, seed {seed}, row {number}, {closer:+g}"
-                changed = replace(case.problem, first=replace(first, row_lower=lower, row_upper=upper))
-                anew = solve_extensive(changed, settings)
-                again = standing.solve(lower, upper, settings)
+                other = replace(first, row_lower=lower, row_upper=upper)
+                anew = solve_extensive(replace(case.problem, first=other), settings)
+                again = standing.solve(other, settings, cvar_limit=case.problem.cvar_limit)
                 assert again.status == anew.status, label
                 found.append(anew.status)
                 if anew.status == "optimal":
@@ -194,9 +194,15 @@ def changed_and_changed_back(kind: str, seed: int) -> list[str]:
                     assert again.objective - again.bound <= 2e-6 * (1 + abs(anew.objective)), label
                     if abs(anew.objective - optimum) > 1e-4 * (1 + abs(optimum)):
                         found[-1] = "another optimum"
-        assert_encloses(
-            standing.solve(first.row_lower, first.row_upper, settings), optimum, f"{kind}, seed {seed}, back"
-        )
+        for share in (0.5, 1.5):
+            other = replace(first, cost=share * first.cost + (1.0 - share) * np.arange(len(first.cost)) % 3)
+            anew = solve_extensive(replace(case.problem, first=other), settings)
+            again = standing.solve(other, settings, cvar_limit=case.problem.cvar_limit)
+            assert again.status == anew.status
+            if anew.status == "optimal":
+                assert_encloses(again, anew.objective, f"{kind}, seed {seed}, costs {share:g}")
+        back = standing.solve(first, settings, cvar_limit=case.problem.cvar_limit)
+        assert_encloses(back, optimum, f"{kind}, seed {seed}, back")
     return found
 
 

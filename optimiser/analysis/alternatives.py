@@ -186,7 +186,7 @@ class Part:
         # the rules of the signature came last, and their order stands
         self.problem = part.problem
         few = len(part.problem.scenarios) <= FEW_FUTURES
-        self.standing = None if few else Standing(part.problem, settings, executor, start, cuts)
+        self.standing = None if few else Standing(part.problem, executor, start, cuts)
         self.found: list[Choice] = []
         self.boxes = 0
         # boxes by the bound of the box that each comes from, lowest first; the number makes the order one
@@ -239,10 +239,10 @@ class Part:
         lower, upper = first.row_lower.copy(), first.row_upper.copy()
         if box:
             lower[-len(box) :], upper[-len(box) :] = np.array(box, dtype=float).T
+        first = replace(first, row_lower=lower, row_upper=upper)
         if self.standing is not None:
-            return self.standing.solve(lower, upper, settings)
-        within = replace(self.problem, first=replace(first, row_lower=lower, row_upper=upper))
-        return solve_extensive(within, settings)
+            return self.standing.solve(first, settings, cvar_limit=self.problem.cvar_limit)
+        return solve_extensive(replace(self.problem, first=first), settings)
 
 
 def _around(box: Box, signature: tuple[int, ...]) -> list[Box]:

@@ -241,7 +241,7 @@ class Curve:
         settings: Settings,
         progress: Callable[[Round], None] | None = None,
     ) -> None:
-        self.instance, self.engine, self.limited, self.settings = instance, engine, limited, settings
+        self.instance, self.engine, self.limited, self.settings = instance, engine.stand(), limited, settings
         self.progress = progress
         self.sums = limited.sums(engine.problem)
         self.solved: list[Solved] = []

@@ -88,10 +88,10 @@ class Ready:
     engine: Engine | None = None
     plan: Plan | None = None  # on these futures, the last that was compared with
 
-    def hold(self, instance: Instance, asked: Asked, engine: Engine) -> None:
-        """Hold the model of an instance as it was asked for."""
+    def hold(self, instance: Instance, asked: Asked, engine: Engine, plan: Plan | None = None) -> None:
+        """Hold the model of an instance as it was asked for, and its plan."""
         self.instance, self.drawn, self.engine = instance, _drawn(asked), engine.onward(engine.problem)
-        self.plan = None
+        self.plan = plan
 
     def engine_for(self, instance: Instance, asked: Asked, executor: Executor | None) -> Engine | None:
         """The model within the limits of an instance; None where that differs in more than those."""
@@ -260,6 +260,8 @@ def make_plan(
         held = None if asked.ready is None else asked.ready.engine_for(as_asked(instance, asked), asked, pool)
         if held is None:
             instance, engine = prepare(instance, asked, pool, reduction)
+            if asked.ready is not None:
+                engine.stand()
         else:
             instance, engine = as_asked(instance, asked), held
         refuse_if_stopped(stop)
@@ -278,7 +280,7 @@ def make_plan(
         told.step("searching for the best plan")
         plan = best_plan(instance, engine, settings, told.search, asked.method)
         if asked.ready is not None and asked.start is None:
-            asked.ready.hold(instance, asked, engine)
+            asked.ready.hold(instance, asked, engine, plan)
         learned = engine.keep() if asked.keep or stresses else None
         if asked.keep:
             plan = replace(plan, kept=learned)

@@ -22,8 +22,8 @@ Ints = NDArray[np.int64]
 WHOLE = 1e-6
 #: Rounds of cuts at a node that has fractions left: there a cut moves the point, and the next node asks again.
 ROUNDS = 1
-#: Nodes after which any leaf will do.
-PATIENCE = 100
+#: Solves after which rows that held no point in its place for as many are taken out.
+IDLE = 50
 #: Gain of a branch below which it counts as none, so that products of gains can be compared.
 LEAST_GAIN = 1e-6
 #: Distinct sums up to which those that a row can reach are listed.
@@ -58,14 +58,18 @@ class Tree:
     ----------
     program : without cuts that are found later
     cut : adds to the program what a point [column] violates; whether there was anything
+    patience : nodes after which any leaf will do. To look at a leaf takes one linear program for each scenario: about as many
     """
 
-    def __init__(self, program: Program, growing: Growing, cut: Callable[[Floats], bool]) -> None:
-        self.program, self.growing, self.cut = program, growing, cut
+    def __init__(self, program: Program, growing: Growing, cut: Callable[[Floats], bool], patience: int) -> None:
+        self.program, self.growing, self.cut, self.patience = program, growing, cut, patience
         self.columns = np.flatnonzero(program.integer)
         self.gain = np.zeros((2, len(self.columns)))  # [side, column], summed, per unit of distance
         self.tried = np.zeros((2, len(self.columns)))  # [side, column]
         self.solved = 0
+        self._held = np.zeros(
+            growing.rows, dtype=np.int64
+        )  # [row], the solve in which it last held a point in its place
         self._found: Floats | None = None  # the last leaf met
         self._number = 0
         self._open: list[tuple[float, int, Node]] = []
@@ -79,14 +83,15 @@ class Tree:
     def best(self, limit: float, most: int) -> Floats | None:
         """The point of least cost by the cuts there are, which is [column]; None where none costs less than ``limit``.
 
-        After so many nodes any point that costs less will do: what is cut off there may spare the search for the best.
+        Once its patience has ended any point that costs less will do: what is cut off there may spare the search for the best.
         The point's node stays open, and is looked at again when it is next the best. None also once ``most`` nodes have been
         solved, or HiGHS cannot tell what one comes to.
         """
         node: Node | None = None
-        began, self._found = self.solved, None
+        began = forgotten = self.solved
+        self._found = None
         while self.solved < most:
-            hasty = self.solved - began >= PATIENCE
+            hasty = self.solved - began >= self.patience
             if hasty and self._found is not None and not self.cut(self._found):
                 if node is not None:
                     self._push(node)
@@ -94,6 +99,9 @@ class Tree:
             if node is None:
                 if self.bound >= limit:
                     return None
+                if self.solved >= forgotten + IDLE:
+                    forgotten = self.solved
+                    self._forget()
                 node = heapq.heappop(self._open)[2]
                 if node.leaf is not None:
                     if not self.cut(node.leaf):
@@ -159,7 +167,15 @@ class Tree:
             return None
         if found.status != "optimal":
             raise Stuck
+        self._held = np.append(self._held, np.full(len(found.dual) - len(self._held), self.solved))
+        self._held[found.dual != 0] = self.solved
         return found
+
+    def _forget(self) -> None:
+        """Take out rows that long held no point in its place: they would be found again, and cost every solve its time."""
+        idle = np.flatnonzero(self._held < self.solved - IDLE)
+        idle = idle[idle >= self.program.matrix.shape[0]]
+        self._held = np.delete(self._held, self.growing.drop_rows(idle))
 
     def _branches(self, node: Node, bound: float, part: Floats, fraction: NDArray[np.bool_]) -> tuple[Node, Node]:
         """Both branches on the column that promises most: by what branching on it has gained before."""

@@ -203,7 +203,7 @@ def solve_apart(
     costs: Floats | float = 0.0
     status, rounds = "optimal", 0
     cuts: list[Cuts | None] = []
-    recourse: list[tuple[Floats, ...]] = []
+    recourse: list[Sequence[Floats]] = []
     for number, part in enumerate(parts):
         left = None if settings.time_limit is None else max(settings.time_limit - (time.perf_counter() - began), 0.0)
         found = solve(
@@ -237,7 +237,7 @@ def solve_apart(
     return together, tuple(cuts)
 
 
-def _together(parts: Sequence[Component], recourse: Sequence[tuple[Floats, ...]]) -> tuple[Floats, ...]:
+def _together(parts: Sequence[Component], recourse: Sequence[Sequence[Floats]]) -> Sequence[Floats]:
     """Recourse of the whole in every scenario from that of the parts; none where a part has none."""
     if len(parts) == 1:
         return recourse[0]

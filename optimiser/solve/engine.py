@@ -6,8 +6,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
-from contextlib import contextmanager
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from types import FrameType
@@ -30,11 +30,11 @@ from optimiser.solve.compile import (
     same_but_for_futures,
     vector_from,
 )
-from optimiser.solve.components import Component, components_of, solve_apart
+from optimiser.solve.components import Component, Solve, components_of, solve_apart
 from optimiser.solve.extensive import solve_extensive
 from optimiser.solve.highs import Basis, check_version
 from optimiser.solve.kept import Kept, TakenUp, keep, take_up
-from optimiser.solve.lshaped import solve_lshaped
+from optimiser.solve.lshaped import Standing, solve_lshaped
 from optimiser.solve.recourse import recourse_at
 from optimiser.solve.twostage import Cuts, Round, Settings, Stage, TwoStageProblem, TwoStageSolution
 
@@ -87,6 +87,15 @@ class Engine:
         self._best: Floats | None = None
         self._start: Floats | None = None
         self._components: tuple[Component, ...] | None = None
+        self._standing: StandingParts | None = None
+
+    def stand(self) -> Engine:
+        """The same, whose searches and those of every engine made from it go on in memory, each from where the last ended.
+
+        That takes memory, and a search then depends on those before it: for a run of questions about one model.
+        """
+        self._standing = StandingParts() if self._standing is None else self._standing
+        return self
 
     def search(
         self,
@@ -130,10 +139,13 @@ class Engine:
         if method == "auto":
             method = "extensive" if len(self.problem.scenarios) <= FEW_FUTURES else "lshaped"
         kept = self._kept if self._kept is not None and len(self._kept) == len(parts) else None
+        solver: Solve = by_extensive_form if method == "extensive" else partial(by_lshaped, self.executor)
+        if method == "lshaped" and self._standing is not None and not constant:
+            solver = self._standing.solver(parts, self.executor)
         found, learned = solve_apart(
             parts,
             settings,
-            by_extensive_form if method == "extensive" else partial(by_lshaped, self.executor),
+            solver,
             size=len(self.first.stage.cost),
             start=point,
             kept=kept,
@@ -189,6 +201,7 @@ class Engine:
         other = Engine.__new__(Engine)
         other.problem, other.template, other.executor = problem, self.template, self.executor
         other._kept, other._best, other._start, other._components = self._kept, None, None, None
+        other._standing = self._standing
         other.first = compile_first_stage(problem)
         other.two_stage = replace(self.two_stage, first=other.first.stage, cvar_limit=problem.cvar_limit)
         return other
@@ -201,13 +214,14 @@ class Engine:
 
     def learned(self) -> TakenUp:
         """How many vectors the next search starts from; none of them is ever dropped where only limits have changed."""
-        return TakenUp(sum(0 if cuts is None else len(cuts.dual) for cuts in self._kept or ()), 0, 0)
+        return TakenUp(sum(0 if cuts is None else len(cuts.dual) for cuts in self._learned() or ()), 0, 0)
 
     def keep(self) -> Kept | None:
         """What the last search within all limits learned, for another run; None where it learned nothing to keep."""
-        if self._kept is None or self._best is None or all(cuts is None for cuts in self._kept):
+        learned = self._learned()
+        if learned is None or self._best is None or all(cuts is None for cuts in learned):
             return None
-        return keep(self.first, self.template, self.two_stage.scenarios, self._parts(), self._kept, self._best)
+        return keep(self.first, self.template, self.two_stage.scenarios, self._parts(), learned, self._best)
 
     def take_up(self, kept: Kept) -> TakenUp:
         """Start the next search from what another run has kept, as far as it still holds."""
@@ -217,6 +231,12 @@ class Engine:
         return taken
 
     # inner workings
+
+    def _learned(self) -> tuple[Cuts | None, ...] | None:
+        """What searches have learned of each part, None where nothing has been."""
+        if self._standing is None or self._kept is None:
+            return self._kept
+        return self._standing.kept(self._parts(), self._kept)
 
     def _parts(self) -> tuple[Component, ...]:
         """The parts of the problem within its own limits."""
@@ -280,8 +300,9 @@ class Engine:
             given[columns] = whole[columns]
         if bases is None:
             # a search keeps bases by part: they serve the whole where it is of one piece
+            held = None if self._standing is None else self._standing.bases(self._parts())
             cuts = self._kept[0] if self._kept is not None and len(self._kept) == 1 else None
-            bases = () if cuts is None else cuts.bases
+            bases = held or (() if cuts is None else cuts.bases)
         return (point.x for point in recourse_at(self.two_stage.scenarios, given, bases=bases))
 
     def _placements(self, recourse: Iterable[Floats]) -> tuple[Placements, ...]:
@@ -309,6 +330,50 @@ def by_lshaped(
 ) -> TwoStageSolution:
     """One part of a problem by decomposition."""
     return solve_lshaped(problem, settings, start=start, cuts=kept, executor=executor, progress=progress)
+
+
+class StandingParts:
+    """The searches of the parts of one model, held in memory. A part is known by the columns and rows that it has."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[bytes, bytes], Standing] = {}
+
+    def solver(self, parts: Sequence[Component], executor: Executor | None) -> Solve:
+        """Solves parts of one problem, each by its search."""
+        keys = {id(part.problem): _key(part) for part in parts}
+
+        def solve(
+            problem: TwoStageProblem,
+            settings: Settings,
+            start: Floats | None,
+            kept: Cuts | None,
+            progress: Callable[[Round], None] | None,
+        ) -> TwoStageSolution:
+            with ThreadPoolExecutor(settings.workers) if executor is None else nullcontext(executor) as pool:
+                key = keys[id(problem)]
+                if key not in self._held:
+                    self._held[key] = Standing(problem, pool, cuts=kept)
+                limit = problem.cvar_limit
+                return self._held[key].solve(
+                    problem.first, settings, cvar_limit=limit, start=start, executor=pool, progress=progress
+                )
+
+        return solve
+
+    def kept(self, parts: Sequence[Component], before: tuple[Cuts | None, ...]) -> tuple[Cuts | None, ...]:
+        """What the search of each part has learned; what was there before where it has not been asked."""
+        held = [self._held.get(_key(part)) for part in parts]
+        before = before if len(before) == len(parts) else (None,) * len(parts)
+        return tuple(cuts if own is None else own.kept() for own, cuts in zip(held, before, strict=True))
+
+    def bases(self, parts: Sequence[Component]) -> Sequence[Basis | None]:
+        """Where the last look at the futures ended, [scenario]; none where the problem is of several parts."""
+        own = self._held.get(_key(parts[0])) if len(parts) == 1 else None
+        return () if own is None else own.bases
+
+
+def _key(part: Component) -> tuple[bytes, bytes]:
+    return part.columns.tobytes(), part.rows.tobytes()
 
 
 class Placing:

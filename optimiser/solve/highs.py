@@ -145,7 +145,8 @@ class Basis:
         self.held = highspy.HighsBasis()
         self.held.col_status = known[np.frombuffer(state[0], dtype=np.uint8)].tolist()
         self.held.row_status = known[np.frombuffer(state[1], dtype=np.uint8)].tolist()
-        self.held.valid = True
+        # HiGHS checks a basis that it does not know by factorising it once more
+        self.held.valid, self.held.alien = True, False
         self.shape = len(state[1]), len(state[0])
 
     @classmethod
@@ -219,6 +220,28 @@ class Growing:
         starts = np.asarray(matrix.indptr[:-1], dtype=np.int32)
         indices = np.asarray(matrix.indices, dtype=np.int32)
         self._highs.addRows(matrix.shape[0], lower, upper, len(indices), starts, indices, matrix.data)
+
+    @property
+    def rows(self) -> int:
+        """Rows there are now."""
+        return int(self._highs.getNumRow())
+
+    def drop_rows(self, rows: Ints) -> Ints:
+        """Take out those of some rows that do not hold the point solved last in its place; gives which."""
+        import highspy
+
+        highs, slack = self._highs, highspy.HighsBasisStatus.kBasic
+        basis = highs.getBasis()
+        status = list(basis.row_status)
+        loose = np.array([row for row in rows.tolist() if status[row] == slack], dtype=np.int64)
+        if not basis.valid or not loose.size:
+            return np.empty(0, dtype=np.int64)
+        highs.deleteRows(len(loose), loose.astype(np.int32))
+        # without slack rows that are basic what is left is a basis still, of which HiGHS knows nothing any more
+        gone = set(loose.tolist())
+        basis.row_status = [own for row, own in enumerate(status) if row not in gone]
+        highs.setBasis(basis)
+        return loose
 
     def bound_columns(self, columns: Ints, lower: Floats, upper: Floats) -> None:
         """Give some columns other bounds."""

@@ -63,8 +63,6 @@ WAVES = 4
 FINE_WAVES = 8
 #: Linear programs of the tree; what is left after them HiGHS proves.
 NODES = 3000
-#: Gaps by which a point may cost more than kept cuts say before they no longer tell what lies around.
-MISLED = 15.0
 #: Points of a search kept for another.
 REMEMBERED = 24
 #: How far from a whole-number point towards the centre its first cuts are made: they hold for more than that point.
@@ -93,6 +91,16 @@ class Relaxed:
     centre: Floats
     best: float
     bound: float
+
+
+@dataclass(frozen=True, eq=False)
+class Priced:
+    """A whole-number point whose costs are known: [scenario], in all, and the recourse they are of, [scenario]."""
+
+    x: Floats  # [first-stage column]
+    costs: Floats
+    objective: float
+    placed: Duals
 
 
 class Search:
@@ -125,7 +133,7 @@ class Search:
         self.rounds = 0
         self.x: Floats | None = None
         self.costs: Floats | None = None
-        self.placed: tuple[Floats, ...] = ()  # [scenario], best recourse at the best point
+        self.placed: Sequence[Floats] = ()  # [scenario], best recourse at the best point
         self.settled: list[Basis | None] = []  # [scenario], where its solve ended
         self.objective = np.inf
         self.merit = np.inf
@@ -134,8 +142,9 @@ class Search:
         self.box = BOXES[0]
         self.remembered: list[Floats] = []
         self.ceiling = settings.ceiling
+        self.standing = False  # whether it will be asked again, with another first stage
         self.relaxed: Relaxed | None = None  # the linear relaxation from which whole-number points were found
-        self.priced: list[tuple[Floats, Floats, float]] = []  # whole-number points with their costs and objective
+        self.priced: list[Priced] = []
 
     def order(self, scenarios: Ints) -> None:
         """Solve scenarios in this order: those that tell most first, for points found too dear on the way."""
@@ -204,32 +213,40 @@ class Search:
         if objective < self.objective and allowed:
             self.x, self.costs, self.objective = x.copy(), costs, objective
             self.placed, self.settled = tuple(placed[number] for number in range(self.count)), self.bases.copy()
-        if np.isfinite(objective) and self.integral(x):
-            self.priced.append((x.copy(), costs, objective))
+        if self.standing and np.isfinite(objective) and self.integral(x):
+            recourse = Duals(placed[number] for number in range(self.count))
+            self.priced.append(Priced(x.copy(), costs, objective, recourse))
         self.tell()
         return objective
-
-    def take(self, x: Floats, costs: Floats, objective: float) -> None:
-        """A point whose costs are known is the incumbent, where it costs less and obeys the first stage."""
-        if objective < self.objective and self.allowed(x):
-            self.x, self.costs, self.objective, self.placed = x, costs, objective, ()
 
     def integral(self, x: Floats) -> bool:
         """Whether a point is whole where it must be, up to rounding errors."""
         return bool((np.abs(x - np.round(x))[self.first.integer] <= WHOLE).all())
 
-    def within(self, row_lower: Floats, row_upper: Floats, settings: Settings) -> None:
-        """Begin again within other limits of the rows of the first stage: cuts hold as they are, and so do costs."""
-        self.first = replace(self.first, row_lower=row_lower, row_upper=row_upper)
-        self.problem = replace(self.problem, first=self.first)
-        self.settings, self.ceiling = settings, settings.ceiling
+    def within(self, first: Stage, cvar_limit: float | None, settings: Settings) -> None:
+        """Begin again with another first stage of the same columns: cuts hold but for what these cost, and so do costs."""
+        dearer = first.cost - self.first.cost
+        if dearer.any():
+            self.first_cost = self.first_cost + dearer
+            self.pool.tilt(dearer)
+            self.priced = [self._dearer(point, dearer) for point in self.priced]
+        self.first, self.settings, self.ceiling = first, settings, settings.ceiling
+        self.problem = replace(self.problem, first=first, cvar_limit=cvar_limit)
+        self.rounds, self.began = 0, time.perf_counter()
         self.bound, self.merit = -np.inf, np.inf
-        self.x, self.costs, self.objective = None, None, np.inf
+        self.x, self.costs, self.objective, self.placed = None, None, np.inf, ()
         limit = settings.time_limit
         self.clock = Clock(None if limit is None else time.time() + limit, settings.stop)
         self.remembered = self.pool.asked[-REMEMBERED:]
         for point in self.priced:
-            self.take(*point)
+            within_limit = self.tail_within_limit(point.costs)
+            if within_limit and point.objective < self.objective and self.allowed(point.x):
+                self.x, self.costs, self.objective, self.placed = point.x, point.costs, point.objective, point.placed
+
+    def _dearer(self, point: Priced, dearer: Floats) -> Priced:
+        """A point where columns of the first stage cost more, [column]."""
+        costs = point.costs + float(dearer @ point.x)
+        return replace(point, costs=costs, objective=total_cost(self.problem, costs))
 
     def with_penalties(self, costs: Floats) -> float:
         """Cost of a point where what scenarios miss has its price, and so has a tail beyond its limit."""
@@ -550,7 +567,8 @@ class Search:
         self.raise_bound(bound)
         known = [] if self.beyond else [point for point in self.remembered if self.allowed(point)]
         best = min(known, key=self.modelled, default=None)
-        if best is not None and (self.ceiling == np.inf or self.modelled(best) < self.ceiling):
+        limit = self.cutoff(0.999)
+        if best is not None and (limit == np.inf or self.modelled(best) < limit):
             self.evaluate(best, self.ceiling)
         return Relaxed(x, x, np.inf, bound)
 
@@ -638,7 +656,7 @@ class Search:
             if point.tobytes() in seen:
                 break
             seen.add(point.tobytes())
-            around &= self.explore(point, centre, around)
+            self.explore(point, centre, around)
 
     def prove(self, model: Clustered, centre: Floats) -> None:
         """Whole-number points of a master, solved anew for every cut, until none can be better by more than the gap."""
@@ -663,19 +681,16 @@ class Search:
             for passed in found.passed:
                 model.cut_at(passed[: self.columns], passed)
 
-    def explore(self, point: Floats, centre: Floats, around: bool) -> bool:
-        """Cuts that say what a point costs, or that it hardly betters the incumbent; whether it costs about what they said.
+    def explore(self, point: Floats, centre: Floats, around: bool) -> None:
+        """Cuts that say what a point costs, or that it hardly betters the incumbent.
 
         Where cuts do not tell what lies ``around`` already, the way in from the point tells more than the point itself.
         """
         limit = self.cutoff(0.999)
         if not around:
             self.evaluate(point + INWARD * (centre - point))
-        said = self.modelled(point)
-        cost = said
-        if limit == np.inf or said < limit:
-            cost = self.evaluate(point, limit)
-        return cost - said <= MISLED * self.settings.gap * abs(said)
+        if limit == np.inf or self.modelled(point) < limit:
+            self.evaluate(point, limit)
 
     def cutoff(self, share: float) -> float:
         """Cost below which a point improves on the incumbent by more than a share of the gap; never above the ceiling."""
@@ -756,34 +771,57 @@ def solve_lshaped(
 
 
 class Standing:
-    """A problem solved again and again within other limits of the rows of its first stage.
+    """A problem solved again and again with other limits, bounds and costs of its first stage.
 
     Every cut stays: they hold whatever the first stage is. Points met before are never priced again.
     """
 
     def __init__(
-        self,
-        problem: TwoStageProblem,
-        settings: Settings,
-        executor: Executor,
-        start: Floats | None = None,
-        cuts: Cuts | None = None,
+        self, problem: TwoStageProblem, executor: Executor, start: Floats | None = None, cuts: Cuts | None = None
     ) -> None:
         """``executor`` is where recourse problems are solved; ``start`` and ``cuts`` are what another solve has kept."""
         highs.check_version()
         self.factor = legible_factor(problem)
-        began = time.perf_counter()
-        self._search = Search(with_costs_times(problem, self.factor), settings, executor, None, began)
+        scaled = with_costs_times(problem, self.factor)
+        self._search = Search(scaled, Settings(), executor, None, time.perf_counter())
+        self._search.standing = True
         self._start, self._cuts = start, None if cuts is None else _times(cuts, self.factor)
 
-    def solve(self, row_lower: Floats, row_upper: Floats, settings: Settings) -> TwoStageSolution:
-        """Solve within limits of the first stage's rows, [row]."""
-        began = time.perf_counter()
-        ceiling = settings.ceiling * self.factor
-        self._search.within(row_lower, row_upper, replace(settings, ceiling=ceiling))
-        status = _run(self._search, self._start, self._cuts)
+    def solve(
+        self,
+        first: Stage,
+        settings: Settings,
+        *,
+        cvar_limit: float | None = None,
+        start: Floats | None = None,
+        executor: Executor | None = None,
+        progress: Callable[[Round], None] | None = None,
+    ) -> TwoStageSolution:
+        """Solve with another first stage of the same columns, and perhaps in another place; without its cuts.
+
+        Parameters
+        ----------
+        cvar_limit : the limit on the tail mean, None for none
+        start : a first-stage point to look at first, [column]
+        """
+        began, search, factor = time.perf_counter(), self._search, self.factor
+        search.executor = search.executor if executor is None else executor
+        search.progress = progress if factor == 1 or progress is None else _in_money(progress, factor)
+        limit = None if cvar_limit is None else cvar_limit * factor
+        within = replace(settings, ceiling=settings.ceiling * factor)
+        search.within(replace(first, cost=first.cost * factor), limit, within)
+        status = _run(search, self._start if start is None else start, self._cuts)
         self._start = self._cuts = None
-        return _solution(self._search, status, self.factor, time.perf_counter() - began)
+        return _solution(search, status, factor, time.perf_counter() - began)
+
+    @property
+    def bases(self) -> Sequence[Basis | None]:
+        """Where the last look at each scenario ended, [scenario]."""
+        return self._search.bases
+
+    def kept(self) -> Cuts:
+        """What every solve so far has learned, for another."""
+        return _times(self._search.kept(), 1 / self.factor)
 
 
 def _solution(search: Search, status: str, factor: float, seconds: float) -> TwoStageSolution:
@@ -828,9 +866,6 @@ def _in_money(progress: Callable[[Round], None], factor: float) -> Callable[[Rou
 def _run(search: Search, start: Floats | None, cuts: Cuts | None) -> str:
     """Search until solved, stopped, or known to have no solution."""
     try:
-        if search.relaxed is not None:
-            search.improve(search.relaxed)
-            return _ended(search)
         if cuts is not None:
             search.reuse(cuts)
         if start is not None:
@@ -838,10 +873,14 @@ def _run(search: Search, start: Floats | None, cuts: Cuts | None) -> str:
             # a point outside the first stage may cost less than any inside: nothing can be measured by it
             start = start if search.allowed(start) else None
         whole = bool(search.first.integer.any())
-        relaxed = search.recall(start) if cuts is not None and whole else None
+        relaxed = None
+        if whole and (cuts is not None or search.relaxed is not None):
+            relaxed = search.recall(start)
         if relaxed is None:
             centre = start
-            if search.count > SAMPLE_BEYOND and start is None and cuts is None:
+            if search.relaxed is not None:
+                centre = search.relaxed.centre
+            elif search.count > SAMPLE_BEYOND and start is None and cuts is None:
                 centre = search.sample()
             elif start is not None and whole:
                 search.evaluate(start)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 VIOLATED = 1e-7
 #: Relative gap of the master, as a share of the gap asked for.
 MASTER_GAP = 0.5
+#: Nodes of a tree after which any leaf will do, where fewer scenarios make a look at one cheaper than that.
+PATIENCE = 100
 
 
 class Lazy:
@@ -201,7 +203,7 @@ class Clustered:
             search.check()
             return self.cut_at(x[: search.columns], x)
 
-        return Tree(program, self.growing, cut)
+        return Tree(program, self.growing, cut, patience=max(search.count, PATIENCE))
 
     def solve(self, cutoff: float) -> highs.Outcome:
         """Best whole-number point of cost at most ``cutoff`` pounds."""

@@ -68,6 +68,10 @@ class Pool:
         self.ray_constant = np.append(self.ray_constant, constant)
         self.ray_slope = np.concatenate([self.ray_slope, slope[None]])
 
+    def tilt(self, dearer: Floats) -> None:
+        """First-stage columns cost so much more, [column], and so does every point."""
+        self.layers = [replace(layer, slope=layer.slope + dearer) for layer in self.layers]
+
     @property
     def bounded(self) -> int:
         """Number of scenarios that have a cut."""

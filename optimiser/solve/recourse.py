@@ -146,13 +146,19 @@ class Recourse:
             dual, rows = np.where(open_rows, 0.0, dual), np.where(open_rows, 0.0, rows)
         cost = np.where(ray[:, None], 0.0, stage.cost)
         reduced = cost - (self.across @ dual.T).T
-        columns = np.where(reduced > 0, stage.lower, stage.upper)
-        wrong = np.where(np.isinf(columns), np.abs(reduced), 0.0)
-        columns[np.isinf(columns)] = 0.0
-        allowance = NOISE * (1.0 + np.abs(cost) + np.abs(dual).max(axis=1, initial=0.0)[:, None])
-        charge = 10.0 * (1.0 + size) * wrong.sum(axis=1)
+        columns = np.where(reduced >= 0, stage.lower, stage.upper)
+        open_columns = np.isinf(columns)
+        charge = np.zeros(len(dual))
+        good = np.ones(len(dual), dtype=bool)
+        vector, column = np.nonzero(open_columns)
+        if len(vector):
+            wrong = np.abs(reduced[vector, column])
+            allowance = 1.0 + np.abs(cost[vector, column]) + np.abs(dual).max(axis=1, initial=0.0)[vector]
+            good[vector[wrong > NOISE * allowance]] = False
+            charge = np.asarray(10.0 * (1.0 + size) * np.bincount(vector, wrong, minlength=len(dual)))
+            columns[vector, column] = 0.0
         constant = (dual * rows).sum(axis=1) + (reduced * columns).sum(axis=1) - charge
-        return constant, (self.technology_across @ dual.T).T, ~(wrong > allowance).any(axis=1)
+        return constant, (self.technology_across @ dual.T).T, good
 
     def answer(self, warm: Warm, x: Floats, basis: Basis | None, elastic_basis: Basis | None) -> Answer:
         """Solve at x, from stored bases where there are any."""

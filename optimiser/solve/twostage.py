@@ -270,7 +270,7 @@ class TwoStageSolution:
     rounds: int
     cuts: Cuts | None
     seconds: float = field(default=0.0, compare=False)
-    recourse: tuple[Floats, ...] = ()
+    recourse: Sequence[Floats] = ()
 
 
 #: Costs are multiplied where the largest is below one, to about this much.
