@@ -86,6 +86,13 @@ def test_only_what_is_proven_is_established(side: Side, established: str) -> Non
     assert (side.changed, side.stands) == (established == "changes", established == "stands")
 
 
+def test_a_bound_above_the_cost_of_a_plan_is_noticed() -> None:
+    assert Side(best=9.0, best_bound=8.9, held=10.0, held_bound=9.5).agrees
+    assert not Side(best=9.0, best_bound=8.9, held=9.5, held_bound=9.6).agrees
+    assert not Side(best=9.6, best_bound=9.5, held=9.4, held_bound=9.3).agrees
+    assert Side(best=np.inf, best_bound=np.inf, held=np.inf, held_bound=np.inf).agrees
+
+
 def test_inputs_that_break_a_limit_are_sought_beside_the_widest() -> None:
     swings = [
         Swing(f"input-{place}", 0, 1, 0, 100.0 - place, 0, 0, ("rule",) if place > 6 else ()) for place in range(10)

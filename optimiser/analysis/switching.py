@@ -38,7 +38,7 @@ from optimiser.analysis.sensitivity import Priced, Swing, assumed_figures, held_
 from optimiser.analysis.slippage import difference
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
-from optimiser.errors import OptimiserError
+from optimiser.errors import OptimiserError, SolverError
 from optimiser.instance.register import evidence_for, mean_of, range_of
 from optimiser.instance.schema import Instance
 from optimiser.plan import Plan, Row, decisions_table, titles_of
@@ -56,8 +56,8 @@ TRIED = 3
 MATTERS = 1e-3
 #: Part of the gap asked for to which a side of a switching value is solved: plans that compete there differ by less than it.
 CLOSER = 0.01
-#: Share of a cost that is rounding.
-ROUNDED = 1e-9
+#: Share of a cost that is rounding, and that solvers' tolerances come to.
+ROUNDED, AGREED = 1e-9, 1e-6
 
 
 #: Figures moved, each with its value.
@@ -145,6 +145,13 @@ class Side:
         if self.changed or not np.isfinite(self.held):
             return False
         return self.held - self.best_bound <= (self.within + ROUNDED) * abs(self.held)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether no bound lies above the cost of a plan that it bounds."""
+        rounding = AGREED * abs(self.held if np.isfinite(self.held) else self.best)
+        least = min(self.best, self.held)
+        return not (self.best_bound > least + rounding or self.held_bound > self.held + rounding)
 
     @property
     def established(self) -> str:
@@ -285,12 +292,33 @@ class Decided:
         held = best if same else engine.search(closer, bounds=own)
         self._remember(engine, moves, best, held)
         found = self._side(problem, best, held)
-        self.sides[moves] = replace(
+        both = replace(
             found,
             best_bound=max(known.best_bound, found.best_bound),
             held=min(known.held, found.held),
             held_bound=max(known.held_bound, found.held_bound),
         )
+        # a bound above the cost of a verified plan proves nothing: then only what is found from nothing counts
+        self.sides[moves] = both if both.agrees else self._from_nothing(moves, closer)
+
+    def _from_nothing(self, moves: Moves, settings: Settings) -> Side:
+        """Both plans by engines that start from nothing.
+
+        Raises
+        ------
+        SolverError
+            Where their bounds contradict their plans too.
+        """
+        engine = self._engine(moves, taught=False)
+        own = todays(engine.problem, self._plan.decisions)
+        best = engine.search(settings)
+        held = self._engine(moves, taught=False).search(settings, bounds=own)
+        if isinstance(best, Found):
+            self.plans[moves] = best
+        found = self._side(engine.problem, best, held)
+        if not found.agrees:
+            raise SolverError(f"the search gives a bound above the cost of a plan it found, with {moves}")
+        return found
 
     def _remember(
         self, engine: Engine, moves: Moves, best: Found | TwoStageSolution, held: Found | TwoStageSolution
@@ -306,8 +334,8 @@ class Decided:
                 others = [other for other in self._others if todays(problem, other) != own]
                 self._others = [best.decisions, *others][:TRIED]
 
-    def _engine(self, moves: Moves) -> Engine:
-        """An engine at one value, which starts from what was learned nearest to it."""
+    def _engine(self, moves: Moves, taught: bool = True) -> Engine:
+        """An engine at one value, which starts from what was learned nearest to it, or from nothing."""
         like = self._plan.problem
         instance = moved(self._instance, moves)
         futures = make_scenarios(instance, len(like.scenarios), self._seed)
@@ -322,7 +350,7 @@ class Decided:
         else:
             engine = Engine(problem)
         kept = self._near.get(tuple(key for key, _ in moves), self._kept)
-        if kept is not None:
+        if kept is not None and taught:
             engine.take_up(kept)
         return engine
 
