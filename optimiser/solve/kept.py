@@ -21,7 +21,7 @@ from optimiser.errors import SolverError
 from optimiser.solve.compile import FirstStage, Template
 from optimiser.solve.components import Component
 from optimiser.solve.highs import Basis
-from optimiser.solve.twostage import Cuts, Scenario, Stage
+from optimiser.solve.twostage import Cuts, Duals, Scenario, Stage
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -240,23 +240,27 @@ def take_up(
     for place_of_part, part in enumerate(parts):
         own = dual if len(parts) == 1 and len(part.rows) == len(names) else sparse.csr_matrix(dual[:, part.rows])
         inside = np.flatnonzero((np.diff(own.indptr) > 0) & (kept.scenario < len(scenarios)))
+        standing = Duals.rows_of(own)
         chosen: list[int] = []
-        vectors: list[Floats] = []
+        vectors: list[tuple[Duals, int]] = []
         for number in np.unique(kept.scenario[inside]):
             mine = inside[kept.scenario[inside] == number]
-            table = own[mine].toarray()
-            good = np.ones(len(mine), dtype=bool)
-            if not (number < len(stands) and stands[number]):
-                table, good = _holding(part.problem.scenarios[int(number)].recourse, table, kept.ray[mine])
+            if number < len(stands) and stands[number]:
+                chosen += mine.tolist()
+                vectors += [(standing, place) for place in mine.tolist()]
+                continue
+            recourse = part.problem.scenarios[int(number)].recourse
+            table, good = _holding(recourse, own[mine].toarray(), kept.ray[mine])
+            mended = Duals(table[good])
             chosen += mine[good].tolist()
-            vectors += list(table[good])
+            vectors += [(mended, place) for place in range(len(mended))]
         held[chosen] = True
         mine = np.flatnonzero(kept.point_part == place_of_part)
         by_part.append(
             Cuts(
                 kept.scenario[chosen],
                 kept.ray[chosen],
-                tuple(vectors),
+                Duals.picked(vectors),
                 _bases(kept, template, parts, place_of_part),
                 tuple(points[mine][:, part.columns]),
             )

@@ -60,7 +60,7 @@ CLUSTERS, FEW_CLUSTERS = 25, 2
 #: Waves in which scenarios are solved where a point may turn out too dear before all are.
 WAVES = 4
 #: The same where it is known which scenarios tell most.
-FINE_WAVES = 8
+FINE_WAVES = 12
 #: Linear programs of the tree; what is left after them HiGHS proves.
 NODES = 3000
 #: Points of a search kept for another.
@@ -413,33 +413,32 @@ class Search:
         self.remembered = [point for point in cuts.points if len(point) == self.columns]
         for number, basis in enumerate(cuts.bases[: self.count]):
             self.bases[number] = basis
-        layers: list[list[tuple[int, float, Floats, Floats]]] = []
+        layers: list[list[tuple[int, float, Floats, int]]] = []
+        duals = Duals.of(cuts.dual)
         order = np.argsort(cuts.scenario, kind="stable")
         ends = np.searchsorted(cuts.scenario[order], np.arange(self.count + 1))
         for number in range(self.count):
-            mine = order[ends[number] : ends[number + 1]]
             recourse = self.recourse[number]
-            vectors = [(cuts.dual[place], bool(cuts.ray[place])) for place in mine.tolist()]
-            vectors = [(dual, ray) for dual, ray in vectors if len(dual) == recourse.matrix.shape[0]]
-            if not vectors:
+            mine = order[ends[number] : ends[number + 1]].tolist()
+            vectors = [duals[place] for place in mine]
+            fitting = [place for place, dual in enumerate(vectors) if len(dual) == recourse.matrix.shape[0]]
+            if not fitting:
                 continue
-            constants, slopes, good = recourse.floors(
-                np.array([dual for dual, _ in vectors]), np.array([ray for _, ray in vectors])
-            )
+            rays = cuts.ray[[mine[place] for place in fitting]]
+            constants, slopes, good = recourse.floors(np.array([vectors[place] for place in fitting]), rays)
             depth = 0
             for place in np.flatnonzero(good).tolist():
-                dual, ray = vectors[place]
-                if ray:
-                    self.pool.add_ray(float(constants[place]), -slopes[place], number, dual)
+                if rays[place]:
+                    self.pool.add_ray(float(constants[place]), -slopes[place], number, vectors[fitting[place]])
                     continue
                 if depth == len(layers):
                     layers.append([])
                 constant, slope = constants[place] + self.offset[number], self.first_cost[number] - slopes[place]
-                layers[depth].append((number, float(constant), slope, dual))
+                layers[depth].append((number, float(constant), slope, mine[fitting[place]]))
                 depth += 1
         for layer in layers:
             numbers, constants, slopes = (np.array([cut[part] for cut in layer]) for part in range(3))
-            self.pool.add(numbers, constants, slopes, Duals(cut[3] for cut in layer))
+            self.pool.add(numbers, constants, slopes, Duals.picked((duals, cut[3]) for cut in layer))
 
     def raise_bound(self, bound: float) -> None:
         """Take a bound; never above the incumbent, beyond which there is nothing to say."""

@@ -170,6 +170,19 @@ class Duals(Sequence[Floats]):
             self._join([len(vector) for vector in vectors], places, values)
 
     @classmethod
+    def of(cls, vectors: Sequence[Floats]) -> Duals:
+        """The vectors themselves where they are kept so already."""
+        return vectors if isinstance(vectors, Duals) else cls(vectors)
+
+    @classmethod
+    def rows_of(cls, matrix: sparse.csr_matrix) -> Duals:
+        """The rows of a matrix."""
+        found = cls.__new__(cls)
+        sizes = np.full(matrix.shape[0], matrix.shape[1])
+        found._hold(sizes, np.diff(matrix.indptr), matrix.indices.astype(np.int32), matrix.data)
+        return found
+
+    @classmethod
     def picked(cls, vectors: Iterable[tuple[Duals, int]]) -> Duals:
         """Some vectors of others."""
         found, sizes, places, values = cls.__new__(cls), [], [], []
