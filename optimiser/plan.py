@@ -567,9 +567,17 @@ def break_even(plan: Plan) -> list[Row]:
     return rows
 
 
+def in_words(name: str) -> str:
+    """A name of an instance that has no title, as one would say it: ``property-a`` is property a."""
+    return name.replace("-", " ")
+
+
 def titles_of(instance: Instance) -> dict[str, str]:
-    """What each home, lot, existing contract and spot market is called, in words."""
+    """What each home, lot, existing contract and spot market is called, and each limit that some of them share, in words."""
+    shared = (*(row.property for row in instance.homes), *(row.alternatives for row in instance.lots))
     return {
+        **{name: in_words(name) for name in shared if name},
+        **{row.group: row.title or in_words(row.group) for row in instance.groups},
         **{row.home: row.title for row in instance.homes},
         **{row.lot: row.title for row in instance.lots},
         **{row.supply: row.title for row in instance.existing},

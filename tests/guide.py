@@ -322,6 +322,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "terms": "the plan's cost by what it pays for, decisions held",
         "doing_nothing_terms": "the same of doing nothing",
         "doing_nothing_gbp": "what doing nothing costs on the same futures, from which the saving is counted",
+        "gap_of_sides": "relative gap to which both plans are solved on both sides of a switching value",
         "tolerance": "how closely switching values are found, as a share of the way to the end of the range",
         "decisions": "decisions of the plan that is held",
         "inputs": "assumed and calibrated inputs looked at",
@@ -329,7 +330,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "tornado": "cost and child-weeks at either end of each input's range, the widest first",
         "not_moved": "inputs that the shape of the decisions depends on",
         "joint": "all inputs drawn at once: cost and saving in the middle and four cases of five",
-        "switching": "where today's decisions, and the saving, stop standing, between which values",
+        "switching": "where today's decisions, and the saving, stop standing, between which values, and what was established by "
+        "solving on both sides",
         "together": "how far all inputs must move at once, for the plan and against it, before decision and saving stop standing",
         "saving_gone": "where the plan no longer saves, towards either end",
     },

@@ -362,6 +362,48 @@ def test_ctrl_c_on_a_running_command_ends_it_without_a_traceback() -> None:
         assert json.loads(out)["status"] in ("stopped", "optimal")
 
 
+# what does not go together
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "options"),
+    [
+        ("simulate", "plan.json", ["--scenarios", "--seed", "--gap", "--capital"]),
+        ("report", "plan.json", ["--scenarios", "--seed", "--gap", "--capital"]),
+        ("report", "split.json", ["--capital"]),
+        ("serve", "plan.json", ["--scenarios", "--seed", "--gap", "--capital", "--risk-weight"]),
+        ("split", "split.json", ["--scenarios", "--seed", "--gap", "--workers", "--orders", "--resale", "--cluster"]),
+    ],
+)
+def test_options_of_a_plan_are_refused_beside_a_finished_run(
+    command: Any, tmp_path: Path, name: str, document: str, options: list[str]
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / document).write_text("{}", encoding="utf-8")
+    # one alone, and all that the command has, each at its own default: given is given
+    for given in ([options[0]], options):
+        words = [
+            word for option in given for word in (option, {"--gap": "0.001", "--risk-weight": "1"}.get(option, "4"))
+        ]
+        ended = command(name, str(run), *words)
+        told = " ".join(ended.error.replace("│", " ").split())
+        assert (ended.code, ended.out) == (2, "")
+        assert all(option in told for option in given)
+        assert f"{'does' if len(given) == 1 else 'do'} not go with a finished run." in told
+        assert "Give the instance instead" in told
+
+
+def test_options_of_a_plan_are_refused_beside_the_costs_of_a_game(command: Any, tmp_path: Path) -> None:
+    costs = tmp_path / "costs.csv"
+    costs.write_text("coalition,cost\na,1\nb,1\na+b,1\n", encoding="utf-8")
+    ended = command("split", "--costs", str(costs), "--scenarios", "4", "--out", str(tmp_path / "out"))
+    told = " ".join(ended.error.replace("│", " ").split())
+    assert ended.code == 2 and "--scenarios and --out do not go with --costs" in told.replace("'", "")
+    ended = command("split", "--costs", str(costs), "--rule", "equal")
+    assert ended.code == 2 and "Invoices want --settle" in " ".join(ended.error.replace("│", " ").split())
+
+
 # the simulation
 
 

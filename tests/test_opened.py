@@ -5,14 +5,17 @@ Each is skipped where its program is not installed, unless ``REQUIRE_PROGRAMS`` 
 
 from __future__ import annotations
 
+import html
 import io
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import xlsxwriter
+from docx import Document
 from python_calamine import CalamineWorkbook
 
 import optimiser
@@ -22,6 +25,7 @@ from optimiser.analysis.planning import Asked, make_appraisal, make_plan
 from optimiser.analysis.splits import split
 from optimiser.analysis.trail import headlines_of
 from optimiser.instance.finding import bundled
+from optimiser.instance.schema import TABLES, Instance
 from optimiser.report.files import write_report
 from optimiser.report.layout import Documents, tables_of
 from optimiser.report.parts import parts_of
@@ -51,7 +55,8 @@ def documents() -> dict[str, Documents]:
         for name, futures in (("SIMULATED", 4), ("SEARCHED", 2), ("PAIRED", 2), ("FRESH", 2)):
             patch.setattr(planning, name, futures)
         patch.setattr(planning, "swings", lambda *_: [])
-        patch.setattr(planning, "worths", lambda *_: [])
+        # every limit is told of, without what one unit more of it is worth
+        patch.setattr(planning, "worths", lambda engine, plan, limits, *_: limits)
         patch.setattr(planning, "simulated_ranking", lambda *_: None)
         asked = Asked(scenarios=2, gap=0.05, stresses=("more-arrivals",))
         for name in NAMES:
@@ -77,6 +82,45 @@ def written(documents: dict[str, Documents], tmp_path_factory: pytest.TempPathFa
     for found in documents.values():
         write_report(found, KINDS, folder)
     return folder
+
+
+def names_of(instance: Instance) -> set[str]:
+    """Names of rows that nobody would say as they are written, such as four-units, and that no text of the instance holds."""
+    rows = [row for table in TABLES for row in getattr(instance, table)]
+    fields = [(name, getattr(row, name)) for row in rows for name in type(row).model_fields]
+    said = {"title", "question", "document", "place", "note"}
+    words = " ".join(
+        [instance.settings.title, instance.settings.question, *(str(value) for name, value in fields if name in said)]
+    )
+    named = {value for name, value in fields if name not in said and isinstance(value, str)}
+    return {name for name in named if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name) and name not in words}
+
+
+def shown_by(folder: Path, name: str) -> dict[str, str]:
+    """What page, paper and workbook say, but for the register of evidence, whose figures go by their names."""
+    page = (folder / f"{name}.html").read_text(encoding="utf-8")
+    page = re.sub(r'<section class="evidence".*?</section>', " ", page, flags=re.DOTALL)
+    labels = " ".join(re.findall(r'(?:alt|aria-label|title)="([^"]*)"', page))
+    page = re.sub(r"<(style|script|svg)\b.*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL)
+    paper = Document(str(folder / f"{name}.docx"))
+    cells = [cell.text for table in paper.tables for row in table.rows for cell in row.cells]
+    book = CalamineWorkbook.from_path(folder / f"{name}.xlsx")
+    sheets = [book.get_sheet_by_name(each) for each in book.sheet_names if each not in ("Evidence", "Trace inputs")]
+    return {
+        "page": html.unescape(f"{page} {labels}"),
+        "paper": "\n".join([paragraph.text for paragraph in paper.paragraphs] + cells),
+        "workbook": "\n".join(str(value) for sheet in sheets for row in sheet.to_python() for value in row),
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_called_by_its_name_in_the_files_of_the_instance(written: Path, name: str) -> None:
+    names = names_of(optimiser.load(name))
+    assert names, "each instance has such names, of figures if of nothing else"
+    for kind, text in shown_by(written, name).items():
+        assert len(text) > 5_000, kind
+        found = {each for each in names if re.search(rf"(?<![\w.-]){each}(?![\w.-])", text)}
+        assert not found, (kind, found)
 
 
 def test_every_part_is_in_some_report(documents: dict[str, Documents]) -> None:

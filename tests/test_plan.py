@@ -298,7 +298,8 @@ def solved(problem: Problem) -> tuple[float, float]:
 def test_limits_that_bind_are_worth_what_solving_on_both_sides_says(small: Made) -> None:
     plan, document = small
     limits = {
-        limit.name: limit for limit in limits_of(plan.problem, plan.decisions, plan.verified.unregistered_child_weeks)
+        limit.name: limit
+        for limit in limits_of(plan.problem, plan.decisions, plan.verified.unregistered_child_weeks, {})
     }
     assert {row["unit"] for row in document["limits"]} >= {"£", "beds"}
     here, _ = solved(plan.problem)
@@ -332,7 +333,7 @@ def test_managers_are_told_of_in_the_month_in_which_fewest_are_to_spare() -> Non
     for more in range(int(problem.managers.recruitable.max()) + 1):
         # one manager fewer than can be had until the last are wanted, which is more than there were at first
         decisions.managers[:] = np.minimum(problem.managers.recruitable, more)
-        (limit,) = (row for row in limits_of(problem, decisions, nothing) if row.unit == "managers")
+        (limit,) = (row for row in limits_of(problem, decisions, nothing, {}) if row.unit == "managers")
         assert limit.month in problem.periods
         assert limit.used <= limit.limit == problem.managers.recruitable[problem.periods.index(limit.month)]
         assert limit.binding == (limit.used >= limit.limit)
@@ -342,7 +343,7 @@ def test_managers_are_told_of_in_the_month_in_which_fewest_are_to_spare() -> Non
 
 def test_a_limit_whose_worth_was_not_computed_is_named_and_says_so(small: Made) -> None:
     plan, document = small
-    limits = limits_of(plan.problem, plan.decisions, plan.verified.unregistered_child_weeks)
+    limits = limits_of(plan.problem, plan.decisions, plan.verified.unregistered_child_weeks, {})
     left = [limit for limit in limits if limit.binding]
     rows = plan_document(plan, [], left, None, Asked())["limits"]
     assert [row["name"] for row in rows] == [row["name"] for row in document["limits"]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -294,7 +295,7 @@ def split_many(
             for partner, one in enumerate(alone_first)
             if total - game.cost_of(everyone - one) > alone[partner] + 1e-9 * abs(total)
         ],
-        "dearer_together": _mergers(game),
+        "dearer_together": _mergers(game, document["item_titles"]),
         "if_another_leaves": _if_another_leaves(game, demand),
         "entitlements": owed,
         "estimated": {
@@ -430,7 +431,7 @@ def _if_another_leaves(game: Many, demand: Floats) -> list[Row]:
     return rows
 
 
-def _mergers(game: Many) -> list[Row]:
+def _mergers(game: Many, titles: Mapping[str, str]) -> list[Row]:
     """Pairs of groups planned for whom merging makes dearer, the worst of them, with what they have to share then."""
     problem, found = game.groups.problem, []
     for whole, solved in game.solved.items():
@@ -451,7 +452,7 @@ def _mergers(game: Many) -> list[Row]:
             "other": name_of(other),
             "dearer_gbp": dearer,
             "certain": least > 0,
-            "shared_limits": shared_limits(problem, one, other),
+            "shared_limits": shared_limits(problem, titles, one, other),
         }
         for dearer, one, other, least in found[:NAMED]
     ]

@@ -6,7 +6,7 @@ what the first solve has learned. With whole homes and beds a dual price would b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -15,7 +15,7 @@ import numpy as np
 from models.decisions import Decisions
 from models.problem import Group, Problem, Tier
 from optimiser.finance import whole_pounds
-from optimiser.plan import Plan
+from optimiser.plan import Plan, in_words
 from optimiser.solve.engine import WORKERS, Engine, Found
 from optimiser.solve.twostage import Settings
 from optimiser.verify import verify
@@ -63,17 +63,19 @@ class Worth:
     cost: float
 
 
-def limits_of(problem: Problem, decisions: Decisions, unregistered: np.ndarray) -> list[Limit]:
+def limits_of(
+    problem: Problem, decisions: Decisions, unregistered: np.ndarray, titles: Mapping[str, str]
+) -> list[Limit]:
     """All limits of the first stage with how far the plan uses them.
 
-    ``unregistered``: child-weeks, [scenario, authority, year].
+    ``unregistered``: child-weeks, [scenario, authority, year]. ``titles``: what items and groups of them are called.
     """
     return [
         *_capital(problem, decisions),
         *_registrations(problem, decisions),
         *_managers(problem, decisions),
-        *_homes(problem, decisions),
-        *_lots(problem, decisions),
+        *_homes(problem, decisions, titles),
+        *_lots(problem, decisions, titles),
         *_tolerances(problem, unregistered),
     ]
 
@@ -223,7 +225,7 @@ def _managers(problem: Problem, decisions: Decisions) -> Iterator[Limit]:
     yield Limit(words, words, "managers", used, limit, 1, more, bool(spare.min() <= 0), raised, month)
 
 
-def _homes(problem: Problem, decisions: Decisions) -> Iterator[Limit]:
+def _homes(problem: Problem, decisions: Decisions, titles: Mapping[str, str]) -> Iterator[Limit]:
     for position, group in enumerate(problem.home_groups):
         used = 0
         for leaf in problem.leaves:
@@ -249,10 +251,8 @@ def _homes(problem: Problem, decisions: Decisions) -> Iterator[Limit]:
             )
             return replace(problem, home_groups=groups)
 
-        words = f"homes to be had: {group.name}"
-        yield Limit(
-            words, words, "homes", used, group.limit, 1, f"one more home of {group.name}", used >= group.limit, raised
-        )
+        key, words = (f"homes to be had: {name}" for name in (group.name, titles.get(group.name, in_words(group.name))))
+        yield Limit(key, words, "homes", used, group.limit, 1, "one more home", used >= group.limit, raised)
 
 
 def _holds_closer(other: Group, group: Group) -> bool:
@@ -260,7 +260,7 @@ def _holds_closer(other: Group, group: Group) -> bool:
     return set(other.members) > set(group.members) and other.limit <= group.limit
 
 
-def _lots(problem: Problem, decisions: Decisions) -> Iterator[Limit]:
+def _lots(problem: Problem, decisions: Decisions, titles: Mapping[str, str]) -> Iterator[Limit]:
     for lot, name in enumerate(problem.lots):
         beds = max((int(decisions.beds_in_tier[place].sum()) for place in problem.awards_of(lot)), default=0)
         limit = int(problem.lot_maximum[lot])
@@ -273,8 +273,8 @@ def _lots(problem: Problem, decisions: Decisions) -> Iterator[Limit]:
             all_tiers = (*problem.lot_tiers[:lot], wider, *problem.lot_tiers[lot + 1 :])
             return replace(problem, lot_maximum=maximum, lot_tiers=all_tiers)
 
-        words = f"committed beds of {name}"
-        yield Limit(words, words, "beds", beds, limit, 1, f"one more block bed of {name}", beds >= limit, raised)
+        key, words = f"committed beds of {name}", f"committed beds: {titles.get(name, in_words(name))}"
+        yield Limit(key, words, "beds", beds, limit, 1, "one more block bed", beds >= limit, raised)
 
 
 def _tolerances(problem: Problem, unregistered: np.ndarray) -> Iterator[Limit]:
@@ -292,7 +292,8 @@ def _tolerances(problem: Problem, unregistered: np.ndarray) -> Iterator[Limit]:
             limits = problem.unregistered_limits
             return replace(problem, unregistered_limits=(*limits[:position], wider, *limits[position + 1 :]))
 
-        words = f"tolerated child-weeks, {problem.unregistered_name} ({tolerance.name})"
+        key = f"tolerated child-weeks, {problem.unregistered_name} ({tolerance.name})"
+        words = f"tolerated child-weeks, {problem.unregistered_name} ({in_words(tolerance.name)})"
         binding = used >= tolerance.child_weeks - 0.01 * max(tolerance.child_weeks, 1.0)
-        step_words = f"one more child-week tolerated ({tolerance.name})"
-        yield Limit(words, words, "child-weeks", used, tolerance.child_weeks, 1.0, step_words, binding, raised)
+        step_words = "one more child-week tolerated"
+        yield Limit(key, words, "child-weeks", used, tolerance.child_weeks, 1.0, step_words, binding, raised)

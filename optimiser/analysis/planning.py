@@ -308,7 +308,8 @@ def make_plan(
             compared = appraise_options(instance, engine, extra, names, told.step)
             plan = replace(plan, beside={each.name: each.plan for each in compared if each.plan is not None})
             at = timed("options", at)
-        limits = limits_of(plan.problem, plan.decisions, plan.verified.unregistered_child_weeks)
+        weeks = plan.verified.unregistered_child_weeks
+        limits = limits_of(plan.problem, plan.decisions, weeks, titles_of(plan.instance))
         if goes_on():
             worth = worths(engine, plan, limits, extra, told.step)
             at = timed("limits", at)

@@ -124,8 +124,12 @@ def held_on(
     count: int,
     seed: int | None,
     reduction: Reduction | None = None,
+    placing: Placing | None = None,
 ) -> Held:
-    """Decisions held on the first of the plan's futures, wherever in a larger sample they stood."""
+    """Decisions held on the first of the plan's futures, wherever in a larger sample they stood.
+
+    With ``placing``, other decisions held in the same problems share what is compiled for each.
+    """
     count = min(count, len(plan.problem.scenarios))
 
     def draw(changed: Instance) -> ScenarioSet:
@@ -134,7 +138,7 @@ def held_on(
         own = reduction.kept[:count]
         return taken(make_scenarios(changed, int(own.max()) + 1, seed), own)
 
-    return Held(instance, plan.problem, decisions, draw)
+    return Held(instance, plan.problem, decisions, draw, placing)
 
 
 def _screened(instance: Instance, held: Held) -> list[str]:
@@ -255,11 +259,16 @@ class Held:
     """Decisions held on a few futures, to be priced under neighbouring instances."""
 
     def __init__(
-        self, instance: Instance, like: Problem, decisions: Decisions, draw: Callable[[Instance], ScenarioSet]
+        self,
+        instance: Instance,
+        like: Problem,
+        decisions: Decisions,
+        draw: Callable[[Instance], ScenarioSet],
+        placing: Placing | None = None,
     ) -> None:
         self._like, self._draw, self._decisions = like, draw, decisions
         self._problem = self.neighbour(instance)
-        self._placing = Placing()
+        self._placing = placing or Placing()
         self._placements = self._placing.place(self._problem, decisions)
 
     def neighbour(self, instance: Instance) -> Problem:

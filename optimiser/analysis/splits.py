@@ -7,7 +7,7 @@ shares less it. They add up to the pounds of the joint plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from optimiser.analysis.verdicts import (
 )
 from optimiser.errors import NoPlanError
 from optimiser.instance.schema import Instance
-from optimiser.plan import Plan, Row, decisions_table, titles_of
+from optimiser.plan import Plan, Row, decisions_table, in_words, titles_of
 from optimiser.solve.engine import stopped_by_hand
 from optimiser.verify import pounds_by_source
 
@@ -206,8 +206,9 @@ def core_row(costs: CostGame) -> Row:
     }
 
 
-def mergers(costs: CostGame, problem: Problem | None) -> list[Row]:
-    """Pairs of groups whom merging makes dearer, with what they have to share then."""
+def mergers(costs: CostGame, game: Game | None) -> list[Row]:
+    """Pairs of groups whom merging makes dearer, with what they have to share then where there is a model."""
+    titles = {} if game is None else titles_of(game.instance)
     rows = []
     for each in dearer_together(costs):
         rows.append(
@@ -216,14 +217,17 @@ def mergers(costs: CostGame, problem: Problem | None) -> list[Row]:
                 "other": costs.name_of(each.other),
                 "dearer_gbp": each.dearer,
                 "certain": each.least > 0,
-                "shared_limits": [] if problem is None else shared_limits(problem, each.one, each.other),
+                "shared_limits": [] if game is None else shared_limits(game.problem, titles, each.one, each.other),
             }
         )
     return rows
 
 
-def shared_limits(problem: Problem, one: int, other: int) -> list[str]:
-    """Limits that each of two groups has whole to itself, and both together only once."""
+def shared_limits(problem: Problem, titles: Mapping[str, str], one: int, other: int) -> list[str]:
+    """Limits that each of two groups has whole to itself, and both together only once; items by their ``titles``."""
+
+    def called(name: str) -> str:
+        return f"‘{titles.get(name, in_words(name))}’"
 
     def inside(authorities: Sequence[int], coalition: int) -> bool:
         return any(coalition >> authority & 1 for authority in authorities)
@@ -234,21 +238,21 @@ def shared_limits(problem: Problem, one: int, other: int) -> list[str]:
     found = []
     for lot, name in enumerate(problem.lots):
         if both(problem.members(problem.lot_source + lot)):
-            found.append(f"{name}: at most {int(problem.lot_maximum[lot])} beds")
+            found.append(f"{called(name)}: at most {int(problem.lot_maximum[lot])} beds")
     for group in problem.lot_groups:
         members = {a for lot in group.members for a in problem.members(problem.lot_source + lot)}
         if both(sorted(members)):
-            found.append(f"{group.name}: at most {group.limit} of its lots")
+            found.append(f"{called(group.name)}: at most {group.limit} of its lots")
     for spot, name in enumerate(problem.spots):
         limited = np.isfinite(problem.scenarios[0].spot_layer_beds[spot]).any()
         if limited and both(problem.members(problem.spot_source + spot)):
-            found.append(f"{name}: places on offer at each price")
+            found.append(f"{called(name)}: places on offer at each price")
     for group in problem.home_groups:
         if both([int(problem.home_authority[home]) for home in group.members]):
-            found.append(f"{group.name}: at most {group.limit} homes")
+            found.append(f"{called(group.name)}: at most {group.limit} homes")
     for envelope in problem.envelopes:
         if both([int(problem.home_authority[home]) for home in envelope.homes]):
-            found.append(f"{envelope.name}: the capital envelope")
+            found.append(f"{called(envelope.name)}: the capital envelope")
     if problem.registrations_limit is not None and len(problem.homes):
         found.append(f"at most {problem.registrations_limit} registrations in hand")
     if problem.managers is not None:
@@ -357,13 +361,13 @@ def _saying_where(folder: Path | None) -> Iterator[None]:
 
 def split_document(game: Game, asked: Asked) -> Row:
     """The document of a split."""
-    costs, problem = game.costs, game.problem
+    costs = game.costs
     found = bills(game)
     return {
         **common_rows(game, asked, found),
         "core": core_row(costs),
         "dearer_than_alone": [costs.partners[place] for place in dearer_than_alone(costs)],
-        "dearer_together": mergers(costs, problem),
+        "dearer_together": mergers(costs, game),
         "if_another_leaves": if_another_leaves(game),
         "estimated": {},
         "entitlements": None,

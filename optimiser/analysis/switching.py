@@ -3,6 +3,10 @@
 *Jointly*: all assumed figures are drawn at once from their ranges. *Switching values* (Green Book): how far one figure must
 move before today's decisions are no longer the best, and before the saving is gone, by halving the distance. Futures are
 common: each input draws from a stream of its own, so that only what is moved differs.
+
+A switching value is defined by costs, never by which of two plans a solver happens to return within its gap. On its near
+side no plan is cheaper than the best with today's decisions, but for the hundredth part of the gap to which both are
+searched for; on its far side a named other plan costs less than any with today's decisions can, by the bound on those.
 """
 
 from __future__ import annotations
@@ -34,12 +38,12 @@ from optimiser.analysis.sensitivity import Priced, Swing, assumed_figures, held_
 from optimiser.analysis.slippage import difference
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
-from optimiser.errors import OptimiserError
+from optimiser.errors import OptimiserError, SolverError
 from optimiser.instance.register import evidence_for, mean_of, range_of
 from optimiser.instance.schema import Instance
 from optimiser.plan import Plan, Row, decisions_table, titles_of
 from optimiser.solve.compile import scenarios_of
-from optimiser.solve.engine import WORKERS, Bounds, Engine, Found, stopped_by_hand
+from optimiser.solve.engine import WORKERS, Bounds, Engine, Found, Placing, stopped_by_hand
 from optimiser.solve.executor import executor
 from optimiser.solve.kept import Kept
 from optimiser.solve.twostage import Settings, TwoStageSolution
@@ -51,6 +55,10 @@ FUTURES, DRAWS = 10, 20
 TRIED = 3
 #: Share of the cost that an input must move over its range to be said to matter: what a gap of a thousandth can tell.
 MATTERS = 1e-3
+#: Part of the gap asked for to which a side of a switching value is solved: plans that compete there differ by less than it.
+CLOSER = 0.01
+#: Share of a cost that is rounding, and that solvers' tolerances come to.
+ROUNDED, AGREED = 1e-9, 1e-6
 
 
 #: Figures moved, each with its value.
@@ -117,18 +125,43 @@ def jointly(
 class Side:
     """What is known at one value of a figure: the best plan, and the best with today's decisions, present real £.
 
-    Objectives with their bounds; infinite where there is no such plan.
+    Objectives with their bounds; infinite where there is no such plan. ``within`` is how much dearer than the best,
+    relative to their cost, today's decisions may be and still stand.
     """
 
     best: float
     best_bound: float
     held: float
     held_bound: float
+    within: float = 0.0
 
     @property
     def changed(self) -> bool:
         """Whether it is proven that today's decisions are not the best: some plan costs less than any with them can."""
-        return self.best < self.held_bound - 1e-9 * abs(self.best)
+        return self.best < self.held_bound - ROUNDED * abs(self.best)
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is proven that no plan costs less than the best with today's decisions, but for ``within``."""
+        if self.changed or not np.isfinite(self.held):
+            return False
+        return self.held - self.best_bound <= (self.within + ROUNDED) * abs(self.held)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether no bound lies above the cost of a plan that it bounds."""
+        rounding = AGREED * abs(self.held if np.isfinite(self.held) else self.best)
+        least = min(self.best, self.held)
+        return not (self.best_bound > least + rounding or self.held_bound > self.held + rounding)
+
+    @property
+    def established(self) -> str:
+        """What is proven here: today's decisions stand, other decisions are better, there is no plan at all, or nothing."""
+        if self.changed:
+            return "changes"
+        if self.best == self.best_bound == np.inf:
+            return "no plan"
+        return "stands" if self.stands else "open"
 
 
 @dataclass(frozen=True)
@@ -160,8 +193,10 @@ def crossing(
     if start == end or not changed(end):
         return Crossing(end, None, None)
     stands, changes = start, end
-    while abs(changes - stands) > max(tolerance * abs(end - start), least) * (1 + 1e-9):
+    while abs(changes - stands) > max(tolerance * abs(end - start), least) * (1 + ROUNDED):
         middle = (stands + changes) / 2
+        if least >= 1:
+            middle = float(round(middle))
         if changed(middle):
             changes = middle
         else:
@@ -206,24 +241,26 @@ class Decided:
     def at(self, moves: Moves, likely: bool = False) -> Side:
         """Both plans at one value of a figure, or of several at once.
 
+        They are searched for to the gap asked for, and where that does not prove that today's decisions are beaten, closely.
         Where a change is ``likely``, plans that were found for other values are tried first: one that is proven to cost less
         than any with today's decisions spares the search for the best, whose bound is then below all (-inf).
         """
         if moves not in self.sides:
-            self.sides[moves] = self._solved(moves, likely)
-        known = self.sides[moves]
-        if not likely and known.best_bound == -np.inf:
-            # the best plan after all, from the one that is known to be better
             engine = self._engine(moves)
-            best = engine.search(self._settings, start=self.plans[moves].decisions)
-            if isinstance(best, Found):
-                self.plans[moves] = best
-                objective = _objective(engine.problem, best)
-                known = self.sides[moves] = replace(known, best=objective, best_bound=best.bound)
-        return known
+            self.sides[moves] = self._solved(engine, moves, likely)
+            if not self.sides[moves].changed:
+                self._closely(engine, moves)
+        return self.sides[moves]
 
-    def _solved(self, moves: Moves, likely: bool) -> Side:
-        engine = self._engine(moves)
+    def closely(self, moves: Moves) -> Side:
+        """The same with both plans searched for closely, whatever the one is proven to be against the other."""
+        known = self.at(moves)
+        if known.changed:
+            self._closely(self._engine(moves), moves)
+        return self.sides[moves]
+
+    def _solved(self, engine: Engine, moves: Moves, likely: bool) -> Side:
+        """Both plans to the gap asked for."""
         problem = engine.problem
         own = todays(problem, self._plan.decisions)
         held: Found | TwoStageSolution | None = None
@@ -231,26 +268,75 @@ class Decided:
         if likely and self._others:
             held = engine.search(self._settings, bounds=own)
             other, objective = self._cheapest(engine)
-            if other is not None and objective < held.bound - 1e-9 * abs(objective):
+            if other is not None and objective < held.bound - ROUNDED * abs(objective):
                 self.plans[moves] = other
                 return self._side(problem, replace(other, bound=-np.inf), held)
         best = engine.search(self._settings, start=None if other is None else other.decisions)
-        kept = engine.keep()
-        if kept is not None:
-            self._near[tuple(key for key, _ in moves)] = kept
         # where the best plan decides today what this one does, it is the best with these decisions as well
         if isinstance(best, Found) and todays(problem, best.decisions) == own:
             held = best
         elif held is None:
             held = engine.search(self._settings, bounds=own)
+        self._remember(engine, moves, best, held)
+        return self._side(problem, best, held)
+
+    def _closely(self, engine: Engine, moves: Moves) -> None:
+        """Both plans to a small part of the gap asked for, each from the one that is known; bounds never get worse."""
+        problem, known = engine.problem, self.sides[moves]
+        own = todays(problem, self._plan.decisions)
+        closer = replace(self._settings, gap=CLOSER * self._settings.gap)
+        start = self.plans.get(moves)
+        best = engine.search(closer, start=None if start is None else start.decisions)
+        if start is not None and (not isinstance(best, Found) or _objective(problem, best) > known.best):
+            best = replace(start, bound=best.bound)
+        same = isinstance(best, Found) and todays(problem, best.decisions) == own
+        held = best if same else engine.search(closer, bounds=own)
+        self._remember(engine, moves, best, held)
+        found = self._side(problem, best, held)
+        both = replace(
+            found,
+            best_bound=max(known.best_bound, found.best_bound),
+            held=min(known.held, found.held),
+            held_bound=max(known.held_bound, found.held_bound),
+        )
+        # a bound above the cost of a verified plan proves nothing: then only what is found from nothing counts
+        self.sides[moves] = both if both.agrees else self._from_nothing(moves, closer)
+
+    def _from_nothing(self, moves: Moves, settings: Settings) -> Side:
+        """Both plans by engines that start from nothing.
+
+        Raises
+        ------
+        SolverError
+            Where their bounds contradict their plans too.
+        """
+        engine = self._engine(moves, taught=False)
+        own = todays(engine.problem, self._plan.decisions)
+        best = engine.search(settings)
+        held = self._engine(moves, taught=False).search(settings, bounds=own)
+        if isinstance(best, Found):
+            self.plans[moves] = best
+        found = self._side(engine.problem, best, held)
+        if not found.agrees:
+            raise SolverError(f"the search gives a bound above the cost of a plan it found, with {moves}")
+        return found
+
+    def _remember(
+        self, engine: Engine, moves: Moves, best: Found | TwoStageSolution, held: Found | TwoStageSolution
+    ) -> None:
+        """What this value taught, for the next."""
+        kept = engine.keep()
+        if kept is not None:
+            self._near[tuple(key for key, _ in moves)] = kept
         if isinstance(best, Found):
             self.plans[moves] = best
             if held is not best:
-                self._others = [best.decisions, *self._others][:TRIED]
-        return self._side(problem, best, held)
+                problem, own = engine.problem, todays(engine.problem, best.decisions)
+                others = [other for other in self._others if todays(problem, other) != own]
+                self._others = [best.decisions, *others][:TRIED]
 
-    def _engine(self, moves: Moves) -> Engine:
-        """An engine at one value, which starts from what was learned nearest to it."""
+    def _engine(self, moves: Moves, taught: bool = True) -> Engine:
+        """An engine at one value, which starts from what was learned nearest to it, or from nothing."""
         like = self._plan.problem
         instance = moved(self._instance, moves)
         futures = make_scenarios(instance, len(like.scenarios), self._seed)
@@ -262,7 +348,7 @@ class Decided:
         else:
             engine = Engine(problem)
         kept = self._near.get(tuple(key for key, _ in moves), self._kept)
-        if kept is not None:
+        if kept is not None and taught:
             engine.take_up(kept)
         return engine
 
@@ -283,6 +369,7 @@ class Decided:
             best.bound,
             _objective(problem, held) if isinstance(held, Found) else np.inf,
             held.bound,
+            within=2 * CLOSER * self._settings.gap,
         )
 
     def todays_rows(self, moves: Moves) -> list[Row]:
@@ -333,7 +420,8 @@ def sensitivity(
         if asked.slippage.any:
             before, _ = plan_before(unchanged, engine, asked, settings, told)
         told.step("searching for the best plan")
-        plan = best_plan(instance, engine, settings, told.search)
+        # as closely as the sides of switching values are solved: at the inputs' own values today's decisions must stand
+        plan = best_plan(instance, engine, replace(settings, gap=CLOSER * asked.gap), told.search)
         seed = plan_seed(plan, asked)
         changed = None if before is None else difference(engine, plan, before, asked.slippage.words, seed)
         keys = assumed_figures(instance)
@@ -357,6 +445,7 @@ def sensitivity(
         "futures": len(plan.problem.scenarios),
         "seed": seed,
         "gap_asked": asked.gap,
+        "gap_of_sides": CLOSER * asked.gap,
         "tolerance": tolerance,
         "slipped": asked.slippage.words,
         "changed": changed,
@@ -401,8 +490,9 @@ class Savings:
         count = len(plan.problem.scenarios)
         idle = decisions_of(instance, plan.problem, doing_nothing(instance))
         self._instance = instance
-        self._plan = held_on(instance, plan, plan.decisions, count, seed)
-        self._idle = held_on(instance, plan, idle, count, seed)
+        placing = Placing()
+        self._plan = held_on(instance, plan, plan.decisions, count, seed, placing=placing)
+        self._idle = held_on(instance, plan, idle, count, seed, placing=placing)
         self._known: dict[Moves, tuple[Priced, Priced] | None] = {}
         self.base = self.at(())
         planned = self.priced(())
@@ -524,9 +614,10 @@ class _Search:
                 side = None if end == own else self.decided.at(at(end))
                 stands = None if side is None else _side_row(side, end)
                 return asdict(found) | {"stands_at": stands, "changes_at": None, "decisions": []}
+            near, beyond = (self.decided.closely(at(value)) for value in (found.stands, found.changes))
             return asdict(found) | {
-                "stands_at": _side_row(self.decided.at(at(found.stands)), found.stands),
-                "changes_at": _side_row(self.decided.at(at(found.changes)), found.changes),
+                "stands_at": _side_row(near, found.stands),
+                "changes_at": _side_row(beyond, found.changes),
                 "decisions": self.decided.todays_rows(at(found.changes)),
             }
         except (ValueError, OptimiserError) as error:
@@ -552,8 +643,11 @@ def _all(ends: tuple[tuple[str, float, float], ...], share: float) -> Moves:
 
 
 def _side_row(side: Side, value: float) -> Row:
+    """What was solved at one value, and what that establishes of today's decisions."""
     return {
         "value": value,
+        "changed": side.changed,
+        "established": side.established,
         **{
             f"{name}_gbp": amount if np.isfinite(amount) else None
             for name, amount in (
@@ -561,9 +655,10 @@ def _side_row(side: Side, value: float) -> Row:
                 ("best_bound", side.best_bound),
                 ("held", side.held),
                 ("held_bound", side.held_bound),
+                ("dearer_by_at_least", max(side.held_bound - side.best, 0.0) if side.changed else 0.0),
+                ("dearer_by_at_most", max(side.held - side.best_bound, 0.0) if np.isfinite(side.best) else np.inf),
             )
         },
-        "changed": side.changed,
     }
 
 

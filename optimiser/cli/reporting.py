@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optimiser.cli.shared import CapitalOption, Gap, Scenarios, Seed, asked_of, load, no_plan_if_stopped, telling
+from optimiser.cli.shared import (
+    CapitalOption,
+    Gap,
+    Scenarios,
+    Seed,
+    asked_of,
+    load,
+    no_plan_if_stopped,
+    refuse_beside_run,
+    telling,
+)
 
 if TYPE_CHECKING:
     from optimiser.report.layout import Documents
@@ -17,12 +27,14 @@ Runs = Annotated[
     list[str],
     typer.Argument(
         metavar="RUN…|INSTANCE",
-        help="Folders that plan, appraise, frontier and split have written with --out, or an instance to plan and appraise first.",
+        help="Folders that plan, appraise, frontier, sensitivity and split have written with --out, or an instance to plan and "
+        "appraise first.",
     ),
 ]
 
 
 def report(
+    context: typer.Context,
     runs: Runs,
     page: Annotated[bool, typer.Option("--page", help="Write the page: one HTML file.")] = False,
     workbook: Annotated[bool, typer.Option("--workbook", help="Write the Excel workbook.")] = False,
@@ -43,6 +55,7 @@ def report(
             from optimiser.analysis.trail import headlines_of_runs
 
             folders = [Path(run) for run in runs]
+            refuse_beside_run(context, folders[0], "scenarios", "seed", "gap", "capital")
             documents = read_documents(folders)
             documents |= headlines_of_runs(folders)
         wanted = {"page": page, "workbook": workbook, "paper": paper}

@@ -19,6 +19,7 @@ from optimiser.cli.shared import (
     folder_of,
     load,
     no_plan_if_stopped,
+    refuse_beside_run,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ ServedArgument = Annotated[
 
 
 def serve(
+    context: typer.Context,
     served: ServedArgument,
     keep: Annotated[
         Path | None,
@@ -55,8 +57,11 @@ def serve(
 ) -> None:
     """Open a page on this computer on which envelopes, managers, blocks and risk can be moved, and plans compared."""
     with no_plan_if_stopped():
+        from optimiser.report.files import is_run
         from optimiser.serve.server import bound, listen
 
+        if is_run(Path(served)):
+            refuse_beside_run(context, Path(served), "scenarios", "seed", "gap", "capital", "risk_weight")
         asked = asked_of(scenarios, seed, gap, time_limit, capital, risk_weight, "auto")
         own = bound(port)
         desk = _desk_of(served, keep, asked)

@@ -137,6 +137,45 @@ def share_of(words: str, option: str = "--within") -> float:
     return share
 
 
+def refuse_given(context: typer.Context, beside: str, why: str, *names: str) -> None:
+    """Refuse options that would change nothing beside what else was given, rather than leave them unheard.
+
+    Parameters
+    ----------
+    beside
+        What they do not go with, as ``a finished run``.
+    why
+        Why not, and what to do instead: one sentence or two.
+    names
+        Parameters of the command.
+
+    Raises
+    ------
+    typer.BadParameter
+        If any was given on the command line; all are named.
+    """
+    given = [
+        next((words for words in parameter.opts if words.startswith("--")), parameter.opts[0])
+        for parameter in context.command.params
+        if parameter.name in names and _by_hand(context, parameter.name or "")
+    ]
+    if given:
+        names_given = given[0] if len(given) == 1 else f"{', '.join(given[:-1])} and {given[-1]}"
+        raise typer.BadParameter(f"{names_given} {'does' if len(given) == 1 else 'do'} not go with {beside}. {why}")
+
+
+def _by_hand(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def refuse_beside_run(context: typer.Context, run: Path, *names: str, by: str = "plan") -> None:
+    """Refuse options that ask for another plan where a finished run of the command ``by`` is given, which keeps its own."""
+    anew = f"optimiser {by} INSTANCE with these options and --out DIR"
+    why = f"{run} holds what was planned already, and for which futures. Give the instance instead, or run {anew}."
+    refuse_given(context, "a finished run", why, *names)
+
+
 def kept_in(folder: Path) -> Kept:
     """What an earlier run has learned."""
     from optimiser.report.files import read_kept

@@ -19,6 +19,7 @@ from optimiser.cli.shared import (
     folder_of,
     load,
     no_plan_if_stopped,
+    refuse_beside_run,
     say_written,
     show,
     telling,
@@ -26,6 +27,7 @@ from optimiser.cli.shared import (
 
 
 def simulate(
+    context: typer.Context,
     instance: Annotated[
         str,
         typer.Argument(
@@ -73,6 +75,8 @@ def simulate(
         )
 
         run_folder = is_run(Path(instance))
+        if run_folder:
+            refuse_beside_run(context, Path(instance), "scenarios", "seed", "gap", "capital")
         source = Path(instance) / INSTANCE if run_folder else folder_of(instance)
         if out is not None:
             if calibrate_occupancy:

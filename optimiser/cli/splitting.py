@@ -18,6 +18,8 @@ from optimiser.cli.shared import (
     folder_of,
     load,
     no_plan_if_stopped,
+    refuse_beside_run,
+    refuse_given,
     say_written,
     show,
     telling,
@@ -27,11 +29,14 @@ if TYPE_CHECKING:
     from optimiser.analysis.games import CostGame
 
 
+#: What asks for plans, which a finished split and a game from a file have already.
+PLANNING = ("scenarios", "seed", "gap", "workers", "orders", "entitlements", "resale", "cluster")
 #: Pounds that an invoice can be for.
 MOST_POUNDS = 1e13
 
 
 def split(
+    context: typer.Context,
     instance: Annotated[
         str | None,
         typer.Argument(
@@ -74,7 +79,16 @@ def split(
         raise typer.BadParameter(f"{amount} is no sum of pounds", param_hint="--amount")
     if (settle is None) != (amount is None):
         raise typer.BadParameter("invoices need both --settle and --amount", param_hint="--settle")
+    if costs is not None:
+        why = "Its costs are given: nothing is planned, and nothing is written."
+        refuse_given(context, "--costs", why, *PLANNING, "out")
+    if settle is None:
+        refuse_given(context, "a split without invoices", "Invoices want --settle FILE and --amount £ too.", "rule")
     with no_plan_if_stopped():
+        from optimiser.report.files import SPLIT
+
+        if costs is None and (Path(instance or "") / SPLIT).is_file():
+            refuse_beside_run(context, Path(instance or ""), *PLANNING, by="split")
         document = (
             _of_file(costs)
             if costs is not None

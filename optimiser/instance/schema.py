@@ -504,6 +504,7 @@ class GroupRow(Row):
     group: Name = Field(description="Name of the group.")
     members: Names = Field(description="Home types, or lots, separated by spaces.")
     limit: Count = Field(description="Most homes begun, or lots awarded, among them.")
+    title: str = Field(default="", description="What a committee reads for it; its name in words where left empty.")
 
 
 class Review(Row):

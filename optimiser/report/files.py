@@ -65,7 +65,13 @@ DEMAND_TABLES = (
 #: Where children live in every future, under the plan and the options beside it: what its figures are traced from.
 PLACEMENTS = "placements.npz"
 #: Documents that a report is made from, each with a key that those of earlier versions lack.
-REPORTED = {"plan": "stresses", "appraise": "stresses", "frontier": "points", "split": "bills"}
+REPORTED = {
+    "plan": "stresses",
+    "appraise": "stresses",
+    "frontier": "points",
+    "sensitivity": "gap_of_sides",
+    "split": "bills",
+}
 #: Copy of the instance that a run was made on, so that it can be read again whatever becomes of the original.
 INSTANCE = "instance"
 #: Tables of the document that are written as CSV.
@@ -168,7 +174,7 @@ def read_documents(folders: Sequence[Path]) -> dict[str, Row]:
             command: folder / DOCUMENTS[command] for command in REPORTED if (folder / DOCUMENTS[command]).is_file()
         }
         if not files:
-            fix = "Name folders that plan, appraise, frontier or split have written with --out, or one instance."
+            fix = "Name folders that plan, appraise, frontier, sensitivity or split have written with --out, or one instance."
             faults.append(Fault(str(folder), None, "", "", "holds no run that a report is made from", fix))
         for command, file in files.items():
             if command in found:
@@ -547,11 +553,10 @@ def write_sensitivity(document: Row, folder: Path, source: Path | None = None) -
             for row in document["tornado"]
         ]
         write_table(rows, fresh / "tornado.csv")
-        keys = ("end", "stands", "changes")
         write_table(
             [
                 {"figure": row["figure"], "value": row["value"], "of": of, "towards": towards}
-                | {key: row[of][towards].get(key) for key in keys}
+                | _switch(row[of][towards])
                 for row in document["switching"]
                 for of in ("decision", "saving")
                 for towards in row[of]
@@ -569,6 +574,19 @@ def write_sensitivity(document: Row, folder: Path, source: Path | None = None) -
         if document["tornado"]:
             write_chart(tornado_chart(document), fresh, "tornado")
         (fresh / SENSITIVITY).write_text(_json(document), encoding="utf-8")
+
+
+def _switch(found: Row) -> Row:
+    """A switching value with what was established on its near side and beyond it."""
+    near, beyond = found.get("stands_at") or {}, found.get("changes_at") or {}
+    return {key: found.get(key) for key in ("end", "stands", "changes")} | {
+        "near_established": near.get("established"),
+        "near_dearer_by_at_most_gbp": near.get("dearer_by_at_most_gbp"),
+        "beyond_established": beyond.get("established"),
+        "beyond_dearer_by_at_least_gbp": beyond.get("dearer_by_at_least_gbp"),
+        "saving_where_it_stands_gbp": found.get("saving_where_it_stands_gbp"),
+        "saving_beyond_gbp": found.get("saving_beyond_gbp"),
+    }
 
 
 #: Of a point beyond which nothing was looked at.

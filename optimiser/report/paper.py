@@ -75,6 +75,7 @@ def paper(documents: Documents) -> bytes:
     writer.heading("What would change the answer")
     writer.paragraphs(parts["change"].sentences)
     writer.bullets(parts["change"].points)
+    writer.table(_table(parts["change"], "Switching values"))
     writer.heading("What was assumed")
     writer.paragraphs(parts["evidence"].sentences)
     writer.table(_table(parts["change"], "Assumptions"))
@@ -167,6 +168,11 @@ def _background(writer: _Writer, plan: Row, part: Part) -> None:
 TELLING = ("expected_cost_gbp", "capital_gbp", "p90_gbp", "unregistered_child_weeks", "block_beds", "homes")
 
 
+def _telling(row: Row) -> tuple[float, ...]:
+    """What tells one priced option from another."""
+    return tuple(round(row[key], 2) for key in TELLING)
+
+
 def _options(writer: _Writer, plan: Row, appraisal: Row | None, part: Part | None) -> None:
     """Each option with its benefits, risks and finance."""
     writer.heading("Options considered")
@@ -184,7 +190,7 @@ def _options(writer: _Writer, plan: Row, appraisal: Row | None, part: Part | Non
         if row["expected_cost_gbp"] is None:
             writer.paragraphs([f"Not priced: {'; '.join(row['broken'])}."])
             continue
-        figures = tuple(round(row[key], 2) for key in TELLING)
+        figures = _telling(row)
         if figures in told:
             writer.paragraphs([f"Comes out as {told[figures]}, above: the same benefits, risks and finance."])
             continue
@@ -297,9 +303,11 @@ def _not_proposed(writer: _Writer, plan: Row, appraisal: Row | None) -> None:
         return
     step = appraisal["rounding_gbp"]
     ours = next(row for row in appraisal["options"] if row["option"] == "optimised")
+    proposed = _telling(ours)
     words = []
     for row in appraisal["options"]:
-        if row is ours:
+        # an option whose best plan is the one proposed is no alternative to it
+        if row is ours or (row["expected_cost_gbp"] is not None and _telling(row) == proposed):
             continue
         if row["expected_cost_gbp"] is None:
             words.append(f"{row['title']}: {'; '.join(row['broken'])}.")
@@ -307,8 +315,9 @@ def _not_proposed(writer: _Writer, plan: Row, appraisal: Row | None) -> None:
         cost = row["expected_cost_gbp"] - ours["expected_cost_gbp"]
         weeks = row["unregistered_child_weeks"] - ours["unregistered_child_weeks"]
         broken = f" It does not keep: {row['broken'][0]}." if row["broken"] else ""
+        dearer = f"{pounds(abs(cost), step)} {'more' if cost >= 0 else 'less'} than the plan"
         words.append(
-            f"{row['title']}: {pounds(abs(cost), step)} {'more' if cost >= 0 else 'less'} than the plan, and "
+            f"{row['title']}: {'costs what the plan does' if abs(cost) < step / 2 else dearer}, and "
             f"{more_or_fewer(weeks)} child-weeks without a registered place.{broken}"
         )
     writer.bullets(words)

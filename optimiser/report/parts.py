@@ -15,6 +15,7 @@ from optimiser.report.budgeted import COLUMNS as MTFP
 from optimiser.report.budgeted import financing_words, saving_words
 from optimiser.report.further import counted_kind, frontier, partners, stresses, trace
 from optimiser.report.layout import Column, Documents, Part, Row, Table, filled
+from optimiser.report.sensitivity import switching_lines, switching_rows
 from optimiser.report.simulated import market_lines
 from optimiser.report.terminal import (
     NO_LIMIT,
@@ -309,8 +310,9 @@ def _late_words(row: Row) -> str:
     half, nine = row["first_child_p50"], row["first_child_p90"]
     later = "does not open within the horizon"
     if half is not None and nine is not None:
-        months = counted(month_number(nine) - month_number(half), "month")
-        later = f"has its first child after {month(nine)}, {months} or more behind the date that half the futures keep"
+        months = month_number(nine) - month_number(half)
+        behind = f", {counted(months, 'month')} or more behind the date that half the futures keep" if months else ""
+        later = f"has its first child after {month(nine)}{behind}"
     return f"Late opening: in one future in ten {row['title']}{branch} {later}."
 
 
@@ -512,7 +514,31 @@ def change(documents: Documents) -> Part:
         caption = "Assumptions that matter most: the same plan with one figure at either end of its range"
         brief = ("what", "low", "high", "cost_at_low_gbp", "cost_at_high_gbp")
         tables.append(Table("Assumptions", caption, columns, rows, brief))
+    found = documents.get("sensitivity")
+    if found is not None:
+
+        def called(key: str) -> str:
+            return figure_words(key, plan["titles"])
+
+        points += switching_lines(found, called)
+        switches = tuple(switching_rows(found, called))
+        tables += [_switching_table(switches)] if switches else []
     return Part("change", "What would change it", tuple(sentences), tuple(points), tuple(tables))
+
+
+def _switching_table(rows: tuple[Row, ...]) -> Table:
+    """Where today's decisions change, input by input, the widest first."""
+    columns = (
+        Column("what", "Input"),
+        Column("value", "Value now", "figure"),
+        Column("moves", "Moves"),
+        Column("stands", "Today's decisions are best up to", "figure"),
+        Column("changes", "Others are better at", "figure"),
+        Column("instead", "What is better then"),
+        Column("better_gbp", "By at least, with the deterrent", "pounds"),
+    )
+    caption = "Switching values: how far each input must move, by itself, before other decisions today are better"
+    return Table("Switching values", caption, columns, rows, tuple(column.key for column in columns))
 
 
 def evidence(documents: Documents) -> Part:

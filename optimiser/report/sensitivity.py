@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -112,23 +114,10 @@ def sensitivity_lines(document: Row) -> list[str]:
         )
     for row in changing[:TOLD]:
         lines += _decision_lines(row, document)
-    standing = [row["figure"] for row in document["switching"] if row not in changing]
-    if standing:
-        lines.append(
-            f"Today's decisions stand at both ends of the range of {counted(len(standing), 'input')} of "
-            f"{len(document['switching'])}: no other plan is proven to cost less there."
-        )
+    lines += _standing_lines(document)
     if document["saving_gone"]:
         lines.append(_saving_words(document))
-    solved = sum(
-        found.get("changes") is not None for row in document["switching"] for found in row["decision"].values()
-    )
-    if solved:
-        lines.append(
-            "A decision changes where a plan with other decisions today is proven to cost less than any with these. Both ends of "
-            f"each range were tried, and both plans solved on both sides of {_values(solved)} at which it changes, found to "
-            f"{share(document['tolerance'])} of the way to the end of the range."
-        )
+    lines += _verified_lines(document)
     lines += _together_lines(document)
     joint = document["joint"]
     if joint is not None and joint["draws"]:
@@ -160,8 +149,101 @@ def sensitivity_lines(document: Row) -> list[str]:
     return lines
 
 
-def _values(solved: int) -> str:
-    return "the one value" if solved == 1 else f"each of the {solved} values"
+def switching_lines(document: Row, called: Callable[[str], str]) -> list[str]:
+    """What a committee reads of a sensitivity: what was established of today's decisions and of the saving."""
+    if not document["switching"]:
+        return []
+    lines = [
+        f"How far an input must move before other decisions today are better, on {document['futures']} futures, on which the best "
+        f"plan decides today: {_today_words(document)}"
+    ]
+    lines += [*_verified_lines(document), *_standing_lines(document, called)]
+    return [*lines, _saving_words(document, called)] if document["saving_gone"] else lines
+
+
+def switching_rows(document: Row, called: Callable[[str], str]) -> list[Row]:
+    """One row a switching value: between which values today's decisions change, what is better beyond, and by how much."""
+    return [
+        {
+            "what": called(row["figure"]),
+            "value": exact(row["value"], ""),
+            "moves": words,
+            "stands": fine(found["stands"]),
+            "changes": fine(found["changes"]),
+            "instead": _instead(found, document),
+            "better_gbp": found["changes_at"]["dearer_by_at_least_gbp"],
+        }
+        for row in document["switching"]
+        for name, words in (("low", "down"), ("high", "up"))
+        for found in [row["decision"].get(name, {})]
+        if found.get("changes") is not None
+    ]
+
+
+def _standing_lines(document: Row, called: Callable[[str], str] = str) -> list[str]:
+    """Of how many inputs today's decisions stand over the whole range, by how much at most; and what is not known of the others."""
+    rows = [row for row in document["switching"] if not _changes(row)]
+    ends = {
+        row["figure"]: [end["stands_at"] for end in row["decision"].values() if end.get("stands_at") is not None]
+        for row in rows
+        if not any("refused" in end for end in row["decision"].values())
+    }
+    proven = {figure: sides for figure, sides in ends.items() if all(side["established"] == "stands" for side in sides)}
+    lines = []
+    if proven:
+        most = max((side["dearer_by_at_most_gbp"] for sides in proven.values() for side in sides), default=0.0)
+        lines.append(
+            f"Today's decisions stand at both ends of the range of {counted(len(proven), 'input')} of "
+            f"{len(document['switching'])}: no plan there costs less than theirs by more than {_up_to(most)}."
+        )
+    none = [figure for figure, sides in ends.items() if any(side["established"] == "no plan" for side in sides)]
+    if none:
+        lines.append(f"At an end of the range of {_some(none, called)} no plan at all keeps every limit.")
+    unknown = [row["figure"] for row in rows if row["figure"] not in {*proven, *none}]
+    if unknown:
+        lines.append(f"Not settled whether today's decisions stand over the whole range of {_some(unknown, called)}.")
+    return lines
+
+
+def _verified_lines(document: Row) -> list[str]:
+    """What was established on either side of the switching values, by solving there."""
+    found = [
+        end
+        for row in [
+            *document["switching"],
+            *({"decision": {"": row["decision"]}} for row in document["together"].values()),
+        ]
+        for end in row["decision"].values()
+        if end.get("changes") is not None
+    ]
+    if not found:
+        return []
+    near = [end["stands_at"] for end in found if end["stands_at"]["established"] == "stands"]
+    beyond = [end["changes_at"] for end in found if end["changes_at"]["established"] == "changes"]
+    least = min(
+        (side["dearer_by_at_least_gbp"] for side in beyond if side["dearer_by_at_least_gbp"] is not None), default=None
+    )
+    most = max((side["dearer_by_at_most_gbp"] for side in near), default=0.0)
+    sides = "both sides of it" if len(found) == 1 else f"both sides of all {len(found)} of them"
+    closely, every = share(document["tolerance"]), f"of {len(found)}"
+    worth = "" if least is None else f", by {pounds(least, 100.0)} or more"
+    lines = [
+        f"A switching value is where today's decisions stop being the best by cost, found to {closely} of the way to the end of "
+        f"the range. Verified by solving on {sides}: on the near side, at {len(near)} {every}, no plan costs less than the best "
+        f"with today's decisions by more than {_up_to(most)}; on the far side, at {len(beyond)} {every}, other decisions cost "
+        f"less than any plan with today's can{worth}."
+    ]
+    if len(near) < len(found):
+        lines.append(
+            f"On the near side of the other {len(found) - len(near)} it is not settled which decisions are better: the change "
+            "may lie nearer to today's value than is said."
+        )
+    return lines
+
+
+def _up_to(amount: float) -> str:
+    """An amount that is not exceeded, to the next hundred pounds."""
+    return pounds(100.0 * math.ceil(amount / 100.0), 100.0)
 
 
 def _changes(row: Row) -> bool:
@@ -190,26 +272,26 @@ def _together_lines(document: Row) -> list[str]:
     return lines
 
 
-def _saving_words(document: Row) -> str:
+def _saving_words(document: Row, called: Callable[[str], str] = str) -> str:
     """Where the saving is gone, of the widest inputs, one at a time."""
     rows = document["saving_gone"]
     parts = [
-        f"{row['figure']} {words} to {fine(row[name]['stands'])}–{fine(row[name]['changes'])} (from {fine(row['value'])})"
+        f"{called(row['figure'])} {words} to {fine(row[name]['stands'])}–{fine(row[name]['changes'])} (from {fine(row['value'])})"
         for row in rows
         for name, words in (("low", "falls"), ("high", "rises"))
         if row[name]["changes"] is not None
     ]
     lead = f"The saving of {pounds(document['saving_gbp'], document['rounding_gbp'])}, decisions held"
-    others = len(rows) - len({part.split(" ")[0] for part in parts})
+    others = sum(all(row[name]["changes"] is None for name in ("low", "high")) for row in rows)
     rest = f"stands at both ends of the range of {'each' if not parts else 'the other ' + str(others)} of the {len(rows)} inputs"
     if not parts:
         return f"{lead}, {rest}."
     return f"{lead}, is gone where {'; or '.join(parts)}" + (f". It {rest}." if others else ".")
 
 
-def _some(names: list[str], most: int = 8) -> str:
+def _some(names: list[str], called: Callable[[str], str] = str, most: int = 8) -> str:
     more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more (in the document)" if more > 0 else "")
+    return ", ".join(map(called, names[:most])) + (f" and {more} more (in the document)" if more > 0 else "")
 
 
 def _decision_lines(row: Row, document: Row) -> list[str]:
@@ -219,17 +301,21 @@ def _decision_lines(row: Row, document: Row) -> list[str]:
         found = row["decision"].get(name, {})
         if found.get("changes") is None:
             continue
-        rows = [each for each in found["decisions"] if each["action"] != "recruit"]
-        plan = " ".join(_short(each, document["titles"]) for each in rows) or NOTHING_TODAY
         beyond = found["changes_at"]
-        saved = None if beyond["held_bound_gbp"] is None else beyond["held_bound_gbp"] - beyond["best_gbp"]
+        saved = beyond["dearer_by_at_least_gbp"]
         worth = (
             "today's decisions then break a limit"
             if saved is None
-            else f"at least {pounds(saved, 1_000.0)} better with the deterrent"
+            else f"at least {pounds(saved, 1_000.0 if saved >= 1_000 else 100.0)} better with the deterrent"
         )
-        lines.append(f"If {row['figure']} {words} to {fine(found['changes'])}: {plan} ({worth})")
+        lines.append(f"If {row['figure']} {words} to {fine(found['changes'])}: {_instead(found, document)} ({worth})")
     return lines
+
+
+def _instead(found: Row, document: Row) -> str:
+    """What would be decided beyond a switching value."""
+    rows = [each for each in found["decisions"] if each["action"] != "recruit"]
+    return " ".join(_short(each, document["titles"]) for each in rows) or NOTHING_TODAY
 
 
 def _short(row: Row, titles: dict[str, str]) -> str:

@@ -184,7 +184,7 @@ class Search:
         size = max(-(-len(self.chunks) // waves), 1) if modelled is not None else len(self.chunks)
         partial = np.inf
         for wave in (self.chunks[i : i + size] for i in range(0, len(self.chunks), size)):
-            for number, answer in self.answers(x, wave, allowed):
+            for number, answer in self.answers(x, wave, allowed or (self.standing and self.integral(x))):
                 value[number], placed[number] = answer.value, answer.y
                 penalised[number] = answer.penalised
                 if answer.ray is not None:

@@ -622,7 +622,15 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule("switching.*.value", "as the register gives it", (), ("{figure}",)),
         Rule("switching.*.low", "as the register gives it", (), ("{figure}",)),
         Rule("switching.*.high", "as the register gives it", (), ("{figure}",)),
+        Rule("gap_of_sides", "a hundredth of the gap asked for"),
         Rule("switching.*.decision.*.*.*bound_gbp", _PROVEN, (), ("{figure}",)),
+        Rule(
+            "switching.*.decision.*.*.dearer_by_*_gbp",
+            "the best plan with the input at this value against the best with today's decisions: the one's cost and the "
+            "other's bound",
+            (),
+            ("{figure}",),
+        ),
         Rule(
             "switching.*.decision.*.*.*_gbp",
             "the best plan with the input at this value, or the best with today's decisions: a search",

@@ -557,7 +557,8 @@ class Terms:
             return Made("what the search left open", _unless_below([*ours, bound]))
         if column in ("used", "limit", "step"):
             weeks = self.plan.verified.unregistered_child_weeks
-            found = [each for each in limits_of(self.problem, self.plan.decisions, weeks) if each.name == row["name"]]
+            limits = limits_of(self.problem, self.plan.decisions, weeks, self.titles)
+            found = [each for each in limits if each.name == row["name"]]
             same = next(each for each in found if (each.words, each.step_words) == (row["words"], row["step_words"]))
             inputs = (f"capital.{row['name']}.*", f"*.{row['name']}.*", "settings.registrations_limit")
             return Made("counted from the decisions", [Term(words, float(getattr(same, column)), inputs)])
