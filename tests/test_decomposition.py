@@ -170,6 +170,17 @@ def test_a_standing_problem_is_solved_within_other_limits_as_if_it_were_new() ->
     assert statuses.count("another optimum") > 8 and statuses.count("infeasible") > 2
 
 
+def assert_placed(problem: TwoStageProblem, found: TwoStageSolution, label: str) -> None:
+    """Where recourse has been kept it costs what is said of each scenario."""
+    if not found.recourse:
+        return
+    assert found.x is not None and found.scenario_costs is not None
+    for scenario, y, cost in zip(problem.scenarios, found.recourse, found.scenario_costs, strict=True):
+        own = 0.0 if scenario.first_stage_cost is None else scenario.first_stage_cost @ found.x
+        paid = problem.first.cost @ found.x + own + scenario.offset + scenario.recourse.cost @ y
+        assert paid == pytest.approx(cost, rel=1e-5, abs=1e-4), label
+
+
 def changed_and_changed_back(kind: str, seed: int) -> list[str]:
     """How each row of the first stage, made closer by one in either direction, changes what is best."""
     case, optimum = known(kind, seed)
@@ -192,6 +203,7 @@ def changed_and_changed_back(kind: str, seed: int) -> list[str]:
                 if anew.status == "optimal":
                     assert_encloses(again, anew.objective, label)
                     assert again.objective - again.bound <= 2e-6 * (1 + abs(anew.objective)), label
+                    assert_placed(replace(case.problem, first=other), again, label)
                     if abs(anew.objective - optimum) > 1e-4 * (1 + abs(optimum)):
                         found[-1] = "another optimum"
         for share in (0.5, 1.5):

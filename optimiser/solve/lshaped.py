@@ -177,6 +177,8 @@ class Search:
         dual: dict[int, Thin] = {}
         placed: dict[int, Thin] = {}
         allowed = self.allowed(x)
+        # within other limits it may be the best point
+        placing = allowed or (self.standing and self.integral(x))
         self.pool.asked.append(x)
         known = self.pool.at(x)[0] if self.pool.complete and (self.remembered or np.isfinite(reject)) else None
         modelled = known if np.isfinite(reject) else None
@@ -184,7 +186,7 @@ class Search:
         size = max(-(-len(self.chunks) // waves), 1) if modelled is not None else len(self.chunks)
         partial = np.inf
         for wave in (self.chunks[i : i + size] for i in range(0, len(self.chunks), size)):
-            for number, answer in self.answers(x, wave, allowed or (self.standing and self.integral(x))):
+            for number, answer in self.answers(x, wave, placing):
                 value[number], placed[number] = answer.value, answer.y
                 penalised[number] = answer.penalised
                 if answer.ray is not None:
