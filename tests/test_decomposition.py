@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import optimiser
 from models.problem import Problem, UnregisteredLimit
@@ -168,6 +169,19 @@ def test_a_standing_problem_is_solved_within_other_limits_as_if_it_were_new() ->
         for seed in range(4):
             statuses += changed_and_changed_back(kind, seed)
     assert statuses.count("another optimum") > 8 and statuses.count("infeasible") > 2
+
+
+@pytest.mark.parametrize("kind", ["general whole first stage", "mixed first stage", "many scenarios"])
+def test_rows_of_the_first_stage_in_pence_or_in_millions_give_the_same_bound(kind: str) -> None:
+    # a price of 1e-7 per unit of a row is nothing to HiGHS, and a bound too high where the row is in hundreds of millions
+    for seed in range(12):
+        case, optimum = known(kind, seed)
+        first = case.problem.first
+        for factor in (1e-6, 1e8):
+            rows = {"row_lower": first.row_lower * factor, "row_upper": first.row_upper * factor}
+            scaled = replace(first, matrix=sparse.csr_matrix(first.matrix * factor), **rows)
+            found = solve_lshaped(replace(case.problem, first=scaled), Settings(gap=1e-6))
+            assert_encloses(found, optimum, f"{kind}, seed {seed}, rows times {factor:g}")
 
 
 def assert_placed(problem: TwoStageProblem, found: TwoStageSolution, label: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -311,3 +312,33 @@ def test_a_plan_within_other_limits_is_verified_as_it_would_be_anew(instance: In
         assert np.array_equal(quick.scenario_cost, anew.scenario_cost)
         if anew.violations:
             assert within_other_limits(problem, found.decisions, anew) is None
+
+
+def test_what_is_asked_again_at_the_best_point_is_not_solved_again(
+    instance: Instance, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from optimiser.solve.lshaped import Search
+    from optimiser.solve.recourse import Recourse
+
+    solved: list[int] = []
+    answer = Recourse.answer
+    monkeypatch.setattr(Recourse, "answer", lambda *asked: (solved.append(1), answer(*asked))[1])
+    engine = Engine(problem_of(instance))
+    engine.take_up(kept)
+    assert engine._kept is not None and len(engine._kept) == 1 and engine._kept[0] is not None
+    cuts, problem = engine._kept[0], engine.two_stage
+    assert cuts.known is not None
+    # in one future everything costs more
+    other = problem.scenarios[3]
+    moved = replace(other.recourse, cost=1.5 * other.recourse.cost)
+    scenarios = (*problem.scenarios[:3], replace(other, recourse=moved), *problem.scenarios[4:])
+    with ThreadPoolExecutor(1) as pool:
+        for asked, wanted in ((problem, 0), (replace(problem, scenarios=scenarios), 1)):
+            cold, warm = (Search(asked, CLOSE, pool, None, 0.0) for _ in range(2))
+            warm.reuse(cuts)
+            cost = cold.evaluate(cuts.known.x)
+            solved.clear()
+            assert warm.evaluate(cuts.known.x) == pytest.approx(cost, rel=1e-9)
+            assert len(solved) == wanted
+            assert warm.costs == pytest.approx(cold.costs, rel=1e-9)
+            assert len(warm.placed) == FUTURES

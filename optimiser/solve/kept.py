@@ -12,6 +12,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from optimiser.errors import SolverError
 from optimiser.solve.compile import FirstStage, Template
 from optimiser.solve.components import Component
 from optimiser.solve.highs import Basis
-from optimiser.solve.twostage import Cuts, Duals, Scenario, Stage
+from optimiser.solve.twostage import Cuts, Duals, Known, Scenario, Stage
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -31,7 +32,7 @@ Bools = NDArray[np.bool_]
 NOISE = 1e-7
 #: Goes up when files are laid out otherwise, or rows and columns of a placement problem come to mean something else: what
 #: an earlier version kept is then refused, lest its duals be counted as dropped for prices or stays that never changed.
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,9 @@ class Kept:
     layout : fingerprint of the names of rows and columns of a placement problem, within which bases mean the same
     basis : [part, future, status], where the last solve ended, as bytes, filled up at the end; empty for none
     basis_rows, basis_columns : [part], numbers of rows and columns that a basis of the part speaks of
+    recourse : [part and future, column], best recourse at ``start``, filled up at the end; empty for none
+    recourse_columns : [part and future], columns that it has
+    asked : [part, future], fingerprint of what was asked of it, as in ``Known``
     """
 
     rows: tuple[str, ...]
@@ -66,6 +70,9 @@ class Kept:
     basis: NDArray[np.uint8]
     basis_rows: Ints
     basis_columns: Ints
+    recourse: sparse.csr_matrix
+    recourse_columns: Ints
+    asked: NDArray[np.uint64]
 
     def to_bytes(self) -> bytes:
         """A compressed file of it."""
@@ -91,6 +98,11 @@ class Kept:
             basis=self.basis,
             basis_rows=self.basis_rows.astype(np.int32),
             basis_columns=self.basis_columns.astype(np.int32),
+            recourse_data=self.recourse.data,
+            recourse_indices=self.recourse.indices.astype(np.int32),
+            recourse_indptr=self.recourse.indptr.astype(np.int64),
+            recourse_columns=self.recourse_columns.astype(np.int32),
+            asked=self.asked,
         )
         return file.getvalue()
 
@@ -124,6 +136,9 @@ class Kept:
                     file["basis"],
                     file["basis_rows"].astype(np.int64),
                     file["basis_columns"].astype(np.int64),
+                    _by_rows(*(file[f"recourse_{name}"] for name in ("data", "indices", "indptr", "columns"))),
+                    file["recourse_columns"].astype(np.int64),
+                    file["asked"],
                 )
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise SolverError("the file of kept duals cannot be read") from error
@@ -187,7 +202,42 @@ def keep(
         basis,
         basis_rows,
         basis_columns,
+        *_recourse(parts, cuts, x, len(scenarios)),
     )
+
+
+def _recourse(
+    parts: Sequence[Component], cuts: Sequence[Cuts | None], x: Floats, futures: int
+) -> tuple[sparse.csr_matrix, Ints, NDArray[np.uint64]]:
+    """Recourse of every part and future at a first-stage point, its columns and what was asked; nothing unless all is known."""
+    known = [own.known for part, own in zip(parts, cuts, strict=True) if own is not None and own.known is not None]
+    here = [np.array_equal(each.x, x[part.columns]) for each, part in zip(known, parts, strict=False)]
+    if len(known) < len(parts) or not all(here):
+        none = np.zeros(0, dtype=np.int64)
+        return _by_rows(np.zeros(0), none, np.zeros(1, dtype=np.int64), none), none, np.zeros((0, 0), dtype=np.uint64)
+    vectors = [each.recourse[number] for each in known for number in range(futures)]
+    places = [np.flatnonzero(vector) for vector in vectors]
+    values = np.concatenate([vector[place] for vector, place in zip(vectors, places, strict=True)])
+    ends = np.cumsum([0, *(len(place) for place in places)])
+    sizes = np.array([len(vector) for vector in vectors])
+    return _by_rows(values, np.concatenate(places), ends, sizes), sizes, np.array([each.asked for each in known])
+
+
+def _by_rows(
+    data: Floats, indices: NDArray[np.integer[Any]], indptr: NDArray[np.integer[Any]], sizes: NDArray[np.integer[Any]]
+) -> sparse.csr_matrix:
+    return sparse.csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, int(sizes.max(initial=0))))
+
+
+def _known(kept: Kept, x: Floats, part: int) -> Known | None:
+    """What is known of a part at its first-stage point x, [column of the part]."""
+    if len(kept.asked) <= part:
+        return None
+    futures = kept.asked.shape[1]
+    own = range(part * futures, (part + 1) * futures)
+    table = kept.recourse
+    vectors = (table[row].toarray()[0, : kept.recourse_columns[row]] for row in own)
+    return Known(x, Duals(vectors), kept.asked[part])
 
 
 def _statuses(cuts: Sequence[Cuts | None], futures: int) -> tuple[NDArray[np.uint8], Ints, Ints]:
@@ -229,6 +279,7 @@ def take_up(
         move = sparse.csr_matrix((np.ones(len(known)), (known, old[known])), shape=(len(kept.rows), len(names)))
         dual = sparse.csr_matrix(dual @ move)
     held = np.zeros(len(kept.scenario), dtype=bool)
+    x = first.values(kept.start)
     by_part = []
     before = {name: number for number, name in enumerate(kept.columns)}
     same = [(before[name], now) for name, now in first.names.items() if name in before]
@@ -263,9 +314,9 @@ def take_up(
                 Duals.picked(vectors),
                 _bases(kept, template, parts, place_of_part),
                 tuple(points[mine][:, part.columns]),
+                _known(kept, x[part.columns], place_of_part) if same_layout and len(kept.asked) == len(parts) else None,
             )
         )
-    x = first.values(kept.start)
     changed = sum(one != other for one, other in zip(kept.futures, now, strict=False))
     return tuple(by_part), x, TakenUp(int(held.sum()), int((~held).sum()), changed)
 

@@ -26,6 +26,7 @@ from optimiser.solve.twostage import (
     Duals,
     Floats,
     Ints,
+    Known,
     Round,
     Settings,
     Stage,
@@ -33,7 +34,9 @@ from optimiser.solve.twostage import (
     TwoStageProblem,
     TwoStageSolution,
     legible_factor,
+    legible_rows,
     tail_mean,
+    thin,
     total_cost,
     with_costs_times,
 )
@@ -146,6 +149,8 @@ class Search:
         self.standing = False  # whether it will be asked again, with another first stage
         self.relaxed: Relaxed | None = None  # the linear relaxation from which whole-number points were found
         self.priced: list[Priced] = []
+        self.known: Known | None = None  # of an earlier solve
+        self.answered: dict[int, Floats] = {}  # scenario to its recourse at that point, where the same is asked again
 
     def order(self, scenarios: Ints) -> None:
         """Solve scenarios in this order: those that tell most first, for points found too dear on the way."""
@@ -185,7 +190,12 @@ class Search:
         waves = FINE_WAVES if self.remembered else WAVES
         size = max(-(-len(self.chunks) // waves), 1) if modelled is not None else len(self.chunks)
         partial = np.inf
-        for wave in (self.chunks[i : i + size] for i in range(0, len(self.chunks), size)):
+        if self.known is not None and np.array_equal(x, self.known.x):
+            for number, y in self.answered.items():
+                value[number] = penalised[number] = float(self.problem.scenarios[number].recourse.cost @ y)
+                placed[number] = thin(y)
+        chunks = [chunk[np.isnan(value[chunk])] for chunk in self.chunks]
+        for wave in (chunks[i : i + size] for i in range(0, len(chunks), size)):
             for number, answer in self.answers(x, wave, placing):
                 value[number], placed[number] = answer.value, answer.y
                 penalised[number] = answer.penalised
@@ -321,9 +331,16 @@ class Search:
         chosen = range(step // 2, self.count, step)
         share = self.probability[list(chosen)]
         share = share / share.sum() if share.sum() > 0 else np.full(len(share), 1 / len(share))
+        matrix, least, most = legible_rows(self.first)
         few = replace(
             self.problem,
-            first=replace(self.first, integer=np.zeros(self.columns, dtype=bool)),
+            first=replace(
+                self.first,
+                matrix=matrix,
+                row_lower=least,
+                row_upper=most,
+                integer=np.zeros(self.columns, dtype=bool),
+            ),
             scenarios=tuple(
                 self.problem.scenarios[s].changed(probability=p) for s, p in zip(chosen, share, strict=True)
             ),
@@ -409,11 +426,25 @@ class Search:
             Duals.picked([*pool.duals(*np.array(order).reshape(-1, 2).T), *((rays, n) for n in range(len(rays)))]),
             tuple(self.settled or self.bases),
             tuple(points[-REMEMBERED:]),
+            self._known(),
         )
+
+    def _known(self) -> Known | None:
+        """The best point and its recourse, where that is at hand."""
+        if self.x is None or not len(self.placed):
+            return None
+        asked = np.array([recourse.opened().asked(self.x) for recourse in self.recourse], dtype=np.uint64)
+        return Known(self.x, Duals.of(self.placed), asked)
 
     def reuse(self, cuts: Cuts) -> None:
         """Cuts from dual vectors kept from another solve; those that do not fit are left out."""
         self.remembered = [point for point in cuts.points if len(point) == self.columns]
+        known = cuts.known
+        if known is not None and len(known.x) == self.columns and len(known.asked) == self.count:
+            self.known = known
+            for number, recourse in enumerate(self.recourse):
+                if int(known.asked[number]) == recourse.opened().asked(known.x):
+                    self.answered[number] = known.recourse[number]
         for number, basis in enumerate(cuts.bases[: self.count]):
             self.bases[number] = basis
         layers: list[list[tuple[int, float, Floats, int]]] = []
@@ -550,7 +581,8 @@ class Search:
     def recall(self, start: Floats | None) -> Relaxed | None:
         """The linear relaxation by the cuts there are; None where they, or bounds of columns, leave it unbounded.
 
-        The best point remembered, by the cuts, is evaluated: nothing that costs more is looked for.
+        The best point of the earlier solve is evaluated, or that of the points remembered which is best by the cuts: nothing
+        that costs more is looked for.
         """
         first = self.first
         if start is not None:
@@ -569,8 +601,11 @@ class Search:
         self.raise_bound(bound)
         known = [] if self.beyond else [point for point in self.remembered if self.allowed(point)]
         best = min(known, key=self.modelled, default=None)
-        limit = self.cutoff(0.999)
-        if best is not None and (limit == np.inf or self.modelled(best) < limit):
+        before = self.known
+        if known and before is not None and 2 * len(self.answered) > self.count and self.allowed(before.x):
+            # what most scenarios answer there is known
+            self.evaluate(before.x, self.ceiling)
+        elif best is not None and (self.x is None or self.modelled(best) < self.cutoff(0.999)):
             self.evaluate(best, self.ceiling)
         return Relaxed(x, x, np.inf, bound)
 

@@ -11,7 +11,7 @@ from scipy import sparse
 from optimiser.solve import highs
 from optimiser.solve.branching import Tree, rounded_down
 from optimiser.solve.highs import Growing, Point, Program
-from optimiser.solve.twostage import Floats, Ints, tail_mean
+from optimiser.solve.twostage import Floats, Ints, legible_rows, tail_mean
 
 if TYPE_CHECKING:
     from optimiser.solve.lshaped import Search
@@ -100,8 +100,9 @@ class Clustered:
         self.integer = np.zeros(self.size, dtype=bool)
         self.integer[: search.columns] = first.integer
         empty = sparse.csr_matrix((first.matrix.shape[0], self.size - search.columns))
-        self.rows = [sparse.hstack([first.matrix, empty], format="csr")]
-        self.row_lower, self.row_upper = [first.row_lower], [first.row_upper]
+        matrix, row_lower, row_upper = legible_rows(first)
+        self.rows = [sparse.hstack([matrix, empty], format="csr")]
+        self.row_lower, self.row_upper = [row_lower], [row_upper]
         self.rays = 0
         self.growing: Growing | None = None
         if self.tail:
@@ -236,15 +237,14 @@ def _program(search: Search) -> Program:
     beyond = search.probability / (1.0 - search.problem.risk_level)
     free = np.where(search.pool.has_cut, np.inf, 0.0)
     size = search.columns + search.count + extra
-    matrix = sparse.hstack(
-        [first.matrix, sparse.csr_matrix((first.matrix.shape[0], size - search.columns))], format="csr"
-    )
+    rows, least, most = legible_rows(first)
+    matrix = sparse.hstack([rows, sparse.csr_matrix((rows.shape[0], size - search.columns))], format="csr")
     cost = [np.zeros(search.columns), (1.0 - weight) * search.probability]
     lower, upper = (
         [np.where(np.isfinite(first.lower), first.lower, -search.box), -free],
         [np.where(np.isfinite(first.upper), first.upper, search.box), free],
     )
-    row_lower, row_upper = [first.row_lower], [first.row_upper]
+    row_lower, row_upper = [least], [most]
     if tail:
         cost.append(np.concatenate([[weight], weight * beyond]))
         lower.append(

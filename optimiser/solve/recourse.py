@@ -6,6 +6,7 @@ deep.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Sequence
@@ -134,6 +135,22 @@ class Recourse:
             upper=stage.upper,
             integer=self.stage.integer,
         )
+
+    def asked(self, x: Floats) -> int:
+        """Fingerprint of the recourse problem at x: where it is the same, so is the best recourse."""
+        program, found = self.program(x), hashlib.blake2b(digest_size=8)
+        matrix = program.matrix
+        for array in (
+            program.cost,
+            program.lower,
+            program.upper,
+            program.row_lower,
+            program.row_upper,
+            matrix.data,
+            matrix.indices,
+        ):
+            found.update(np.ascontiguousarray(array).tobytes())
+        return int.from_bytes(found.digest(), "little")
 
     def elastic(self, x: Floats, *, priced: bool = False) -> Program:
         """Least sum of what rows miss at x; or least cost with that sum at a price beyond every other."""

@@ -250,6 +250,22 @@ class Duals(Sequence[Floats]):
 
 
 @dataclass(frozen=True, eq=False)
+class Known:
+    """The best point of a solve and the best recourse there, which is the best again wherever the same is asked of it.
+
+    Parameters
+    ----------
+    x : [first-stage column]
+    recourse : [scenario]
+    asked : [scenario], fingerprint of the recourse problem at x, its right-hand sides and all
+    """
+
+    x: Floats
+    recourse: Duals
+    asked: NDArray[np.uint64]
+
+
+@dataclass(frozen=True, eq=False)
 class Cuts:
     """Dual vectors of recourse problems.
 
@@ -263,6 +279,7 @@ class Cuts:
     dual : one array per cut, [row of the recourse problem]
     bases : [scenario], where its last solve ended, for the next to start from; empty for none
     points : first-stage points at which the last cuts were made, one array each, [first-stage column]
+    known : the best point and its recourse; None where there is none, or it has not been kept
     """
 
     scenario: Ints
@@ -270,6 +287,7 @@ class Cuts:
     dual: Sequence[Floats]
     bases: tuple[Basis | None, ...] = ()
     points: tuple[Floats, ...] = ()
+    known: Known | None = None
 
 
 @dataclass(frozen=True)
@@ -322,6 +340,19 @@ def legible_factor(problem: TwoStageProblem) -> float:
         if scenario.first_stage_cost is not None:
             largest = max(largest, float(np.abs(scenario.first_stage_cost).max(initial=0.0)))
     return 1.0 if largest == 0 or largest >= 1 else float(2.0 ** round(np.log2(LEGIBLE / largest)))
+
+
+def legible_rows(stage: Stage) -> tuple[sparse.csr_matrix, Floats, Floats]:
+    """Rows of a stage, each in a unit of which its largest term is about one; with their limits.
+
+    HiGHS lets a price of up to 1e-7 per unit of a row have the wrong sign. Per pound of an envelope of millions that is much
+    of what a plan costs, and a bound is wrong by as much.
+    """
+    span = stage.upper - stage.lower
+    terms = sparse.csr_matrix(abs(stage.matrix).multiply(np.where(np.isfinite(span) & (span > 1.0), span, 1.0)))
+    largest = terms.max(axis=1).toarray()[:, 0] if terms.shape[1] else np.ones(terms.shape[0])
+    share = 2.0 ** -np.round(np.log2(np.where(largest > 0, largest, 1.0)))
+    return sparse.csr_matrix(sparse.diags(share) @ stage.matrix), stage.row_lower * share, stage.row_upper * share
 
 
 def with_costs_times(problem: TwoStageProblem, factor: float) -> TwoStageProblem:
