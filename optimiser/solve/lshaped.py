@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optimiser.errors import SolverError
 from optimiser.solve import highs
@@ -433,18 +434,24 @@ class Search:
         """The best point and its recourse, where that is at hand."""
         if self.x is None or not len(self.placed):
             return None
-        asked = np.array([recourse.opened().asked(self.x) for recourse in self.recourse], dtype=np.uint64)
+        before = self.known
+        same = before is not None and np.array_equal(self.x, before.x)
+        asked = before.asked if before is not None and same else self._asked(self.x)
         return Known(self.x, Duals.of(self.placed), asked)
+
+    def _asked(self, x: Floats) -> NDArray[np.uint64]:
+        """Fingerprint of the recourse problem of every scenario at a first-stage point, [scenario]."""
+        return np.array([recourse.opened().asked(x) for recourse in self.recourse], dtype=np.uint64)
 
     def reuse(self, cuts: Cuts) -> None:
         """Cuts from dual vectors kept from another solve; those that do not fit are left out."""
         self.remembered = [point for point in cuts.points if len(point) == self.columns]
         known = cuts.known
         if known is not None and len(known.x) == self.columns and len(known.asked) == self.count:
-            self.known = known
-            for number, recourse in enumerate(self.recourse):
-                if int(known.asked[number]) == recourse.opened().asked(known.x):
-                    self.answered[number] = known.recourse[number]
+            asked = self._asked(known.x)
+            self.known = replace(known, asked=asked)
+            for number in np.flatnonzero(asked == known.asked).tolist():
+                self.answered[number] = known.recourse[number]
         for number, basis in enumerate(cuts.bases[: self.count]):
             self.bases[number] = basis
         layers: list[list[tuple[int, float, Floats, int]]] = []
