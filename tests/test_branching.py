@@ -83,6 +83,25 @@ def test_rows_that_do_not_hold_the_point_are_taken_out_and_the_rest_gives_the_sa
     assert after.x == pytest.approx(before.x)
 
 
+def test_the_bound_of_a_linear_program_holds_where_a_reduced_cost_has_the_wrong_sign_within_the_tolerance() -> None:
+    # HiGHS leaves the second column at zero: its cost is within the tolerance, but a million of it are to be had
+    program = Program(
+        cost=np.array([1.0, -0.9e-7]),
+        offset=0.0,
+        matrix=sparse.csr_matrix(np.array([[1.0, 0.0]])),
+        row_lower=np.array([2.0]),
+        row_upper=np.array([np.inf]),
+        lower=np.zeros(2),
+        upper=np.array([np.inf, 1e6]),
+        integer=np.zeros(2, dtype=bool),
+    )
+    optimum = 2.0 - 0.09
+    for quick in (False, True):
+        found = Growing(program, quick=quick).solve()
+        assert found.objective > optimum + 0.08
+        assert found.bound == pytest.approx(optimum)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_tree_that_ends_early_has_a_bound_that_holds(seed: int) -> None:
     program = random_program(seed)

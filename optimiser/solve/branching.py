@@ -131,10 +131,10 @@ class Tree:
             return None
         if node.branch is not None:
             side, place, distance = node.branch
-            self.gain[side, place] += max(found.objective - node.bound, 0.0) / distance
+            self.gain[side, place] += max(found.bound - node.bound, 0.0) / distance
             self.tried[side, place] += 1
         rounds = 0
-        while found.objective < limit:
+        while found.bound < limit:
             part = found.x[self.columns]
             fraction = np.abs(part - np.round(part)) > WHOLE
             if (fraction.any() and rounds == ROUNDS) or not self.cut(found.x):
@@ -144,8 +144,8 @@ class Tree:
             if again is None:
                 return None
             found = again
-        bound = max(found.objective, node.bound)
-        if found.objective >= limit:
+        bound = max(found.bound, node.bound)
+        if found.bound >= limit:
             self._push(replace(node, bound=bound, branch=None))
             return None
         if not fraction.any():

@@ -556,7 +556,7 @@ class Search:
                 raise Infeasible
             if found.status != "optimal":
                 raise SolverError(f"the master of the decomposition ended as {found.status}")
-            x, value = found.x[: self.columns], found.objective * self.unit
+            x, value = found.x[: self.columns], found.bound * self.unit
             free = (x < 0.999 * self.box) | np.isfinite(self.first.upper)
             inside = bool((free & ((x > -0.999 * self.box) | np.isfinite(self.first.lower))).all())
             raised = False
@@ -604,7 +604,7 @@ class Search:
             raise Infeasible
         if found.status != "optimal":
             return None
-        x, bound = found.x[: self.columns], found.objective * self.unit
+        x, bound = found.x[: self.columns], found.bound * self.unit
         self.raise_bound(bound)
         known = [] if self.beyond else [point for point in self.remembered if self.allowed(point)]
         best = min(known, key=self.modelled, default=None)
