@@ -328,6 +328,8 @@ class TwoStageSolution:
 
 #: Costs are multiplied where the largest is below one, to about this much.
 LEGIBLE = 100.0
+#: How far a column counts as going where the unit of a row is chosen.
+FAR = 100.0
 
 
 def legible_factor(problem: TwoStageProblem) -> float:
@@ -348,8 +350,9 @@ def legible_rows(stage: Stage) -> tuple[sparse.csr_matrix, Floats, Floats]:
     HiGHS lets a price of up to 1e-7 per unit of a row have the wrong sign. Per pound of an envelope of millions that is much
     of what a plan costs, and a bound is wrong by as much.
     """
-    span = stage.upper - stage.lower
-    terms = sparse.csr_matrix(abs(stage.matrix).multiply(np.where(np.isfinite(span) & (span > 1.0), span, 1.0)))
+    # columns that may go very far would make a row so small that what it misses is nothing to HiGHS either
+    span = np.clip(stage.upper - stage.lower, 1.0, FAR)
+    terms = sparse.csr_matrix(abs(stage.matrix).multiply(span))
     largest = terms.max(axis=1).toarray()[:, 0] if terms.shape[1] else np.ones(terms.shape[0])
     share = 2.0 ** -np.round(np.log2(np.where(largest > 0, largest, 1.0)))
     return sparse.csr_matrix(sparse.diags(share) @ stage.matrix), stage.row_lower * share, stage.row_upper * share
