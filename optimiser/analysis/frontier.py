@@ -321,8 +321,13 @@ class Curve:
                 )
 
     def trace(self, limits: Iterable[float], told: Callable[[str], None] | None = None) -> bool:
-        """Settle envelopes, the largest first; whether all are."""
-        for limit in sorted({self.floor(limit) for limit in limits}, reverse=True):
+        """Settle envelopes; whether all are.
+
+        The largest first, whose bound holds for all; then the smallest and so on up: what one affords so does the next, and a
+        search that begins with a good plan is a short one.
+        """
+        rising = sorted({self.floor(limit) for limit in limits})
+        for limit in [*rising[-1:], *rising[:-1]]:
             if self.settled(limit):
                 continue
             if told is not None:

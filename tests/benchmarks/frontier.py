@@ -25,10 +25,9 @@ def main(name: str = "kent-in-house-2025", futures: str = "200", points: str = "
     top = curve.sums[-1]
     grid = Grid(0.0, top, top / (int(points) - 1))
     print(f"{name}, {futures} futures, gap {GAP:.1%}, {len(grid.limits)} envelopes from £0 to £{top:,.0f}", flush=True)
-    for limit in sorted(grid.limits, reverse=True):
-        if not curve.settled(limit):
-            found = curve.solve(limit)
-            print(f"  £{found.limit:>12,.0f}  uses £{found.used:>12,.0f}  {curve.seconds[-1]:>8.2f} s", flush=True)
+    curve.trace(grid.limits)
+    for found, seconds in zip(curve.solved, curve.seconds, strict=True):
+        print(f"  £{found.limit:>12,.0f}  uses £{found.used:>12,.0f}  {seconds:>8.2f} s", flush=True)
     settled = sum(curve.settled(limit) for limit in grid.limits)
     cold, all_of_it = curve.seconds[0], sum(curve.seconds)
     print(f"  {settled} envelopes within the gap by {len(curve.seconds)} searches")
