@@ -111,7 +111,8 @@ def test_the_commands_of_a_page_run_in_their_order(page: Path, tmp_path: Path, m
             (tmp_path / name).write_text(block, encoding="utf-8")
             continue
         for call in commands(block):
-            few = [] if "--costs" in call or commands_in(Path(call[1])) else FEW.get(call[0], [])
+            beside_run = any(commands_in(Path(word)) for word in call[1:2])
+            few = [] if "--costs" in call or beside_run else FEW.get(call[0], [])
             done = CliRunner().invoke(app, [*call, *few])
             assert done.exit_code == 0, f"optimiser {' '.join(call)}: {done.output} {done.exception}"
             ran += 1
