@@ -70,6 +70,8 @@ FINE_WAVES = 12
 NODES = 3000
 #: Points of a search kept for another.
 REMEMBERED = 24
+#: Layers of cuts, and points priced, that a search asked again and again holds on to.
+HELD = 100
 #: How far from a whole-number point towards the centre its first cuts are made: they hold for more than that point.
 INWARD = 0.5
 #: Artificial bounds on first-stage columns that have none, tried in this order.
@@ -252,6 +254,8 @@ class Search:
         limit = settings.time_limit
         self.clock = Clock(None if limit is None else time.time() + limit, settings.stop)
         self.remembered = self.pool.asked[-REMEMBERED:]
+        self.pool.forget(HELD)
+        self.priced = self.priced[-HELD:]
         for point in self.priced:
             within_limit = self.tail_within_limit(point.costs)
             if within_limit and point.objective < self.objective and self.allowed(point.x):

@@ -68,6 +68,15 @@ class Pool:
         self.ray_constant = np.append(self.ray_constant, constant)
         self.ray_slope = np.concatenate([self.ray_slope, slope[None]])
 
+    def forget(self, most: int) -> None:
+        """Let go of all but so many layers and points, the oldest first: what is left still holds."""
+        if len(self.layers) <= most:
+            return
+        self.layers, self.asked = self.layers[-most:], self.asked[-most:]
+        self.has_cut[:] = False
+        for layer in self.layers:
+            self.has_cut[layer.scenario] = True
+
     def tilt(self, dearer: Floats) -> None:
         """First-stage columns cost so much more, [column], and so does every point."""
         self.layers = [replace(layer, slope=layer.slope + dearer) for layer in self.layers]
