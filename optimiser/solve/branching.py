@@ -67,9 +67,8 @@ class Tree:
         self.gain = np.zeros((2, len(self.columns)))  # [side, column], summed, per unit of distance
         self.tried = np.zeros((2, len(self.columns)))  # [side, column]
         self.solved = 0
-        self._held = np.zeros(
-            growing.rows, dtype=np.int64
-        )  # [row], the solve in which it last held a point in its place
+        # [row], the solve in which it last held a point in its place
+        self._held = np.zeros(growing.rows, dtype=np.int64)
         self._found: Floats | None = None  # the last leaf met
         self._number = 0
         self._open: list[tuple[float, int, Node]] = []
