@@ -1,6 +1,6 @@
 """From lives to figures: every pound of every future by the recomputation's own ledger, and what is told of them.
 
-The simulation charges nothing itself. It hands the recomputation (``optimiser/verify.py``) where children lived and which beds
+The simulation charges nothing itself. It hands the recomputation (``optimiser/verify/``) where children lived and which beds
 were bought, in the same arrays that a solver hands it; so the terms are those of ``models.problem.COST_TERMS`` and a pound
 is the same pound.
 """
