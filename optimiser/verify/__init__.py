@@ -11,22 +11,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from models.decisions import Decisions, Placements
 from models.problem import Floats, Problem
-from optimiser.verify.futures import Future, probability_of, refuse_wrong_shapes
+from optimiser.verify.futures import Futures, futures_of, in_order, probability_of, refuse_wrong_shapes
 from optimiser.verify.idle import idle_while_unregistered
 from optimiser.verify.pounds import (
     TERM,
     Item,
     Ledger,
+    child_weeks_by_year,
     deterrent,
     itemised,
+    ledger_of,
     pounds,
     pounds_by_source,
     tail_mean,
-    unregistered_child_weeks,
 )
 from optimiser.verify.rules import (
     DECISION_RULES,
@@ -41,15 +40,15 @@ __all__ = [
     "DECISION_RULES",
     "PLACEMENT_RULES",
     "TERM",
-    "Future",
+    "Futures",
     "Item",
     "Ledger",
     "Verified",
     "Violation",
-    "deterrent",
+    "futures_of",
     "idle_while_unregistered",
     "itemised",
-    "pounds",
+    "ledger_of",
     "pounds_by_source",
     "tail_mean",
     "verify",
@@ -62,6 +61,7 @@ class Verified:
     """What an independent recomputation finds."""
 
     violations: tuple[Violation, ...]
+    of_futures: tuple[Violation, ...]  # those of them that are no matter of limits of the first stage or of the tail
     ledger: Ledger
     objective: float  # present real £, deterrent included
     expected_cost: float  # present real £, without the deterrent
@@ -95,28 +95,27 @@ def verify(
         When the arrays do not have the problem's shapes.
     """
     refuse_wrong_shapes(problem, decisions, placements)
-    futures = [
-        Future(problem, decisions, scenario, placed)
-        for scenario, placed in zip(problem.scenarios, placements, strict=True)
-    ]
+    parts = [_recomputed(futures, tolerance) for futures in futures_of(problem, decisions, placements)]
     ledger = Ledger(
-        nominal=np.array([pounds(future) for future in futures]),
-        deterrent=np.array([deterrent(future) for future in futures]),
+        nominal=in_order([(part.futures, part.nominal) for part in parts]),
+        deterrent=in_order([(part.futures, part.deterrent) for part in parts]),
     )
     scenario_cost, scenario_pounds = ledger.scenario_cost(problem), ledger.scenario_pounds(problem)
     probability = probability_of(problem)
     expected, tail = float(probability @ scenario_cost), tail_mean(scenario_cost, probability, problem.cvar_level)
-    unregistered = np.array([unregistered_child_weeks(future) for future in futures])
+    lived = in_order([(part.futures, part.lived) for part in parts])
+    census = in_order([(part.futures, part.census) for part in parts])
+    unregistered = in_order([(part.futures, part.unregistered) for part in parts])
 
-    violations = [
-        *(found for rule in DECISION_RULES for found in rule(problem, decisions, tolerance)),
-        *(found for future in futures for rule in PLACEMENT_RULES for found in rule(future, tolerance)),
-        *local_enough(problem, futures, tolerance),
-        *registered_reliably(problem, futures, unregistered, tolerance),
-        *cvar_within_limit(problem, tail, tolerance),
+    found = [(part.futures.numbers[future], broken) for part in parts for future, broken in part.found]
+    of_futures = [
+        *(broken for _, broken in sorted(found, key=lambda each: each[0])),
+        *local_enough(problem, lived, tolerance),
+        *registered_reliably(problem, census, unregistered, tolerance),
     ]
     return Verified(
-        violations=tuple(violations),
+        violations=_with_limits_of(problem, decisions, of_futures, tail, tolerance),
+        of_futures=tuple(of_futures),
         ledger=ledger,
         # written so that a tail of no weight does not matter even where it is not a number
         objective=expected if problem.risk_weight == 0 else expected + problem.risk_weight * (tail - expected),
@@ -125,7 +124,35 @@ def verify(
         scenario_cost=scenario_cost,
         scenario_pounds=scenario_pounds,
         unregistered_child_weeks=unregistered,
-        usable_beds=np.array([future.usable_beds for future in futures]),
+        usable_beds=in_order([(part.futures, part.usable_beds) for part in parts]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What was recomputed of some futures: all that outlives their arrays."""
+
+    futures: Futures
+    found: list[tuple[int, Violation]]  # by number among these futures
+    nominal: Floats  # as of ``Ledger``
+    deterrent: Floats  # as of ``Ledger``
+    lived: Floats  # child-weeks, [scenario, cohort, source]
+    census: Floats  # child-weeks, [scenario, authority, year]
+    unregistered: Floats  # child-weeks, [scenario, authority, year]
+    usable_beds: Floats  # beds, [scenario, source, period]
+
+
+def _recomputed(futures: Futures, tolerance: float) -> _Part:
+    problem = futures.problem
+    return _Part(
+        futures=replace(futures),  # without the arrays that were made of them
+        found=[found for rule in PLACEMENT_RULES for found in rule(futures, tolerance)],
+        nominal=pounds(futures),
+        deterrent=deterrent(futures),
+        lived=futures.placed @ problem.weeks,
+        census=child_weeks_by_year(futures, futures.placed.sum(axis=2)),
+        unregistered=child_weeks_by_year(futures, futures.placed[:, :, problem.unregistered]),
+        usable_beds=futures.usable_beds,
     )
 
 
@@ -134,10 +161,17 @@ def within_other_limits(
 ) -> Verified | None:
     """What was recomputed of a plan where only limits of the first stage have changed since.
 
-    Costs and places stand, and so do the rules of each future; the limits that may have changed are recomputed. None where a
-    rule was broken before: which limit that was is not looked into.
+    Costs and places stand, and so do the rules of the futures; the limits that may have changed are recomputed. None where a
+    rule of the futures was broken: within other limits children might have been placed otherwise.
     """
-    if known.violations:
+    if known.of_futures:
         return None
-    found = [*(found for rule in DECISION_RULES for found in rule(problem, decisions, tolerance))]
-    return replace(known, violations=(*found, *cvar_within_limit(problem, known.cvar, tolerance)))
+    return replace(known, violations=_with_limits_of(problem, decisions, (), known.cvar, tolerance))
+
+
+def _with_limits_of(
+    problem: Problem, decisions: Decisions, of_futures: Sequence[Violation], tail: float, tolerance: float
+) -> tuple[Violation, ...]:
+    """Rules that decisions break, those broken by the futures, and the limit on the tail."""
+    of_decisions = [broken for rule in DECISION_RULES for broken in rule(problem, decisions, tolerance)]
+    return (*of_decisions, *of_futures, *cvar_within_limit(problem, tail, tolerance))

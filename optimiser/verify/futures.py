@@ -1,4 +1,6 @@
-"""What is decided along a path, and what a future makes of it: the beds that are there, and who lives where.
+"""What is decided along a path, and what futures make of it: the beds that are there, and who lives where.
+
+Futures that take the same path are computed together: the first axis of every array is the future.
 
 Where beds of an award are sought, *kind* means a position in the award's volume tiers, or last of all its call-off
 beds: the layout of ``Decisions.beds_extended``.
@@ -6,14 +8,17 @@ beds: the layout of ``Decisions.beds_extended``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from models.decisions import Decisions, Placements
-from models.problem import Bools, Floats, Ints, Problem, Scenario
+from models.problem import Bools, Floats, Ints, Problem, Scenario, across
+
+#: Futures whose arrays are computed together at most, so that thousands of them take no more memory than these.
+TOGETHER = 250
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,161 +67,292 @@ class Path:
 
 
 @dataclass(frozen=True, eq=False)
-class Future:
-    """One future of a plan: what is there, and who lives where."""
+class Futures:
+    """Futures of a plan that take one path: what is there, and who lives where."""
 
-    problem: Problem
-    decisions: Decisions
-    scenario: Scenario
-    placements: Placements
+    path: Path
+    scenarios: Sequence[Scenario]
+    placements: Sequence[Placements]
+    numbers: Sequence[int]  # their positions among all futures of the problem
+
+    @property
+    def problem(self) -> Problem:
+        """The problem that the plan answers."""
+        return self.path.problem
+
+    @property
+    def decisions(self) -> Decisions:
+        """The first stage of the plan."""
+        return self.path.decisions
+
+    def there(self, name: str, at: tuple[int, ...] = ()) -> Floats:
+        """An array of the scenarios by its name, or what stands at positions on its leading axes, [scenario, ...]."""
+        return across(self.scenarios, name, at)
+
+    # who lives where
 
     @cached_property
-    def path(self) -> Path:
-        """The decisions of this future."""
-        return Path(self.problem, self.decisions, self.scenario.path)
+    def placed(self) -> Floats:
+        """Children, [scenario, cohort, source, period]."""
+        return self.second_stage("placed")
+
+    def second_stage(self, name: str) -> Floats:
+        """An array of the placements by its name, [scenario, ...]."""
+        return np.array([getattr(placements, name) for placements in self.placements], dtype=float)
+
+    @cached_property
+    def planned_moves(self) -> Floats:
+        """Children, [scenario, cohort, source, period]."""
+        return self.second_stage("planned_moves")
+
+    @cached_property
+    def moves_at_closure(self) -> Floats:
+        """Children, [scenario, cohort, source, period]."""
+        return self.second_stage("moves_at_closure")
+
+    @cached_property
+    def lot_layer_used(self) -> Floats:
+        """Beds, [scenario, lot layer, period]."""
+        return self.second_stage("lot_layer_used")
+
+    @cached_property
+    def spot_layer_used(self) -> Floats:
+        """Beds, [scenario, spot, layer, period]."""
+        return self.second_stage("spot_layer_used")
+
+    @cached_property
+    def beds_sold(self) -> Floats:
+        """Beds, [scenario, source, period]."""
+        return self.second_stage("beds_sold")
 
     @cached_property
     def children(self) -> Floats:
-        """Children by source, [source, period]."""
-        children: Floats = self.placements.placed.sum(axis=0)
+        """Children by source, [scenario, source, period]."""
+        children: Floats = self.placed.sum(axis=1)
         return children
 
     @cached_property
+    def used(self) -> Floats:
+        """Children by source with idle beds sold, [scenario, source, period]."""
+        return self.children + self.beds_sold
+
+    @cached_property
     def before(self) -> Floats:
-        """Children where they lived in the period before, [cohort, source, period]."""
-        start = self.problem.placed_at_start[:, :, None]
-        return np.concatenate([start, self.placements.placed[:, :, :-1]], axis=2)
+        """Children where they lived in the period before, [scenario, cohort, source, period]."""
+        before = np.empty_like(self.placed)
+        before[..., 0], before[..., 1:] = self.problem.placed_at_start, self.placed[..., :-1]
+        return before
+
+    @cached_property
+    def stay(self) -> Floats:
+        """Share who stay in care in the cohort, [scenario, cohort, source, period]."""
+        return self.there("stay")
+
+    @cached_property
+    def breakdown(self) -> Floats:
+        """Share of placements that break down, [scenario, cohort, source, period]."""
+        return self.there("breakdown")
+
+    @cached_property
+    def lasting(self) -> Floats:
+        """Children whose placement lasts while they stay in the cohort, [scenario, cohort, source, period]."""
+        return self.problem.kept(self) * self.before
+
+    @cached_property
+    def movable(self) -> Floats:
+        """Children whose placement a planned move may end, [scenario, cohort, source, period]."""
+        return self.problem.movable(self) * self.before
+
+    # homes
+
+    def begun_stream(self, name: str, of: Callable[[Floats], Floats] = lambda stream: stream) -> Floats:
+        """Something of each home, by when it was begun, summed over the homes begun, [scenario, home, period].
+
+        Parameters
+        ----------
+        name : an array of the scenarios, [home, period begun, period]
+        of : what is summed, of what is there of one home [scenario, period]
+        """
+        begun = self.path.begun
+        total = np.zeros((len(self.scenarios), *begun.shape))
+        for home, period in np.argwhere(begun).tolist():
+            total[:, home] += begun[home, period] * of(self.there(name, (home, period)))
+        return total
 
     @cached_property
     def home_beds(self) -> Floats:
-        """Beds of homes registered, ramped up and matched, less those of homes closed, [home, period]."""
-        homes = np.einsum("hp,hpt->ht", self.path.begun, self.scenario.home_open) - np.cumsum(self.path.closed, axis=1)
-        beds: Floats = homes * beds_a_home(self.problem)[:, None]
-        return beds
+        """Beds of homes registered, ramped up and matched, less those of homes closed, [scenario, home, period]."""
+        homes = self.begun_stream("home_open") - np.cumsum(self.path.closed, axis=1)
+        return homes * beds_a_home(self.problem)[:, None]
+
+    # contracts
 
     @cached_property
-    def award_beds(self) -> Floats:
-        """Beds delivered under an award and its extensions, filled or not, [award, kind, period]."""
-        initial, extended = self.initial_beds, self.extended_beds
-        beds = initial.copy()
-        for position in self.path.awards:
-            for extension in self.path.extensions(award=position):
-                beds[position] += extended[extension]
-        return beds
-
-    @cached_property
-    def initial_beds(self) -> Floats:
-        """Beds delivered in the initial term of an award, [award, kind, period]."""
+    def initial_beds(self) -> dict[int, Floats]:
+        """Beds delivered in the initial term of each award that holds any, [scenario, kind, period], by its position."""
         held = beds_held(self.problem, self.decisions)
-        beds = np.zeros((*held.shape, len(self.problem.periods)))
+        beds = {}
         for position in self.path.awards:
-            award = self.problem.awards[position]
-            beds[position] = np.outer(held[position], self.scenario.lot_delivered[award.lot, award.period])
+            if held[position].any():
+                award = self.problem.awards[position]
+                delivered = self.there("lot_delivered", (award.lot, award.period))
+                beds[position] = held[position][:, None] * delivered[:, None]
         return beds
 
     @cached_property
-    def extended_beds(self) -> Floats:
-        """Beds delivered under an extension of an award, [extension, kind, period]."""
-        beds: Floats = self.decisions.beds_extended[:, :, None] * self.scenario.extension_delivered[:, None, :]
+    def extended_beds(self) -> dict[int, Floats]:
+        """Beds delivered under each extension of an award that keeps any, [scenario, kind, period], by its position."""
+        kept = self.decisions.beds_extended
+        found = (e for position in self.path.awards for e in self.path.extensions(award=position) if kept[e].any())
+        return {e: kept[e][:, None] * self.there("extension_delivered", (e,))[:, None] for e in found}
+
+    @cached_property
+    def award_beds(self) -> dict[int, Floats]:
+        """Beds delivered under each award and its extensions, filled or not, [scenario, kind, period], by its position.
+
+        Awards that hold no beds are left out.
+        """
+        return self.award_beds_at(lambda extension: 1.0)
+
+    def award_beds_at(self, price: Callable[[int], Floats | float]) -> dict[int, Floats]:
+        """As ``award_beds``, those of an extension times something of it [scenario, 1, 1]."""
+        beds = dict(self.initial_beds)
+        for extension, extended in self.extended_beds.items():
+            award = self.problem.extensions[extension].award
+            assert award is not None
+            beds[award] = beds.get(award, 0.0) + extended * price(extension)
         return beds
 
     @cached_property
     def lot_beds(self) -> Floats:
-        """Beds of a lot, committed and call-off together, that matching lets be filled, [lot, period]."""
-        beds = np.zeros((len(self.problem.lots), len(self.problem.periods)))
-        for position in self.path.awards:
+        """Beds of a lot, committed and call-off together, that matching lets be filled, [scenario, lot, period]."""
+        beds = self._nothing(len(self.problem.lots))
+        for position, delivered in self.award_beds.items():
             lot = self.problem.awards[position].lot
-            beds[lot] += self.problem.lot_occupancy[lot] * self.award_beds[position].sum(axis=0)
+            beds[:, lot] += self.problem.lot_occupancy[lot] * delivered.sum(axis=1)
         return beds
+
+    def extended_supplies(self) -> Iterator[tuple[int, int, float]]:
+        """Extensions of supplies that are taken on the path: (supply, extension, how far)."""
+        for supply in range(len(self.problem.supplies)):
+            for extension in self.path.extensions(supply=supply):
+                if self.decisions.extension_taken[extension]:
+                    yield supply, extension, float(self.decisions.extension_taken[extension])
 
     @cached_property
     def supply_beds(self) -> Floats:
-        """Usable beds of supplies, extensions included, [supply, period]."""
-        beds = self.scenario.supply_beds.copy()
-        for supply in range(len(self.problem.supplies)):
-            for extension in self.path.extensions(supply=supply):
-                taken = self.decisions.extension_taken[extension]
-                beds[supply] += self.scenario.supply_extension_beds[extension] * taken
+        """Usable beds of supplies, extensions included, [scenario, supply, period]."""
+        beds = self.there("supply_beds")
+        for supply, extension, taken in self.extended_supplies():
+            beds[:, supply] += self.there("supply_extension_beds", (extension,)) * taken
         return beds
 
     @cached_property
     def spot_beds(self) -> Floats:
-        """Beds on offer in spot markets, [spot, period]; infinity where unlimited."""
-        beds: Floats = self.scenario.spot_layer_beds.sum(axis=1)
+        """Beds on offer in spot markets, [scenario, spot, period]; infinity where unlimited."""
+        beds: Floats = self.there("spot_layer_beds").sum(axis=2)
         return beds
 
     @cached_property
     def usable_beds(self) -> Floats:
-        """Beds usable at whatever price, [source, period]; none where *no registered home found*."""
-        nothing = np.zeros((1, len(self.problem.periods)))
-        return np.concatenate([self.home_beds, self.lot_beds, self.supply_beds, self.spot_beds, nothing])
+        """Beds usable at whatever price, [scenario, source, period]; none where *no registered home found*."""
+        parts = [self.home_beds, self.lot_beds, self.supply_beds, self.spot_beds, self._nothing(1)]
+        return np.concatenate(parts, axis=1)
 
     @cached_property
     def layer_beds(self) -> Floats:
-        """Beds that a priced layer of a lot holds, matched or not, [lot layer, period]."""
-        problem, periods = self.problem, len(self.problem.periods)
-        beds = np.zeros((len(problem.lot_layers), periods))
+        """Beds that a priced layer of a lot holds, matched or not, [scenario, lot layer, period]."""
+        problem = self.problem
+        beds = self._nothing(len(problem.lot_layers))
         for layer, (kind, position, tier) in enumerate(problem.lot_layers):
-            lot = problem.awards[position].lot
-            guaranteed = float(problem.guaranteed_share[lot])
-            share = {"filled": guaranteed, "above_guarantee": 1 - guaranteed, "call_off": 1.0}[kind]
-            beds[layer] = share * self.award_beds[position, tier]
+            if position in self.award_beds:
+                guaranteed = float(problem.guaranteed_share[problem.awards[position].lot])
+                share = {"filled": guaranteed, "above_guarantee": 1 - guaranteed, "call_off": 1.0}[kind]
+                beds[:, layer] = share * self.award_beds[position][:, tier]
         return beds
 
     @cached_property
     def beds_paid(self) -> Floats:
-        """Beds that somebody pays for and a child may therefore use as far as matching lets it, [source, period]."""
+        """Beds that somebody pays for and a child may therefore use as far as matching lets it, [scenario, source, period]."""
         problem = self.problem
-        lots = np.zeros((len(problem.lots), len(problem.periods)))
-        for position in self.path.awards:
+        lots = self._nothing(len(problem.lots))
+        for position, beds in self.award_beds.items():
             lot = problem.awards[position].lot
             if problem.void_price_share[lot] >= 1:  # else even guaranteed beds are bought through a layer
-                lots[lot] += problem.guaranteed_share[lot] * self.award_beds[position, :-1].sum(axis=0)
+                lots[:, lot] += problem.guaranteed_share[lot] * beds[:, :-1].sum(axis=1)
         for layer, (_, position, _) in enumerate(problem.lot_layers):
-            lots[problem.awards[position].lot] += self.placements.lot_layer_used[layer]
-        spots = self.placements.spot_layer_used.sum(axis=1)
-        nothing = np.zeros((1, len(problem.periods)))
-        return np.concatenate([self.home_beds, lots, self.supply_beds, spots, nothing])
+            lots[:, problem.awards[position].lot] += self.lot_layer_used[:, layer]
+        spots = self.spot_layer_used.sum(axis=2)
+        return np.concatenate([self.home_beds, lots, self.supply_beds, spots, self._nothing(1)], axis=1)
+
+    # beds that go
 
     @cached_property
     def beds_lost(self) -> Floats:
-        """Beds that go in a period, [source, period].
+        """Beds that go in a period, [scenario, source, period].
 
         Homes count each closing home for itself, even where another opens in the same period. A contract loses what
         it delivered before and no longer does: an extension that takes over the same beds loses none. Of an unlimited
         spot market that becomes limited, the beds lost are the children who no longer fit.
         """
-        homes = self._home_beds_lost()
-        lots, supplies = _fall(self.lot_beds), _fall(self.supply_beds)
+        shrinking = self.begun_stream("home_open", fall)
+        homes = (shrinking + self.path.closed) * beds_a_home(self.problem)[:, None]
+        lots, supplies = fall(self.lot_beds), fall(self.supply_beds)
         start = self.problem.placed_at_start.sum(axis=0)
         first = slice(self.problem.supply_source, self.problem.spot_source)
-        supplies[:, :1] = np.maximum(start[first, None] - self.supply_beds[:, :1], 0.0)
-        nothing = np.zeros((1, len(self.problem.periods)))
-        return np.concatenate([homes, lots, supplies, self._spot_beds_lost(), nothing])
-
-    def _home_beds_lost(self) -> Floats:
-        shrinking = np.einsum("hp,hpt->ht", self.path.begun, _fall(self.scenario.home_open))
-        lost: Floats = (shrinking + self.path.closed) * beds_a_home(self.problem)[:, None]
-        return lost
+        supplies[:, :, :1] = np.maximum(start[first, None] - self.supply_beds[:, :, :1], 0.0)
+        return np.concatenate([homes, lots, supplies, self._spot_beds_lost(), self._nothing(1)], axis=1)
 
     def _spot_beds_lost(self) -> Floats:
         markets = slice(self.problem.spot_source, self.problem.unregistered)
-        living = self.before[:, markets].sum(axis=0)
-        offered = np.concatenate([living[:, :1], self.spot_beds[:, :-1]], axis=1)
+        living = self.before[:, :, markets].sum(axis=1)
+        offered = np.concatenate([living[:, :, :1], self.spot_beds[:, :, :-1]], axis=2)
         offered = np.where(np.isinf(offered), living, offered)
         lost: Floats = np.maximum(offered - self.spot_beds, 0.0)
         return lost
 
-    def where(self, *parts: str) -> str:
-        """A place in this future, in the problem's own names."""
-        return ", ".join((*parts, self.scenario.name))
+    def _nothing(self, rows: int) -> Floats:
+        return np.zeros((len(self.scenarios), rows, len(self.problem.periods)))
+
+    def where(self, future: int, *parts: str) -> str:
+        """A place in one of these futures, in the problem's own names."""
+        return ", ".join((*parts, self.scenarios[future].name))
 
 
-def _fall(level: Floats) -> Floats:
+def futures_of(
+    problem: Problem, decisions: Decisions, placements: Sequence[Placements], numbers: Iterable[int] | None = None
+) -> Iterator[Futures]:
+    """The futures of a plan, those together that take one path, and no more than ``TOGETHER``.
+
+    Parameters
+    ----------
+    placements : second stage, one entry per scenario in the problem's order
+    numbers : positions of the futures asked for; all where left out
+    """
+    along: dict[tuple[int, ...], list[int]] = {}
+    for number in range(len(problem.scenarios)) if numbers is None else numbers:
+        along.setdefault(problem.scenarios[number].path, []).append(number)
+    for nodes, members in along.items():
+        path = Path(problem, decisions, nodes)
+        for first in range(0, len(members), TOGETHER):
+            some = members[first : first + TOGETHER]
+            yield Futures(path, [problem.scenarios[n] for n in some], [placements[n] for n in some], some)
+
+
+def in_order(parts: Sequence[tuple[Futures, Floats]]) -> Floats:
+    """Something of futures that were computed together [scenario, ...], in the problem's order."""
+    found = np.concatenate([amounts for _, amounts in parts])
+    return found[np.argsort(np.concatenate([futures.numbers for futures, _ in parts]))]
+
+
+# small things
+
+
+def fall(level: Floats) -> Floats:
     """By how much a series falls from one period to the next, zero in the first; along the last axis."""
-    fall = np.zeros_like(level)
-    fall[..., 1:] = np.maximum(level[..., :-1] - level[..., 1:], 0.0)
-    return fall
+    fallen = np.zeros_like(level)
+    fallen[..., 1:] = np.maximum(level[..., :-1] - level[..., 1:], 0.0)
+    return fallen
 
 
 def by_year(problem: Problem, values: Floats) -> Floats:
@@ -290,15 +426,15 @@ def decision_shapes(problem: Problem) -> dict[str, tuple[int, ...]]:
     }
 
 
-def placement_shapes(problem: Problem, scenario: Scenario) -> dict[str, tuple[int, ...]]:
-    """Shape of every array of the second stage in one future, by its name."""
+def placement_shapes(problem: Problem) -> dict[str, tuple[int, ...]]:
+    """Shape of every array of the second stage in a future, by its name: in all of them the same."""
     cohorts, sources, periods = len(problem.cohorts), len(problem.sources), len(problem.periods)
     return {
         "placed": (cohorts, sources, periods),
         "planned_moves": (cohorts, sources, periods),
         "moves_at_closure": (cohorts, sources, periods),
         "lot_layer_used": (len(problem.lot_layers), periods),
-        "spot_layer_used": scenario.spot_layer_beds.shape,
+        "spot_layer_used": problem.scenarios[0].spot_layer_beds.shape,
         "beds_sold": (sources, periods),
     }
 
@@ -307,9 +443,9 @@ def refuse_wrong_shapes(problem: Problem, decisions: Decisions, placements: Sequ
     """Raise a ``ValueError`` that names every array of a plan whose shape is not the problem's."""
     if len(placements) != len(problem.scenarios):
         raise ValueError(f"{len(placements)} placements for {len(problem.scenarios)} scenarios")
-    wrong = _wrong(decisions, decision_shapes(problem), "decisions")
+    wrong, shapes = _wrong(decisions, decision_shapes(problem), "decisions"), placement_shapes(problem)
     for scenario, placed in zip(problem.scenarios, placements, strict=True):
-        wrong += _wrong(placed, placement_shapes(problem, scenario), scenario.name)
+        wrong += _wrong(placed, shapes, scenario.name)
     if wrong:
         raise ValueError("the plan does not have the problem's shapes: " + "; ".join(wrong))
 

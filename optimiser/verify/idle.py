@@ -8,7 +8,10 @@ import numpy as np
 
 from models.decisions import Decisions, Placements
 from models.problem import Bools, Floats, Problem
-from optimiser.verify.futures import Future, buildings, lots_in, refuse_wrong_shapes
+from optimiser.verify.futures import Futures, buildings, futures_of, in_order, lots_in, refuse_wrong_shapes
+
+#: Fewer children, and fewer beds, than count.
+NOBODY = 1e-12
 
 
 def idle_while_unregistered(problem: Problem, decisions: Decisions, placements: Sequence[Placements]) -> Floats:
@@ -18,27 +21,34 @@ def idle_while_unregistered(problem: Problem, decisions: Decisions, placements: 
     Each bed takes one child; beds in a council building only as far as the building has room.
     """
     refuse_wrong_shapes(problem, decisions, placements)
-    found = np.zeros(len(problem.scenarios))
-    for position, (scenario, placed) in enumerate(zip(problem.scenarios, placements, strict=True)):
-        future = Future(problem, decisions, scenario, placed)
-        free = np.maximum(future.usable_beds - future.children, 0.0)
-        for period in range(len(problem.periods)):
-            waiting = np.maximum(placed.placed[:, problem.unregistered, period], 0.0)
-            if waiting.any():
-                room = _room_in_buildings(future, period)
-                beds = _most_placed(waiting, free[:, period], problem.allowed[:, :, period], room)
-                found[position] += beds * problem.weeks[period]
+    return in_order([(futures, _idle(futures)) for futures in futures_of(problem, decisions, placements)])
+
+
+def _idle(futures: Futures) -> Floats:
+    problem = futures.problem
+    waiting = np.maximum(futures.placed[:, :, problem.unregistered], 0.0)
+    free = np.maximum(futures.usable_beds - futures.children, 0.0)
+    rooms = _rooms_in_buildings(futures)
+    found = np.zeros(len(futures.scenarios))
+    somewhere = np.einsum("nct,cst,nst->nt", waiting > NOBODY, problem.allowed, free > NOBODY)
+    for future, period in np.argwhere(somewhere).tolist():
+        beds = _most_placed(
+            waiting[future, :, period],
+            free[future, :, period],
+            problem.allowed[:, :, period],
+            [(sources, float(room[future, period])) for sources, room in rooms],
+        )
+        found[future] += beds * problem.weeks[period]
     return found
 
 
-def _room_in_buildings(future: Future, period: int) -> list[tuple[list[int], float]]:
-    """Sources that share a council building, and how many more children it has room for."""
-    problem = future.problem
-    rooms: list[tuple[list[int], float]] = []
-    for building in buildings(problem):
-        sources = [building, *lots_in(problem, building)]
-        room = float(future.home_beds[building, period] - future.children[sources, period].sum())
-        rooms.append((sources, max(room, 0.0)))
+def _rooms_in_buildings(futures: Futures) -> list[tuple[list[int], Floats]]:
+    """Sources that share a council building, and how many more children it has room for, [scenario, period]."""
+    rooms: list[tuple[list[int], Floats]] = []
+    for building in buildings(futures.problem):
+        sources = [building, *lots_in(futures.problem, building)]
+        room = futures.home_beds[:, building] - futures.children[:, sources].sum(axis=1)
+        rooms.append((sources, np.maximum(room, 0.0)))
     return rooms
 
 
@@ -69,7 +79,7 @@ def _largest_flow(capacity: Floats, start: int, end: int) -> float:
     while True:
         came_from, queue = {start: start}, [start]
         for node in queue:
-            for other in np.flatnonzero(left[node] > 1e-12).tolist():
+            for other in np.flatnonzero(left[node] > NOBODY).tolist():
                 if other not in came_from:
                     came_from[other] = node
                     queue.append(other)

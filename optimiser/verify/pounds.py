@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from models.decisions import Decisions, Placements
-from models.problem import COST_TERMS, Bools, Floats, Problem
-from optimiser.verify.futures import Future, by_year, probability_of, refuse_wrong_shapes
+from models.problem import COST_TERMS, Floats, Problem
+from optimiser.verify.futures import (
+    Futures,
+    by_year,
+    futures_of,
+    in_order,
+    probability_of,
+    refuse_wrong_shapes,
+)
 
 TERM = {term: position for position, term in enumerate(COST_TERMS)}
 
@@ -40,51 +47,49 @@ class Ledger:
         return cost
 
 
-def pounds(future: Future) -> Floats:
-    """What one future costs, £ nominal, [term, authority, period].
+def ledger_of(problem: Problem, decisions: Decisions, placements: Sequence[Placements]) -> Ledger:
+    """Every pound of a plan."""
+    parts = [(some, pounds(some), deterrent(some)) for some in futures_of(problem, decisions, placements)]
+    return Ledger(
+        nominal=in_order([(some, nominal) for some, nominal, _ in parts]),
+        deterrent=in_order([(some, charged) for some, _, charged in parts]),
+    )
+
+
+def pounds(futures: Futures) -> Floats:
+    """What futures cost, £ nominal, [scenario, term, authority, period].
 
     What a child causes falls to the authority of the child's cohort; what a source costs anyway to those who share in
     it; beds bought in priced layers to the children placed with the source in that period.
     """
-    problem = future.problem
-    by_source, by_cohort, by_use = _before_sharing(future)
-    total: Floats = (
-        np.einsum("kst,sa->kat", by_source, problem.cost_share)
-        + np.einsum("kct,ca->kat", by_cohort, _membership(problem))
-        + np.einsum("kst,sat->kat", by_use, _users(future))
-    )
-    total[TERM["income"]] -= problem.grant_income
+    problem = futures.problem
+    total = np.zeros((len(futures.scenarios), len(COST_TERMS), len(problem.authorities), len(problem.periods)))
+    for charge in charges(futures):
+        own = total[:, TERM[charge.term]]
+        if charge.basis == "anyway":
+            own += np.einsum("nkt,ka->nat", charge.amounts, problem.cost_share[charge.members])
+        elif charge.basis == "use":
+            own += np.einsum("nkt,nkat->nat", charge.amounts, users(futures, charge.members))
+        else:
+            own += by_authority(problem, charge.amounts)
+    total[:, TERM["income"]] -= problem.grant_income
     if problem.managers is not None:
-        total[TERM["managers"]] += np.outer(_managers_share(problem), problem.managers.cost * future.path.managers)
+        total[:, TERM["managers"]] += managers_pounds(futures)
     return total
-
-
-def _before_sharing(future: Future) -> tuple[Floats, Floats, Floats]:
-    """£ nominal before authorities share: what sources cost anyway, what children cause, and beds bought in layers.
-
-    [term, source, period], [term, cohort, period], [term, source, period].
-    """
-    problem = future.problem
-    by_source = np.zeros((len(COST_TERMS), len(problem.sources), len(problem.periods)))
-    by_cohort = np.zeros((len(COST_TERMS), len(problem.cohorts), len(problem.periods)))
-    by_use = np.zeros_like(by_source)
-    _add_homes(future, by_source)
-    _add_lots(future, by_source, by_use)
-    _add_supplies(future, by_source)
-    _add_spots(future, by_use)
-    _add_children(future, by_cohort)
-    by_source[TERM["income"]] -= problem.sold_price * problem.weeks * future.placements.beds_sold
-    return by_source, by_cohort, by_use
 
 
 def pounds_by_source(problem: Problem, decisions: Decisions, placements: Sequence[Placements]) -> tuple[Floats, Floats]:
     """What sources cost anyway, and what their priced layers cost, £ nominal, [scenario, source, period] each."""
     refuse_wrong_shapes(problem, decisions, placements)
-    found = [
-        _before_sharing(Future(problem, decisions, scenario, placed))
-        for scenario, placed in zip(problem.scenarios, placements, strict=True)
-    ]
-    return np.array([one.sum(axis=0) for one, _, _ in found]), np.array([other.sum(axis=0) for _, _, other in found])
+    found: dict[str, list[tuple[Futures, Floats]]] = {"anyway": [], "use": []}
+    for futures in futures_of(problem, decisions, placements):
+        own = {basis: np.zeros((len(futures.scenarios), len(problem.sources), len(problem.periods))) for basis in found}
+        for charge in charges(futures):
+            if charge.basis in own:
+                own[charge.basis][:, charge.members] += charge.amounts
+        for basis, parts in found.items():
+            parts.append((futures, own[basis]))
+    return in_order(found["anyway"]), in_order(found["use"])
 
 
 @dataclass(frozen=True)
@@ -110,16 +115,22 @@ def itemised(
     by_source, by_use = np.zeros(shape), np.zeros(shape)
     by_cohort = np.zeros((len(COST_TERMS), len(problem.cohorts), authorities, periods))
     managers = np.zeros((authorities, periods))
-    for weight, scenario, placed in zip(share, problem.scenarios, placements, strict=True):
-        if not weight:
-            continue
-        future = Future(problem, decisions, scenario, placed)
-        anyway, children, use = _before_sharing(future)
-        by_source += weight * anyway[:, :, None] * problem.cost_share[None, :, :, None]
-        by_cohort += weight * children[:, :, None] * _membership(problem)[None, :, :, None]
-        by_use += weight * use[:, :, None] * _users(future)[None]
+    membership = problem.cohort_authority[:, None] == np.arange(authorities)
+    for futures in futures_of(problem, decisions, placements, np.flatnonzero(share).tolist()):
+        weight = share[list(futures.numbers)]
+        for charge in charges(futures):
+            at = TERM[charge.term]
+            if charge.basis == "use":
+                own = np.einsum("n,nkt,nkat->kat", weight, charge.amounts, users(futures, charge.members))
+                by_use[at, charge.members] += own
+                continue
+            expected = np.einsum("n,nkt->kt", weight, charge.amounts)[:, None]
+            if charge.basis == "anyway":
+                by_source[at, charge.members] += expected * problem.cost_share[charge.members, :, None]
+            else:
+                by_cohort[at] += expected * membership[:, :, None]
         if problem.managers is not None:
-            managers += weight * np.outer(_managers_share(problem), problem.managers.cost * future.path.managers)
+            managers += weight.sum() * managers_pounds(futures)
     found: list[tuple[Item, Floats]] = []
     for term, position in TERM.items():
         for source, name in enumerate(problem.sources):
@@ -135,118 +146,171 @@ def itemised(
     return items, np.array([amounts for _, amounts in kept]).reshape(len(items), authorities, periods)
 
 
-def deterrent(future: Future) -> Floats:
-    """The value judgement on *no registered home found*, £ nominal, [period]."""
-    charged: Floats = future.scenario.deterrent * future.problem.weeks * future.children[future.problem.unregistered]
+def deterrent(futures: Futures) -> Floats:
+    """The value judgement on *no registered home found*, £ nominal, [scenario, period]."""
+    problem = futures.problem
+    charged: Floats = futures.there("deterrent") * problem.weeks * futures.children[:, problem.unregistered]
     return charged
 
 
-def _add_homes(future: Future, by_source: Floats) -> None:
-    problem, scenario, path = future.problem, future.scenario, future.path
+# what is charged, before authorities share
+
+
+@dataclass(frozen=True, eq=False)
+class Charge:
+    """Pounds of one term for some sources or cohorts, before authorities share them."""
+
+    term: str
+    basis: str  # as of ``Item``
+    members: slice  # positions of the sources, or of the cohorts
+    amounts: Floats  # £ nominal, [scenario, source or cohort, period]
+
+
+def charges(futures: Futures) -> Iterator[Charge]:
+    """All that is charged, but for managers and grants, which are for no source and no child."""
+    yield from _of_homes(futures)
+    yield from _of_lots(futures)
+    yield from _of_layers(futures)
+    yield from _of_supplies(futures)
+    yield from _of_children(futures)
+    problem = futures.problem
+    price = futures.there("spot_layer_price")
+    spots = (price * futures.spot_layer_used).sum(axis=2) * problem.weeks
+    yield Charge("spot", "use", slice(problem.spot_source, problem.unregistered), spots)
+    sold = -problem.sold_price * problem.weeks * futures.beds_sold
+    yield Charge("income", "anyway", slice(len(problem.sources)), sold)
+
+
+def _of_homes(futures: Futures) -> Iterator[Charge]:
+    problem, path = futures.problem, futures.path
     homes = slice(0, problem.lot_source)
-    by_source[TERM["capital"], homes] += path.begun * scenario.capital_outlay
-    by_source[TERM["residual"], homes, -1] -= (path.begun * scenario.residual_value).sum(axis=1)
-    by_source[TERM["procurement"], homes] += path.begun * scenario.abortive_cost
-    streams = {"running": scenario.home_running, "waiting": scenario.home_waiting, "lifecycle": scenario.home_lifecycle}
-    for term, stream in streams.items():
-        by_source[TERM[term], homes] += np.einsum("hp,hpt->ht", path.begun, stream)
-    by_source[TERM["running"], homes] -= problem.closed_saving * np.cumsum(path.closed, axis=1)
-    by_source[TERM["closures"], homes] += path.closed * problem.closing_cost[:, None]
+    shape = (len(futures.scenarios), len(problem.homes), len(problem.periods))
+    yield Charge("capital", "anyway", homes, path.begun * futures.there("capital_outlay"))
+    residual = np.zeros(shape)
+    residual[:, :, -1] = -(path.begun * futures.there("residual_value")).sum(axis=2)
+    yield Charge("residual", "anyway", homes, residual)
+    yield Charge("procurement", "anyway", homes, path.begun * futures.there("abortive_cost"))
+    for term in ("running", "waiting", "lifecycle"):
+        stream = futures.begun_stream(f"home_{term}")
+        if term == "running":
+            stream -= problem.closed_saving * np.cumsum(path.closed, axis=1)
+        yield Charge(term, "anyway", homes, stream)
+    closing = np.broadcast_to(path.closed * problem.closing_cost[:, None], shape)
+    yield Charge("closures", "anyway", homes, closing)
 
 
-def _add_lots(future: Future, by_source: Floats, by_use: Floats) -> None:
-    problem, scenario, decisions = future.problem, future.scenario, future.decisions
-    for position in future.path.awards:
+def _of_lots(futures: Futures) -> Iterator[Charge]:
+    """What awards cost whatever is used: setting them up, guaranteed beds, and call-off beds held."""
+    problem, decisions = futures.problem, futures.decisions
+    setup = np.zeros((len(futures.scenarios), len(problem.lots), len(problem.periods)))
+    for position in futures.path.awards:
+        if decisions.lot_awarded[position]:
+            award = problem.awards[position]
+            price = futures.there("lot_setup", (award.lot, award.period))
+            setup[:, award.lot, award.period] += price * decisions.lot_awarded[position]
+    yield Charge("procurement", "anyway", slice(problem.lot_source, problem.supply_source), setup)
+
+    charged = futures.award_beds_at(lambda extension: futures.there("extension_price", (extension,))[:, None, None])
+    for position, beds in charged.items():  # at the price of the initial term
         award = problem.awards[position]
-        source = problem.lot_source + award.lot
-        setup = scenario.lot_setup[award.lot, award.period] * decisions.lot_awarded[position]
-        by_source[TERM["procurement"], source, award.period] += setup
-
-        charged = future.initial_beds[position].copy()  # beds to be paid for, at the price of the initial term
-        for extension in future.path.extensions(award=position):
-            charged += future.extended_beds[extension] * scenario.extension_price[extension]
-        tiers = len(problem.lot_tiers[award.lot])
-        price = scenario.lot_price[award.lot, :tiers, award.period]
+        source = slice(problem.lot_source + award.lot, problem.lot_source + award.lot + 1)
         paid_anyway = problem.guaranteed_share[award.lot] * problem.void_price_share[award.lot]
-        by_source[TERM["block"], source] += paid_anyway * problem.weeks * (price * charged[:tiers]).sum(axis=0)
-        retainer = scenario.call_off_retainer[award.lot, award.period]
-        by_source[TERM["call_off"], source] += retainer * problem.weeks * charged[-1]
+        guaranteed = np.zeros((len(futures.scenarios), len(problem.periods)))
+        for tier in range(len(problem.lot_tiers[award.lot])):
+            guaranteed += futures.there("lot_price", (award.lot, tier, award.period)) * beds[:, tier]
+        yield Charge("block", "anyway", source, (paid_anyway * problem.weeks * guaranteed)[:, None])
+        retainer = futures.there("call_off_retainer", (award.lot, award.period))
+        yield Charge("call_off", "anyway", source, (retainer * problem.weeks * beds[:, -1])[:, None])
 
+
+def _of_layers(futures: Futures) -> Iterator[Charge]:
+    """Beds bought in priced layers of lots."""
+    problem = futures.problem
     for layer, (kind, position, tier) in enumerate(problem.lot_layers):
-        if position in future.path.awards:
-            term = TERM["call_off" if kind == "call_off" else "block"]
-            used = future.placements.lot_layer_used[layer]
+        used = futures.lot_layer_used[:, layer]
+        if position in futures.path.awards and used.any():
             source = problem.lot_source + problem.awards[position].lot
-            by_use[term, source] += _layer_price(future, kind, position, tier) * problem.weeks * used
+            cost = _layer_price(futures, kind, position, tier) * problem.weeks * used
+            yield Charge("call_off" if kind == "call_off" else "block", "use", slice(source, source + 1), cost[:, None])
 
 
-def _layer_price(future: Future, kind: str, position: int, tier: int) -> Floats:
-    """£ a bed-week in a priced layer, [period].
+def _layer_price(futures: Futures, kind: str, position: int, tier: int) -> Floats:
+    """£ a bed-week in a priced layer, [scenario, period].
 
     In a period that sees both the end of a term and the beginning of its extension, the price of the term stands.
     """
-    problem, scenario = future.problem, future.scenario
+    problem = futures.problem
     lot, period = problem.awards[position].lot, problem.awards[position].period
     if kind == "call_off":
-        price = scenario.call_off_price[lot, period]
+        price = futures.there("call_off_price", (lot, period))
     else:
         still_due = 1.0 - problem.void_price_share[lot] if kind == "filled" else 1.0
-        price = scenario.lot_price[lot, tier, period] * still_due
-    multiple = np.ones(len(problem.periods))
-    latest_first = sorted(future.path.extensions(award=position), key=lambda e: -problem.extensions[e].option)
+        price = futures.there("lot_price", (lot, tier, period)) * still_due
+    multiple = np.ones_like(price)
+    latest_first = sorted(futures.path.extensions(award=position), key=lambda e: -problem.extensions[e].option)
     for extension in latest_first:  # the earlier term overwrites the later one where both deliver
-        multiple[scenario.extension_delivered[extension] > 0] = scenario.extension_price[extension]
-    multiple[scenario.lot_delivered[lot, period] > 0] = 1.0
-    result: Floats = price * multiple
-    return result
+        of_extension = futures.there("extension_price", (extension,))[:, None]
+        multiple = np.where(futures.there("extension_delivered", (extension,)) > 0, of_extension, multiple)
+    return price * np.where(futures.there("lot_delivered", (lot, period)) > 0, 1.0, multiple)
 
 
-def _add_supplies(future: Future, by_source: Floats) -> None:
-    problem, scenario = future.problem, future.scenario
-    supplies = by_source[TERM["existing"], problem.supply_source : problem.spot_source]
-    supplies += scenario.supply_commitment
-    for supply in range(len(problem.supplies)):
-        for extension in future.path.extensions(supply=supply):
-            taken = future.decisions.extension_taken[extension]
-            supplies[supply] += scenario.supply_extension_cost[extension] * taken
+def _of_supplies(futures: Futures) -> Iterator[Charge]:
+    problem = futures.problem
+    cost = futures.there("supply_commitment")
+    for supply, extension, taken in futures.extended_supplies():
+        cost[:, supply] += futures.there("supply_extension_cost", (extension,)) * taken
+    yield Charge("existing", "anyway", slice(problem.supply_source, problem.spot_source), cost)
 
 
-def _add_spots(future: Future, by_use: Floats) -> None:
-    problem = future.problem
-    cost = (future.scenario.spot_layer_price * future.placements.spot_layer_used).sum(axis=1) * problem.weeks
-    by_use[TERM["spot"], problem.spot_source : problem.unregistered] += cost
-
-
-def _add_children(future: Future, by_cohort: Floats) -> None:
-    problem, scenario, placements = future.problem, future.scenario, future.placements
-    weeks = placements.placed * problem.weeks  # child-weeks
-    price = scenario.variable_price
+def _of_children(futures: Futures) -> Iterator[Charge]:
+    """What goes with each child: £ by cohort."""
+    problem = futures.problem
+    cohorts = slice(len(problem.cohorts))
     homes, supplies = slice(0, problem.lot_source), slice(problem.supply_source, problem.spot_source)
-    by_cohort[TERM["variable"]] += (weeks[:, homes] * price[homes]).sum(axis=1)
-    by_cohort[TERM["existing"]] += (weeks[:, supplies] * price[supplies]).sum(axis=1)
-    by_cohort[TERM["unregistered"]] += weeks[:, problem.unregistered] * scenario.unregistered_price
-    by_cohort[TERM["closures"]] += placements.moves_at_closure.sum(axis=1) * problem.closure_price[:, None]
-    by_cohort[TERM["planned_moves"]] += placements.planned_moves.sum(axis=1) * problem.planned_move_price[:, None]
-    by_cohort[TERM["income"]] -= weeks.sum(axis=1) * problem.contribution[:, None]
+    price = futures.there("variable_price") * problem.weeks  # £ a child
+    unregistered = futures.there("unregistered_price") * problem.weeks
+    amounts = {
+        "variable": np.einsum("ncst,nst->nct", futures.placed[:, :, homes], price[:, homes]),
+        "existing": np.einsum("ncst,nst->nct", futures.placed[:, :, supplies], price[:, supplies]),
+        "unregistered": futures.placed[:, :, problem.unregistered] * unregistered[:, None],
+        "closures": futures.moves_at_closure.sum(axis=2) * problem.closure_price[:, None],
+        "planned_moves": futures.planned_moves.sum(axis=2) * problem.planned_move_price[:, None],
+        "income": -futures.placed.sum(axis=2) * problem.weeks * problem.contribution[:, None],
+    }
+    for term, own in amounts.items():
+        yield Charge(term, "child", cohorts, own)
 
 
-def _users(future: Future) -> Floats:
-    """Authorities of the children placed with a source, share, [source, authority, period].
+# who bears it
+
+
+def by_authority(problem: Problem, amounts: Floats) -> Floats:
+    """Something of each cohort [..., cohort, period], added up by its authority, [..., authority, period]."""
+    found = np.zeros((*amounts.shape[:-2], len(problem.authorities), amounts.shape[-1]))
+    for cohort, authority in enumerate(problem.cohort_authority.tolist()):
+        found[..., authority, :] += amounts[..., cohort, :]
+    return found
+
+
+def users(futures: Futures, sources: slice) -> Floats:
+    """Authorities of the children placed with some sources, share, [scenario, source, authority, period].
 
     Where nobody is placed: those who share in the source's fixed cost.
     """
-    problem = future.problem
-    placed = np.einsum("cst,ca->sat", np.maximum(future.placements.placed, 0.0), _membership(problem))
-    total = placed.sum(axis=1, keepdims=True)
+    problem = futures.problem
+    placed = np.maximum(futures.placed[:, :, sources], 0.0)
+    own = by_authority(problem, placed.transpose(0, 2, 1, 3))
+    total = own.sum(axis=2, keepdims=True)
     somebody = total > 1e-9  # fewer children than a solver can tell from none
-    share: Floats = np.where(somebody, placed / np.where(somebody, total, 1.0), problem.cost_share[:, :, None])
+    share: Floats = np.where(somebody, own / np.where(somebody, total, 1.0), problem.cost_share[sources, :, None])
     return share
 
 
-def _membership(problem: Problem) -> Floats:
-    """1 where the cohort is the authority's, [cohort, authority]."""
-    belongs: Bools = problem.cohort_authority[:, None] == np.arange(len(problem.authorities))
-    return belongs.astype(np.float64)
+def managers_pounds(futures: Futures) -> Floats:
+    """What registered managers in post cost, the same in every future of a path, £ nominal, [authority, period]."""
+    problem = futures.problem
+    assert problem.managers is not None
+    return np.outer(_managers_share(problem), problem.managers.cost * futures.path.managers)
 
 
 def _managers_share(problem: Problem) -> Floats:
@@ -258,11 +322,10 @@ def _managers_share(problem: Problem) -> Floats:
     return mean
 
 
-def unregistered_child_weeks(future: Future) -> Floats:
-    """Child-weeks with no registered home found, [authority, year]."""
-    problem = future.problem
-    weeks = future.placements.placed[:, problem.unregistered] * problem.weeks
-    return by_year(problem, _membership(problem).T @ weeks)
+def child_weeks_by_year(futures: Futures, children: Floats) -> Floats:
+    """Child-weeks of children [scenario, cohort, period], by authority and financial year, [scenario, authority, year]."""
+    problem = futures.problem
+    return by_year(problem, by_authority(problem, children * problem.weeks))
 
 
 def tail_mean(cost: Floats, probability: Floats, level: float) -> float:

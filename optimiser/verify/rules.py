@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from models.decisions import Decisions
 from models.problem import Floats, Problem
 from optimiser.verify.futures import (
-    Future,
+    Futures,
     beds_held,
     buildings,
     by_year,
@@ -43,6 +43,10 @@ class Violation:
     def __str__(self) -> str:
         """Rule, place and amount in one line."""
         return f"{self.rule}: {self.where}, by {self.amount:,.6g}"
+
+
+#: A rule broken in one of several futures: its number among them, and what is broken there.
+Found = tuple[int, Violation]
 
 
 # rules on decisions
@@ -275,160 +279,144 @@ DECISION_RULES = (
 # rules on placements
 
 
-def nonnegative(future: Future, tolerance: float) -> Iterator[Violation]:
+def nonnegative(futures: Futures, tolerance: float) -> Iterator[Found]:
     """No children, moves or beds below zero."""
-    for name in placement_shapes(future.problem, future.scenario):
-        values = getattr(future.placements, name)
-        where = _position(name, future.scenario.name)
-        yield from _broken("nonnegative", -values, 0.0, tolerance, where)
+    for name in placement_shapes(futures.problem):
+
+        def where(future: int, *at: int, name: str = name) -> str:
+            return _position(name, futures.scenarios[future].name)(*at)
+
+        yield from _each("nonnegative", -getattr(futures, name), 0.0, tolerance, where)
 
 
-def source_allowed(future: Future, tolerance: float) -> Iterator[Violation]:
+def source_allowed(futures: Futures, tolerance: float) -> Iterator[Found]:
     """No child lives where registration, age, need, membership or dates do not allow it [children]."""
-    problem = future.problem
-    excess = np.where(problem.allowed, 0.0, future.placements.placed)
-    yield from _broken("source_allowed", excess, 0.0, tolerance, _child_place(future))
+    excess = np.where(futures.problem.allowed, 0.0, futures.placed)
+    yield from _each("source_allowed", excess, 0.0, tolerance, _child_place(futures))
 
 
-def every_child_placed(future: Future, tolerance: float) -> Iterator[Violation]:
+def every_child_placed(futures: Futures, tolerance: float) -> Iterator[Found]:
     """Children living somewhere are those who stayed, stepped across into the cohort, or arrived [children]."""
-    problem, scenario = future.problem, future.scenario
-    due = (scenario.stay * future.before).sum(axis=1) + scenario.arrivals
+    problem = futures.problem
+    due = (futures.stay * futures.before).sum(axis=2) + futures.there("arrivals")
     for step, (origin, destination) in enumerate(problem.steps):
-        due[destination] += (scenario.step[step] * future.before[origin]).sum(axis=0)
-    here = future.placements.placed.sum(axis=1)
-    yield from _broken(
+        due[:, destination] += (futures.there("step", (step,)) * futures.before[:, origin]).sum(axis=1)
+    here = futures.placed.sum(axis=2)
+    yield from _each(
         "every_child_placed",
         np.abs(here - due),
         due,
         tolerance,
-        lambda cohort, period: future.where(problem.cohorts[cohort], problem.periods[period]),
+        lambda future, cohort, period: futures.where(future, problem.cohorts[cohort], problem.periods[period]),
     )
 
 
-def placements_last(future: Future, tolerance: float) -> Iterator[Violation]:
+def placements_last(futures: Futures, tolerance: float) -> Iterator[Found]:
     """A child stays until leaving, breakdown, a planned move, or the bed goes [children].
 
     Those who step across within a source stay there if it takes their new cohort. Off for *no registered home found*.
     """
-    problem, scenario, placements = future.problem, future.scenario, future.placements
-    lasting = problem.kept(scenario) * future.before
+    problem = futures.problem
     priced = problem.planned_move_price[:, None, None] > 0
-    moves = np.where(priced, placements.planned_moves, problem.movable(scenario) * future.before)
-    stepped = np.zeros_like(lasting)
+    moves = np.where(priced, futures.planned_moves, futures.movable)
+    due = futures.lasting - moves - futures.moves_at_closure
     for step, (origin, destination) in enumerate(problem.steps):
-        stepped[destination] += scenario.step[step] * future.before[origin]
-    due = lasting + np.where(problem.allowed, stepped, 0.0) - moves - placements.moves_at_closure
-    missing = (due - placements.placed)[:, : problem.unregistered]
-    yield from _broken("placements_last", missing, due[:, : problem.unregistered], tolerance, _child_place(future))
+        stepped = futures.there("step", (step,)) * futures.before[:, origin]
+        due[:, destination] += np.where(problem.allowed[destination], stepped, 0.0)
+    missing = (due - futures.placed)[:, :, : problem.unregistered]
+    yield from _each("placements_last", missing, due[:, :, : problem.unregistered], tolerance, _child_place(futures))
 
 
-def planned_moves_within_mobility(future: Future, tolerance: float) -> Iterator[Violation]:
+def planned_moves_within_mobility(futures: Futures, tolerance: float) -> Iterator[Found]:
     """Planned moves that are paid for stay within the rate at which placements may end by one [children]."""
-    problem = future.problem
-    most = problem.movable(future.scenario) * future.before
-    excess = future.placements.planned_moves - most
-    excess[problem.planned_move_price <= 0] = 0.0
-    yield from _broken("planned_moves_within_mobility", excess, most, tolerance, _child_place(future))
+    excess = futures.planned_moves - futures.movable
+    excess[:, futures.problem.planned_move_price <= 0] = 0.0
+    yield from _each("planned_moves_within_mobility", excess, futures.movable, tolerance, _child_place(futures))
 
 
-def moves_at_closure_within_beds_lost(future: Future, tolerance: float) -> Iterator[Violation]:
+def moves_at_closure_within_beds_lost(futures: Futures, tolerance: float) -> Iterator[Found]:
     """Placements end because beds go only where beds go [beds].
 
     Children whose cohort may no longer live there move whatever beds remain, and are not counted.
     """
-    moves = np.where(future.problem.allowed, future.placements.moves_at_closure, 0.0).sum(axis=0)
-    yield from _broken(
-        "moves_at_closure_within_beds_lost", moves - future.beds_lost, moves, tolerance, _source_place(future)
-    )
+    moves = np.where(futures.problem.allowed, futures.moves_at_closure, 0.0).sum(axis=1)
+    excess = moves - futures.beds_lost
+    yield from _each("moves_at_closure_within_beds_lost", excess, moves, tolerance, _source_place(futures))
 
 
-def homes_open_after_registration(future: Future, tolerance: float) -> Iterator[Violation]:
+def homes_open_after_registration(futures: Futures, tolerance: float) -> Iterator[Found]:
     """Nobody lives in homes of which none is registered and open [children]."""
-    living = future.children[: future.problem.lot_source]
-    excess = np.where(future.home_beds <= tolerance, living, 0.0)
-    yield from _broken("homes_open_after_registration", excess, 0.0, tolerance, _source_place(future))
+    living = futures.children[:, : futures.problem.lot_source]
+    excess = np.where(futures.home_beds <= tolerance, living, 0.0)
+    yield from _each("homes_open_after_registration", excess, 0.0, tolerance, _source_place(futures))
 
 
-def lot_delivered_after_mobilisation(future: Future, tolerance: float) -> Iterator[Violation]:
+def lot_delivered_after_mobilisation(futures: Futures, tolerance: float) -> Iterator[Found]:
     """Nobody lives in beds of a lot before they are delivered or after its term and extensions [children]."""
-    problem = future.problem
-    living = future.children[problem.lot_source : problem.supply_source]
-    excess = np.where(future.lot_beds <= tolerance, living, 0.0)
-    yield from _broken(
-        "lot_delivered_after_mobilisation", excess, 0.0, tolerance, _source_place(future, problem.lot_source)
-    )
+    problem = futures.problem
+    living = futures.children[:, problem.lot_source : problem.supply_source]
+    excess = np.where(futures.lot_beds <= tolerance, living, 0.0)
+    where = _source_place(futures, problem.lot_source)
+    yield from _each("lot_delivered_after_mobilisation", excess, 0.0, tolerance, where)
 
 
-def placed_within_capacity(future: Future, tolerance: float) -> Iterator[Violation]:
+def placed_within_capacity(futures: Futures, tolerance: float) -> Iterator[Found]:
     """Children placed with a source and idle beds sold never exceed its usable beds that are paid for [beds]."""
-    used = (future.children + future.placements.beds_sold)[: future.problem.unregistered]
-    yield from _broken(
-        "placed_within_capacity",
-        used - future.beds_paid[: future.problem.unregistered],
-        used,
-        tolerance,
-        _source_place(future),
-    )
+    registered = slice(futures.problem.unregistered)
+    used = futures.used[:, registered]
+    excess = used - futures.beds_paid[:, registered]
+    yield from _each("placed_within_capacity", excess, used, tolerance, _source_place(futures))
 
 
-def placed_within_matching(future: Future, tolerance: float) -> Iterator[Violation]:
+def placed_within_matching(futures: Futures, tolerance: float) -> Iterator[Found]:
     """Children placed in a lot and idle beds sold never exceed what matching lets all its beds hold together [beds]."""
-    problem = future.problem
-    lots = slice(problem.lot_source, problem.supply_source)
-    used = (future.children + future.placements.beds_sold)[lots]
-    yield from _broken(
-        "placed_within_matching", used - future.lot_beds, used, tolerance, _source_place(future, problem.lot_source)
-    )
+    problem = futures.problem
+    used = futures.used[:, problem.lot_source : problem.supply_source]
+    where = _source_place(futures, problem.lot_source)
+    yield from _each("placed_within_matching", used - futures.lot_beds, used, tolerance, where)
 
 
-def layers_within_award(future: Future, tolerance: float) -> Iterator[Violation]:
+def layers_within_award(futures: Futures, tolerance: float) -> Iterator[Found]:
     """Beds bought in a priced layer of a lot are beds that the award holds [beds]."""
-    problem, used = future.problem, future.placements.lot_layer_used
+    problem, used = futures.problem, futures.lot_layer_used
 
-    def where(layer: int, period: int) -> str:
+    def where(future: int, layer: int, period: int) -> str:
         kind, position, _ = problem.lot_layers[layer]
-        return future.where(kind.replace("_", " "), _award_name(problem, position), problem.periods[period])
+        return futures.where(future, kind.replace("_", " "), _award_name(problem, position), problem.periods[period])
 
-    yield from _broken("layers_within_award", used - future.layer_beds, used, tolerance, where)
+    yield from _each("layers_within_award", used - futures.layer_beds, used, tolerance, where)
 
 
-def spot_layers_within_offer(future: Future, tolerance: float) -> Iterator[Violation]:
+def spot_layers_within_offer(futures: Futures, tolerance: float) -> Iterator[Found]:
     """Beds bought in a layer of a spot market are beds on offer [beds]."""
-    problem, used = future.problem, future.placements.spot_layer_used
-    yield from _broken(
-        "spot_layers_within_offer",
-        used - future.scenario.spot_layer_beds,
-        used,
-        tolerance,
-        lambda spot, layer, period: future.where(problem.spots[spot], f"layer {layer + 1}", problem.periods[period]),
-    )
+    problem, used = futures.problem, futures.spot_layer_used
+
+    def where(future: int, spot: int, layer: int, period: int) -> str:
+        return futures.where(future, problem.spots[spot], f"layer {layer + 1}", problem.periods[period])
+
+    excess = used - futures.there("spot_layer_beds")
+    yield from _each("spot_layers_within_offer", excess, used, tolerance, where)
 
 
-def beds_sold_within_limit(future: Future, tolerance: float) -> Iterator[Violation]:
+def beds_sold_within_limit(futures: Futures, tolerance: float) -> Iterator[Found]:
     """Idle beds sold to others are no more than others buy, and never beds that do not exist [beds]."""
-    problem = future.problem
+    problem = futures.problem
     most = problem.sold_maximum.copy()
     most[problem.unregistered] = 0.0
-    yield from _broken(
-        "beds_sold_within_limit", future.placements.beds_sold - most, most, tolerance, _source_place(future)
-    )
+    yield from _each("beds_sold_within_limit", futures.beds_sold - most, most, tolerance, _source_place(futures))
 
 
-def contract_has_its_home(future: Future, tolerance: float) -> Iterator[Violation]:
+def contract_has_its_home(futures: Futures, tolerance: float) -> Iterator[Found]:
     """Beds in use in a council building, whoever runs them, fit in the buildings refurbished and open [beds]."""
-    problem = future.problem
-    used = future.children + future.placements.beds_sold
+    problem = futures.problem
     for building in buildings(problem):
-        sources = [building, *lots_in(problem, building)]
-        in_use = used[sources].sum(axis=0)
-        yield from _broken(
-            "contract_has_its_home",
-            in_use - future.home_beds[building],
-            in_use,
-            tolerance,
-            lambda period, building=building: future.where(problem.homes[building], problem.periods[period]),
-        )
+        in_use = futures.used[:, [building, *lots_in(problem, building)]].sum(axis=1)
+
+        def where(future: int, period: int, building: int = building) -> str:
+            return futures.where(future, problem.homes[building], problem.periods[period])
+
+        excess = in_use - futures.home_beds[:, building]
+        yield from _each("contract_has_its_home", excess, in_use, tolerance, where)
 
 
 PLACEMENT_RULES = (
@@ -452,27 +440,29 @@ PLACEMENT_RULES = (
 # rules across futures
 
 
-def local_enough(problem: Problem, futures: Sequence[Future], tolerance: float) -> Iterator[Violation]:
+def local_enough(problem: Problem, lived: Floats, tolerance: float) -> Iterator[Violation]:
     """Expected child-weeks within the band are at least the minimum share of all [child-weeks].
 
-    Those without a registered home count as children and never as near.
+    Those without a registered home count as children and never as near. ``lived``: child-weeks, [scenario, cohort, source].
     """
     probability = probability_of(problem)
     for limit in problem.local_limits:
         near = limit.share.copy()
         near[problem.unregistered] = 0.0
-        weeks = [np.einsum("crt,t->r", f.placements.placed[list(limit.cohorts)], problem.weeks) for f in futures]
-        expected = probability @ np.array(weeks)
+        expected = probability @ lived[:, list(limit.cohorts)].sum(axis=1)
         wanted = limit.minimum * float(expected.sum())
         yield from _at_most("local_enough", wanted, float(expected @ near), tolerance, limit.name)
 
 
 def registered_reliably(
-    problem: Problem, futures: Sequence[Future], unregistered: Floats, tolerance: float
+    problem: Problem, census: Floats, unregistered: Floats, tolerance: float
 ) -> Iterator[Violation]:
     """Expected child-weeks without a registered home, and the chance of any in a financial year, are tolerable.
 
-    ``unregistered``: child-weeks, [scenario, authority, year].
+    Parameters
+    ----------
+    census : child-weeks wherever, [scenario, authority, year]
+    unregistered : child-weeks without a registered home, [scenario, authority, year]
     """
     probability = probability_of(problem)
     for limit in problem.unregistered_limits:
@@ -482,9 +472,7 @@ def registered_reliably(
             yield from _at_most("registered_reliably", expected, limit.child_weeks, tolerance, limit.name)
         if limit.epsilon is not None:
             # a yes-or-no that misses a whole number by the tolerance frees that part of all child-weeks of the year
-            cohorts = np.isin(problem.cohort_authority, limit.authorities)
-            census = np.array([f.placements.placed[cohorts].sum(axis=(0, 1)) * problem.weeks for f in futures])
-            slack = 10 * tolerance * np.maximum(by_year(problem, census), 1.0)
+            slack = 10 * tolerance * np.maximum(census[:, list(limit.authorities)].sum(axis=1), 1.0)
             chance = probability @ (own > ANY_CHILD_WEEKS + slack)
             for year, name in enumerate(problem.financial_years):
                 where = f"{limit.name}, {name}"
@@ -503,17 +491,28 @@ def cvar_within_limit(problem: Problem, tail: float, tolerance: float) -> Iterat
 
 def _broken(rule: str, excess: Floats, scale: Floats | float, tolerance: float, where: Where) -> Iterator[Violation]:
     """Every place at which ``excess`` is above the tolerance. What is not a number is broken too."""
-    excess = np.asarray(excess, dtype=float)
+    for at in _places(excess, scale, tolerance):
+        yield Violation(rule, where(*at), float(excess[at]))
+
+
+def _each(rule: str, excess: Floats, scale: Floats | float, tolerance: float, where: Where) -> Iterator[Found]:
+    """The same of several futures, the first axis of ``excess``: each with the future's number among them."""
+    for at in _places(excess, scale, tolerance):
+        yield at[0], Violation(rule, where(*at), float(excess[at]))
+
+
+def _places(excess: Floats, scale: Floats | float, tolerance: float) -> Iterator[tuple[int, ...]]:
     if (excess <= tolerance).all():
         return  # within the least that any row may miss
     size = np.broadcast_to(np.nan_to_num(np.abs(np.asarray(scale, dtype=float)), posinf=1.0), excess.shape)
     for index in np.argwhere(~(excess <= tolerance * np.maximum(size, 1.0))):
-        at = tuple(int(position) for position in index)
-        yield Violation(rule, where(*at), float(excess[at]))
+        yield tuple(int(position) for position in index)
 
 
 def _at_most(rule: str, left: float, right: float, tolerance: float, where: str) -> Iterator[Violation]:
     """One row: ``left`` is no larger than ``right``."""
+    if float(left) - float(right) <= tolerance:
+        return
     scale = max(abs(float(left)), abs(float(right)))
     yield from _broken(rule, np.asarray(float(left) - float(right)), scale, tolerance, lambda: where)
 
@@ -557,13 +556,15 @@ def _position(name: str, future: str = "") -> Where:
     return lambda *at: _joined(f"{name}[{', '.join(map(str, at))}]", future)
 
 
-def _child_place(future: Future) -> Where:
-    problem = future.problem
-    return lambda cohort, source, period: future.where(
-        problem.cohorts[cohort], problem.sources[source], problem.periods[period]
+def _child_place(futures: Futures) -> Where:
+    problem = futures.problem
+    return lambda future, cohort, source, period: futures.where(
+        future, problem.cohorts[cohort], problem.sources[source], problem.periods[period]
     )
 
 
-def _source_place(future: Future, first: int = 0) -> Where:
-    problem = future.problem
-    return lambda source, period: future.where(problem.sources[first + source], problem.periods[period])
+def _source_place(futures: Futures, first: int = 0) -> Where:
+    problem = futures.problem
+    return lambda future, source, period: futures.where(
+        future, problem.sources[first + source], problem.periods[period]
+    )
