@@ -291,8 +291,8 @@ def packed(scenario: Scenario, shared: SharedRows) -> PackedScenario:
 
 def _rows_of(scenario: Scenario, name: str) -> _Rows | None:
     """An array of a future as its rows; None where it is kept whole."""
-    rows: _Rows | None = scenario.__dict__.get("_rows", {}).get(name)
-    return rows
+    kept: dict[str, _Rows] | None = scenario.__dict__.get("_rows")
+    return kept.get(name) if kept else None
 
 
 def across(scenarios: Sequence[Scenario], name: str, at: tuple[int, ...] = ()) -> Floats:
@@ -304,9 +304,10 @@ def across(scenarios: Sequence[Scenario], name: str, at: tuple[int, ...] = ()) -
         Positions on the leading axes of the array, where only what stands there is wanted.
     """
     rows = [_rows_of(scenario, name) for scenario in scenarios]
-    tables = {id(None if each is None else each.table) for each in rows}
-    if len(tables) == 1 and rows[0] is not None:
-        array: Floats = rows[0].table.matrix[np.array([each.places[at] for each in rows if each is not None])]
+    table = rows[0].table if rows and rows[0] is not None else None
+    places = [each.places[at] for each in rows if each is not None and each.table is table]
+    if table is not None and len(places) == len(rows):
+        array: Floats = table.matrix[np.array(places)]
         return array
     return np.array([getattr(scenario, name)[at] for scenario in scenarios])
 

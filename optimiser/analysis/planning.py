@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -658,8 +659,14 @@ def rounding(cost: float) -> float:
 
 def versions() -> dict[str, str]:
     """Versions of what computed it."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
     named = {name: version(name) for name in ("highspy", "pyomo", "numpy", "scipy")}
-    return {"optimiser": version("block-capacity-optimiser"), "python": platform.python_version(), **named}
+    own = {"optimiser": version("block-capacity-optimiser"), "python": platform.python_version()}
+    return tuple({**own, **named}.items())
 
 
 def fingerprint(instance: Instance) -> str:
