@@ -1,6 +1,6 @@
 """The values of the model's variables as arrays: what was decided, and where children live in each future.
 
-This is what a solver hands on and what ``verify.py`` recomputes from. Positions are those of ``Problem``.
+This is what a solver hands on and what ``optimiser/verify/`` recomputes from. Positions are those of ``Problem``.
 """
 
 from __future__ import annotations

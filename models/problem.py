@@ -25,10 +25,10 @@ All money arrays are nominal pounds; ``present_value[period]`` turns a nominal p
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,23 +204,60 @@ class Scenario:
     deterrent: Floats  # £ a child-week charged on top in the objective, [period]
 
 
-class _Rows:
-    """An array kept as its rows along the last axis, those of zeros not at all."""
+class _Table:
+    """Rows of one length, each kept once; the first is of zeros."""
 
-    def __init__(self, array: Floats, shared: dict[bytes, Any]) -> None:
-        self.shape = array.shape
-        flat = array.reshape(-1, array.shape[-1])
-        self.many = len(flat)
-        self.places = np.flatnonzero(flat.any(axis=1))
-        key = self.places.tobytes()
-        self.places = shared.setdefault(b"places" + key, self.places)
-        self.rows = tuple(shared.setdefault(row.tobytes(), row.copy()) for row in flat[self.places])
+    def __init__(self, length: int) -> None:
+        self.rows = [np.zeros(length)]
+        self._matrix: Floats | None = None
+
+    @property
+    def matrix(self) -> Floats:
+        """The rows so far, [row, ...]."""
+        if self._matrix is None or len(self._matrix) < len(self.rows):
+            self._matrix = np.array(self.rows)
+            self.rows = list(self._matrix)  # views: nothing is held twice
+        return self._matrix
+
+
+class SharedRows:
+    """What puts equal rows of the futures that are packed together in one place."""
+
+    def __init__(self) -> None:
+        self._tables: dict[int, tuple[_Table, dict[bytes, int]]] = {}
+
+    def of(self, array: Floats) -> _Rows:
+        """An array as its rows along the last axis."""
+        length = array.shape[-1]
+        if length not in self._tables:
+            self._tables[length] = _Table(length), {}
+        table, known = self._tables[length]
+        flat = array.reshape(-1, length)
+        places = np.zeros(len(flat), dtype=np.int32)
+        for row in np.flatnonzero(flat.any(axis=1)).tolist():
+            key = flat[row].tobytes()
+            if key not in known:
+                known[key] = len(table.rows)
+                table.rows.append(flat[row].copy())
+            places[row] = known[key]
+        return _Rows(table, places.reshape(array.shape[:-1]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """An array kept as the places of its rows in a table."""
+
+    table: _Table
+    places: NDArray[np.int32]  # [...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
+        return (*self.places.shape, len(self.table.rows[0]))
 
     def whole(self) -> Floats:
         """The array, made anew."""
-        array = np.zeros(self.shape)
-        if self.rows:
-            array.reshape(self.many, -1)[self.places] = self.rows
+        array: Floats = self.table.matrix[self.places]
         return array
 
 
@@ -228,21 +265,69 @@ class PackedScenario(Scenario):
     """A future whose large arrays are kept row by row, rows equal to another future's only once.
 
     Delays and prices take few values, so that thousands of futures fit in memory. Arrays are made anew when read: what
-    is written into them is lost.
+    is written into them is lost. ``across`` reads one array of many futures at once.
     """
 
-    def __getattribute__(self, name: str) -> Any:
-        value = object.__getattribute__(self, name)
-        return value.whole() if type(value) is _Rows else value
+    def __getattr__(self, name: str) -> Floats:
+        """An array that is kept by its rows."""
+        rows = _rows_of(self, name)
+        if rows is None:
+            raise AttributeError(f"a future has no {name!r}")
+        return rows.whole()
 
 
-def packed(scenario: Scenario, shared: dict[bytes, Any]) -> PackedScenario:
+def packed(scenario: Scenario, shared: SharedRows) -> PackedScenario:
     """The same future in little memory; ``shared`` holds the rows of all futures packed together."""
-    own: dict[str, Any] = {
-        name: _Rows(value, shared) if isinstance(value, np.ndarray) and value.ndim > 2 and value.size else value
-        for name, value in ((each.name, getattr(scenario, each.name)) for each in fields(Scenario))
+    plain: dict[str, Any] = {each.name: getattr(scenario, each.name) for each in fields(Scenario)}
+    large = {
+        name: shared.of(value)
+        for name, value in plain.items()
+        if isinstance(value, np.ndarray) and value.ndim > 2 and value.size
     }
-    return PackedScenario(**own)
+    found = PackedScenario.__new__(PackedScenario)
+    found.__dict__.update({name: value for name, value in plain.items() if name not in large}, _rows=large)
+    return found
+
+
+def _rows_of(scenario: Scenario, name: str) -> _Rows | None:
+    """An array of a future as its rows; None where it is kept whole."""
+    kept: dict[str, _Rows] | None = scenario.__dict__.get("_rows")
+    return kept.get(name) if kept else None
+
+
+def across(scenarios: Sequence[Scenario], name: str, at: tuple[int, ...] = ()) -> Floats:
+    """One array of several futures, the future first: [scenario, ...].
+
+    Parameters
+    ----------
+    at
+        Positions on the leading axes of the array, where only what stands there is wanted.
+    """
+    rows = [_rows_of(scenario, name) for scenario in scenarios]
+    table = rows[0].table if rows and rows[0] is not None else None
+    places = [each.places[at] for each in rows if each is not None and each.table is table]
+    if table is not None and len(places) == len(rows):
+        array: Floats = table.matrix[np.array(places)]
+        return array
+    return np.array([getattr(scenario, name)[at] for scenario in scenarios])
+
+
+class Staying(Protocol):
+    """What has the shares of placements that stay and that break down: a future, or several at once."""
+
+    @property
+    def stay(self) -> Floats:
+        """Share who stay in care in the cohort, [..., cohort, source, period]."""
+
+    @property
+    def breakdown(self) -> Floats:
+        """Share of placements that break down, [..., cohort, source, period]."""
+
+
+class _Checked(tuple[Scenario, ...]):
+    """Futures that agree with these sizes of the sets: problems that share them need not look at them again."""
+
+    sizes: dict[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -384,12 +469,15 @@ class Problem:
 
     # what a placement keeps
 
-    def kept(self, scenario: Scenario) -> Floats:
-        """Share of placements that last where the child stays in the cohort: stay less breakdown, [cohort, source, period]."""
+    def kept(self, scenario: Staying) -> Floats:
+        """Share of placements that last where the child stays in the cohort: stay less breakdown.
+
+        [cohort, source, period] of one future; of several at once, [scenario, cohort, source, period].
+        """
         return np.maximum(scenario.stay - scenario.breakdown, 0.0)
 
-    def movable(self, scenario: Scenario) -> Floats:
-        """Share of placements that a planned move may end, never more than last, [cohort, source, period]."""
+    def movable(self, scenario: Staying) -> Floats:
+        """Share of placements that a planned move may end, never more than last; shapes as of ``kept``."""
         return np.minimum(self.mobility[:, None, :], self.kept(scenario))
 
     # who plans together
@@ -479,23 +567,11 @@ class Problem:
         found: list[str] = []
         for name, index in PROBLEM_SHAPES.items():
             found += _wrong_shape(name, getattr(self, name), index, sizes)
-        for scenario in self.scenarios:
-            for name, index in SCENARIO_SHAPES.items():
-                # as it is kept: made anew, arrays of thousands of futures would take seconds
-                found += _wrong_shape(f"{scenario.name}: {name}", object.__getattribute__(scenario, name), index, sizes)
-        total = sum(scenario.probability for scenario in self.scenarios)
-        if abs(total - 1) > 1e-9:
-            found.append(f"the probabilities of the scenarios add up to {total:.6f}, not 1")
         if len(self.lot_tiers) != len(self.lots):
             found.append("lot_tiers does not have one entry per lot")
+        found += self._disagreements_of_futures(sizes)
         if found:
             return found
-        for scenario in self.scenarios:
-            unlimited = np.isinf(scenario.spot_layer_beds)
-            if (unlimited.any(axis=2) != unlimited.all(axis=2)).any():
-                found.append(f"{scenario.name}: a spot layer is unlimited in some periods only")
-            if (scenario.stay[:, -1] < scenario.stay[:, :-1].max(axis=1, initial=0.0) - 1e-9).any():
-                found.append(f"{scenario.name}: some source is stayed with longer than no registered home found")
         provider_run = np.flatnonzero(~self.home_council_run)
         if self.allowed[:, provider_run].any() or self.sold_maximum[provider_run].any():
             found.append(
@@ -517,6 +593,30 @@ class Problem:
             for name, closable, council in zip(self.homes, self.closable, self.home_council_run, strict=True)
             if closable and not council
         ]
+        return found
+
+    def _disagreements_of_futures(self, sizes: dict[str, int]) -> list[str]:
+        if isinstance(self.scenarios, _Checked) and self.scenarios.sizes == sizes:
+            return []
+        found = [fault for scenario in self.scenarios for fault in _wrong_future(scenario, self.scenarios[0], sizes)]
+        total = sum(scenario.probability for scenario in self.scenarios)
+        if abs(total - 1) > 1e-9:
+            found.append(f"the probabilities of the scenarios add up to {total:.6f}, not 1")
+        if found:
+            return found
+        unlimited = np.isinf(across(self.scenarios, "spot_layer_beds"))
+        in_part = (unlimited.any(axis=3) != unlimited.all(axis=3)).any(axis=(1, 2))
+        stay = across(self.scenarios, "stay")
+        longer = (stay[:, :, -1] < stay[:, :, :-1].max(axis=2, initial=0.0) - 1e-9).any(axis=(1, 2))
+        for scenario, partly, stays in zip(self.scenarios, in_part, longer, strict=True):
+            if partly:
+                found.append(f"{scenario.name}: a spot layer is unlimited in some periods only")
+            if stays:
+                found.append(f"{scenario.name}: some source is stayed with longer than no registered home found")
+        if not found:
+            checked = _Checked(self.scenarios)
+            checked.sizes = sizes
+            object.__setattr__(self, "scenarios", checked)
         return found
 
 
@@ -636,6 +736,18 @@ def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, tuple[V, ...]]:
     return {key: tuple(values) for key, values in groups.items()}
 
 
+def _wrong_future(scenario: Scenario, first: Scenario, sizes: dict[str, int]) -> list[str]:
+    found: list[str] = []
+    for name, index in SCENARIO_SHAPES.items():
+        # as it is kept: made anew, arrays of thousands of futures would take seconds
+        array = _rows_of(scenario, name) or getattr(scenario, name)
+        wrong = _wrong_shape(f"{scenario.name}: {name}", array, index, sizes)
+        if None in index and not wrong and array.shape != (_rows_of(first, name) or getattr(first, name)).shape:
+            wrong = [f"{scenario.name}: {name} has shape {array.shape}, which is not that of {first.name}"]
+        found += wrong
+    return found
+
+
 def _wrong_shape(name: str, array: Any, index: tuple[str | None, ...], sizes: dict[str, int]) -> list[str]:
     wanted = tuple(None if word is None else sizes[word] for word in index)
     actual = np.shape(array)
@@ -644,7 +756,7 @@ def _wrong_shape(name: str, array: Any, index: tuple[str | None, ...], sizes: di
     )
     if not fits:
         return [f"{name} has shape {actual}, not {wanted} for [{', '.join(word or 'any' for word in index)}]"]
-    held = np.array(array.rows) if isinstance(array, _Rows) else np.asarray(array)
+    held = np.asarray(array.whole() if isinstance(array, _Rows) else array)
     if held.dtype.kind == "f" and np.isnan(held).any():
         return [f"{name} holds a value that is not a number"]
     return []

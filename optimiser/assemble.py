@@ -23,6 +23,7 @@ from models.problem import (
     Node,
     Problem,
     Scenario,
+    SharedRows,
     Tier,
     UnregisteredLimit,
     packed,
@@ -69,7 +70,7 @@ def assemble(
         awards, extensions = like.awards, like.extensions
     worth = deflator(calendar, settings.inflation_per_year) * discount_factor(calendar, settings.discount_rate)
     children = _children(instance, calendar, names)
-    shared: dict[bytes, Any] = {}
+    shared = SharedRows()
     scenarios = tuple(
         packed(
             _scenario(instance, calendar, futures, number, names, paths[number], awards, extensions, worth, children),

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.decisions import Decisions
-from models.problem import COST_TERMS, Problem
+from models.problem import COST_TERMS, Bools, Problem, across
 from optimiser.finance import month_name, month_number
 from optimiser.instance.schema import Instance
-from optimiser.solve.compile import compile_first_stage, vector_from
+from optimiser.solve.compile import FirstStage, compile_first_stage, vector_from
 from optimiser.solve.engine import Found
 from optimiser.solve.kept import Kept
 from optimiser.verify import Verified
@@ -49,7 +49,8 @@ COST_GROUPS = {
 class Plan:
     """A verified plan of an instance on its futures.
 
-    ``kept`` is what its search learned, where that was asked for; ``beside`` the options placed on the same futures, by name.
+    ``kept`` is what its search learned, where that was asked for; ``beside`` the options placed on the same futures, by name;
+    ``first`` the first stage of the problem, where it is compiled already.
     """
 
     instance: Instance
@@ -58,6 +59,7 @@ class Plan:
     verified: Verified
     kept: Kept | None = None
     beside: Mapping[str, Plan] = field(default_factory=dict)
+    first: FirstStage | None = None
 
     @property
     def decisions(self) -> Decisions:
@@ -72,7 +74,7 @@ class Plan:
     @cached_property
     def decided(self) -> dict[str, float]:
         """Every decision that is not zero by the name of its variable and its index: what a later command reads back."""
-        first = compile_first_stage(self.problem)
+        first = self.first or compile_first_stage(self.problem)
         return first.named(vector_from(first, self.problem, self.decisions))
 
     # children
@@ -146,15 +148,14 @@ class Plan:
         What lasted before and stayed in care, less what is there now: admissions to the same source in the same period
         hide a move, so this is a lower bound.
         """
-        result = np.zeros((len(self.problem.scenarios), len(self.problem.cohorts), len(self.problem.periods)))
-        for number, scenario in enumerate(self.problem.scenarios):
-            before = np.concatenate([self.problem.placed_at_start[:, :, None], self.placed[number, :, :, :-1]], axis=2)
-            staying = scenario.stay * before
-            for step, (origin, destination) in enumerate(self.problem.steps):
-                staying[destination] += scenario.step[step] * before[origin]
-            ended = np.maximum(staying - self.placed[number], 0.0)
-            result[number] = ended[:, :-1].sum(axis=1)
-        return result
+        scenarios = self.problem.scenarios
+        before = np.empty_like(self.placed)
+        before[..., 0], before[..., 1:] = self.problem.placed_at_start, self.placed[..., :-1]
+        staying = across(scenarios, "stay") * before
+        for step, (origin, destination) in enumerate(self.problem.steps):
+            staying[:, destination] += across(scenarios, "step", (step,)) * before[:, origin]
+        moves: Floats = np.maximum(staying - self.placed, 0.0)[:, :, :-1].sum(axis=2)
+        return moves
 
     @cached_property
     def in_area_share(self) -> Floats | None:
@@ -282,30 +283,19 @@ class Plan:
 
         An open home's empty bed costs its part of the home's fixed running cost; an empty guaranteed bed of a lot its price.
         """
-        problem = self.problem
-        found = {
-            name: (np.zeros(len(problem.periods)), np.zeros(len(problem.periods)))
-            for name in (*problem.homes, *problem.lots)
-        }
-        for number, scenario in enumerate(problem.scenarios):
-            placed = self.placed[number].sum(axis=0)
-            for home, name in enumerate(problem.homes):
-                opened = self._homes_open(number, home)
-                beds = problem.home_beds[home] * opened
-                void = np.maximum(beds - placed[home], 0.0) if problem.home_council_run[home] else np.zeros_like(beds)
-                running = sum(
-                    self.decisions.homes_begun[place] * scenario.home_running[home, begin.period]
-                    for place, begin in enumerate(problem.begins)
-                    if begin.home == home and begin.node in scenario.path
-                )
-                share = np.divide(void, beds, out=np.zeros_like(void), where=beds > 0)
-                found[name][0][:] += self.probability[number] * void * problem.weeks
-                found[name][1][:] += self.probability[number] * share * running
-            for lot, name in enumerate(problem.lots):
-                paid, price = self.guaranteed(number, lot)
-                void = np.maximum(paid - placed[problem.lot_source + lot], 0.0)
-                found[name][0][:] += self.probability[number] * void * problem.weeks
-                found[name][1][:] += self.probability[number] * void * price * problem.weeks
+        problem, children = self.problem, self.placed.sum(axis=1)  # [scenario, source, period]
+        found = {}
+        opened, running = self._begun_stream("home_open"), self._begun_stream("home_running")
+        for home, name in enumerate(problem.homes):
+            beds = problem.home_beds[home] * (opened[:, home] - self._homes_closed[:, home])
+            void = np.maximum(beds - children[:, home], 0.0) if problem.home_council_run[home] else np.zeros_like(beds)
+            share = np.divide(void, beds, out=np.zeros_like(void), where=beds > 0)
+            cost = self.probability @ (share * running[:, home])
+            found[name] = (self.probability @ void * problem.weeks, cost)
+        for lot, name in enumerate(problem.lots):
+            paid, price = self.guaranteed(lot)
+            void = np.maximum(paid - children[:, problem.lot_source + lot], 0.0)
+            found[name] = (self.probability @ void * problem.weeks, self.probability @ (void * price) * problem.weeks)
         return found
 
     def voids_by_year(self) -> list[Row]:
@@ -324,43 +314,57 @@ class Plan:
             for inside in [problem.period_year == year]
         ]
 
-    def _homes_open(self, number: int, home: int) -> Floats:
-        """Homes of a type open in one future, opening profile included, less those closed, [period]."""
-        scenario = self.problem.scenarios[number]
-        opened = np.zeros(len(self.problem.periods))
-        for place, begin in enumerate(self.problem.begins):
-            if begin.home == home and begin.node in scenario.path:
-                opened += self.decisions.homes_begun[place] * scenario.home_open[home, begin.period]
-        for place, (closed_home, node, period) in enumerate(self.problem.closures):
-            if closed_home == home and node in scenario.path:
-                opened[period:] -= self.decisions.homes_closed[place]
-        return opened
+    def concerned(self, node: int) -> Bools:
+        """Whether a node of the tree lies on the path of each future, [scenario]."""
+        return np.array([node in scenario.path for scenario in self.problem.scenarios], dtype=bool)
 
-    def guaranteed(self, number: int, lot: int) -> tuple[Floats, Floats]:
-        """Guaranteed beds of a lot delivered in one future and what an empty one costs a week, both [period]."""
-        problem, scenario = self.problem, self.problem.scenarios[number]
-        paid, price = np.zeros(len(problem.periods)), np.zeros(len(problem.periods))
+    def _begun_stream(self, name: str) -> Floats:
+        """An array of the futures summed over the homes that the plan begins, [scenario, home, period]."""
+        problem = self.problem
+        total = np.zeros((len(problem.scenarios), len(problem.homes), len(problem.periods)))
+        for number, begin in zip(self.decisions.homes_begun, problem.begins, strict=True):
+            if number:
+                stream = across(problem.scenarios, name, (begin.home, begin.period))
+                total[:, begin.home] += number * stream * self.concerned(begin.node)[:, None]
+        return total
+
+    @cached_property
+    def _homes_closed(self) -> Floats:
+        """Homes closed so far, [scenario, home, period]."""
+        problem = self.problem
+        total = np.zeros((len(problem.scenarios), len(problem.homes), len(problem.periods)))
+        for number, (home, node, period) in zip(self.decisions.homes_closed, problem.closures, strict=True):
+            if number:
+                total[:, home, period:] += number * self.concerned(node)[:, None]
+        return total
+
+    def guaranteed(self, lot: int) -> tuple[Floats, Floats]:
+        """Guaranteed beds of a lot delivered and what an empty one costs a week, both [scenario, period]."""
+        problem, scenarios = self.problem, self.problem.scenarios
+        paid = np.zeros((len(scenarios), len(problem.periods)))
+        price = np.zeros_like(paid)
         for position in problem.awards_of(lot):
             award = problem.awards[position]
-            if award.node not in scenario.path:
-                continue
+            there = self.concerned(award.node)[:, None]
             for tier in range(len(problem.lot_tiers[lot])):
-                streams = [
-                    (self.decisions.beds_in_tier[position, tier], scenario.lot_delivered[lot, award.period], 1.0)
+                parts: list[tuple[int, int | None, int]] = [
+                    (self.decisions.beds_in_tier[position, tier], None, award.node)
                 ]
-                streams += [
-                    (
-                        self.decisions.beds_extended[e, tier],
-                        scenario.extension_delivered[e],
-                        scenario.extension_price[e],
-                    )
-                    for e in problem.extensions_of(award=position)
-                    if problem.extensions[e].node in scenario.path
-                ]
-                for beds, delivered, factor in streams:
-                    here = problem.guaranteed_share[lot] * beds * delivered
+                extensions = problem.extensions_of(award=position)
+                parts += [(self.decisions.beds_extended[e, tier], e, problem.extensions[e].node) for e in extensions]
+                for beds, extension, node in parts:
+                    if not beds:
+                        continue
+                    factor: Floats | float = 1.0
+                    if extension is None:
+                        delivered = across(scenarios, "lot_delivered", (lot, award.period))
+                    else:
+                        delivered = across(scenarios, "extension_delivered", (extension,))
+                        factor = across(scenarios, "extension_price", (extension,))[:, None]
+                    here = problem.guaranteed_share[lot] * beds * delivered * (there & self.concerned(node)[:, None])
                     paid += here
-                    price = np.where(here > 0, scenario.lot_price[lot, tier, award.period] * factor, price)
+                    bid = across(scenarios, "lot_price", (lot, tier, award.period))
+                    price = np.where(here > 0, bid * factor, price)
         return paid, price * problem.void_price_share[lot]
 
     # decisions
@@ -368,35 +372,24 @@ class Plan:
     def opening(self, begin: int, level: float) -> str | None:
         """Month by which a home begun there is open in the given share of its futures; None beyond the horizon."""
         at = self.problem.begins[begin]
-        months = self._first_months(
-            [(s.home_open[at.home, at.period], at.node in s.path) for s in self.problem.scenarios]
-        )
-        return self._month_at(months, level)
+        return self._month_there("home_open", (at.home, at.period), at.node, level)
 
     def delivery(self, award: int, level: float) -> str | None:
         """Month by which an award's first bed is there in the given share of its futures; None beyond the horizon."""
         at = self.problem.awards[award]
-        months = self._first_months(
-            [(s.lot_delivered[at.lot, at.period], at.node in s.path) for s in self.problem.scenarios]
-        )
-        return self._month_at(months, level)
+        return self._month_there("lot_delivered", (at.lot, at.period), at.node, level)
 
-    def _first_months(self, series: Sequence[tuple[Floats, bool]]) -> list[tuple[float, float]]:
-        """(month, probability) of the first positive period, among the futures concerned."""
-        found = []
-        for (values, concerned), probability in zip(series, self.probability, strict=True):
-            if concerned:
-                there = np.flatnonzero(values > 0)
-                found.append((float(self.problem.period_start[there[0]]) if len(there) else np.inf, float(probability)))
-        return sorted(found)
-
-    def _month_at(self, months: list[tuple[float, float]], level: float) -> str | None:
-        total, reached = sum(share for _, share in months), 0.0
-        for month, share in months:
-            reached += share
-            if reached >= level * total - 1e-12:
-                return month_name(month_number(self.problem.periods[0]) + int(month)) if np.isfinite(month) else None
-        return None
+    def _month_there(self, name: str, at: tuple[int, int], node: int, level: float) -> str | None:
+        """Month of the first period in which there is something, in the given share of the futures on a node's path."""
+        concerned = self.concerned(node)
+        there = across(self.problem.scenarios, name, at)[concerned] > 0
+        months = np.where(there.any(axis=1), self.problem.period_start[there.argmax(axis=1)], np.inf)
+        share = self.probability[concerned]
+        order = np.lexsort((share, months))
+        reached = np.cumsum(share[order]) >= level * share.sum() - 1e-12
+        if not reached.any() or not np.isfinite(months[order][reached.argmax()]):
+            return None
+        return month_name(month_number(self.problem.periods[0]) + int(months[order][reached.argmax()]))
 
 
 def expected_terms(plan: Plan) -> list[Row]:
@@ -596,24 +589,25 @@ def home_break_even_parts(plan: Plan, home: int) -> tuple[dict[str, float], floa
     begun = [place for place, begin in enumerate(problem.begins) if begin.home == home]
     taken = [place for place in begun if plan.decisions.homes_begun[place]]
     cost = dict.fromkeys(("running", "waiting", "lifecycle", "capital", "residual", "procurement"), 0.0)
-    earned = 0.0
     if not begun:
         return cost, 0.0
     period = problem.begins[(taken or begun)[0]].period
     worth = problem.present_value
-    for share, scenario in zip(plan.probability, problem.scenarios, strict=True):
-        price = _spot_price(problem, number_of(problem, scenario.name), home)
-        if price is None:
-            return cost, 0.0
-        cost["running"] += share * float(scenario.home_running[home, period] @ worth)
-        cost["waiting"] += share * float(scenario.home_waiting[home, period] @ worth)
-        cost["lifecycle"] += share * float(scenario.home_lifecycle[home, period] @ worth)
-        cost["capital"] += share * float(scenario.capital_outlay[home, period] * worth[period])
-        cost["residual"] -= share * float(scenario.residual_value[home, period] * worth[-1])
-        cost["procurement"] += share * float(scenario.abortive_cost[home, period] * worth[period])
-        weeks = problem.home_beds[home] * scenario.home_open[home, period] * problem.weeks
-        earned += share * float((weeks * (price - scenario.variable_price[home]) * worth).sum())
-    return cost, earned
+    price = _spot_price(problem, home)
+    if price is None:
+        return cost, 0.0
+    for term in ("running", "waiting", "lifecycle"):
+        cost[term] = float(plan.probability @ across(problem.scenarios, f"home_{term}", (home, period)) @ worth)
+
+    def at_once(name: str) -> float:
+        return plan.mean(across(problem.scenarios, name, (home, period)))
+
+    cost["capital"] = at_once("capital_outlay") * float(worth[period])
+    cost["residual"] = -at_once("residual_value") * float(worth[-1])
+    cost["procurement"] = at_once("abortive_cost") * float(worth[period])
+    weeks = problem.home_beds[home] * across(problem.scenarios, "home_open", (home, period)) * problem.weeks
+    own = across(problem.scenarios, "variable_price", (home,))
+    return cost, float(plan.probability @ (weeks * (price - own)) @ worth)
 
 
 def _lot_break_even(plan: Plan, lot: int) -> float | None:
@@ -631,30 +625,21 @@ def lot_break_even_parts(plan: Plan, lot: int) -> tuple[float, float]:
     position = (taken or list(positions))[0]
     period = problem.awards[position].period
     tier = int(np.argmax(plan.decisions.tier_chosen[position])) if taken else 0
-    cost = earned = 0.0
-    for share, scenario in zip(plan.probability, problem.scenarios, strict=True):
-        price = _spot_price(problem, number_of(problem, scenario.name), problem.lot_source + lot)
-        if price is None:
-            return 0.0, 0.0
-        weeks = scenario.lot_delivered[lot, period] * problem.weeks * problem.present_value
-        cost += share * float((weeks * scenario.lot_price[lot, tier, period]).sum())
-        earned += share * float((weeks * price).sum())
-    return cost, earned
+    price = _spot_price(problem, problem.lot_source + lot)
+    if price is None:
+        return 0.0, 0.0
+    weeks = across(problem.scenarios, "lot_delivered", (lot, period)) * problem.weeks * problem.present_value
+    committed = across(problem.scenarios, "lot_price", (lot, tier, period))
+    return plan.mean((weeks * committed).sum(axis=1)), plan.mean((weeks * price).sum(axis=1))
 
 
-def number_of(problem: Problem, scenario: str) -> int:
-    """Position of a future by its name."""
-    return next(place for place, other in enumerate(problem.scenarios) if other.name == scenario)
-
-
-def _spot_price(problem: Problem, number: int, source: int) -> Floats | None:
-    """Cheapest spot price open to a cohort that the source takes, £ a week, [period]; None without a market."""
-    scenario = problem.scenarios[number]
+def _spot_price(problem: Problem, source: int) -> Floats | None:
+    """Cheapest spot price open to a cohort that the source takes, £ a week, [scenario, period]; None without a market."""
     takes = problem.allowed[:, source].any(axis=1)
     if problem.source_kind(source) == "home" and not takes.any():
         takes = np.ones(len(problem.cohorts), dtype=bool)
     open_to = [spot for spot in range(len(problem.spots)) if problem.allowed[takes, problem.spot_source + spot].any()]
     if not open_to:
         return None
-    prices: Floats = np.min([scenario.spot_layer_price[spot, 0] for spot in open_to], axis=0)
+    prices: Floats = across(problem.scenarios, "spot_layer_price")[:, open_to, 0].min(axis=1)
     return prices

@@ -310,8 +310,13 @@ def test_a_plan_within_other_limits_is_verified_as_it_would_be_anew(instance: In
         assert quick.violations == anew.violations
         assert quick.objective == anew.objective
         assert np.array_equal(quick.scenario_cost, anew.scenario_cost)
-        if anew.violations:
-            assert within_other_limits(problem, found.decisions, anew) is None
+        # and back: what a closer limit broke, a wider one mends
+        back = within_other_limits(problem, found.decisions, anew)
+        assert back is not None and back.violations == ()
+    placed = found.placements[0].placed.copy()
+    placed[0, 0, 0] += 1.0
+    misplaced = (replace(found.placements[0], placed=placed), *found.placements[1:])
+    assert within_other_limits(problem, found.decisions, verify(problem, found.decisions, misplaced)) is None
 
 
 def test_what_is_asked_again_at_the_best_point_is_not_solved_again(

@@ -31,6 +31,7 @@ from optimiser.cli.shared import kept_in
 from optimiser.errors import InstanceError
 from optimiser.instance.finding import bundled
 from optimiser.instance.template import write_template
+from optimiser.report.charts import change_chart, places_chart, years_chart
 from optimiser.report.files import read_run
 from optimiser.serve import shelf as shelves
 from optimiser.serve.desk import MOST_WAITING, Desk
@@ -132,6 +133,13 @@ def browser(base: Run, council: Path, tmp_path: Path) -> Iterator[Browser]:
 
 def envelope(amount: str) -> dict[str, str]:
     return {ENVELOPE.replace(".", "__"): amount}
+
+
+def test_the_charts_of_the_page_are_charts_by_the_schema(base: Run) -> None:
+    """The page itself draws them without looking."""
+    plan = base.document
+    for chart in (places_chart(plan), years_chart(plan), change_chart(plan, plan)):
+        assert chart.to_dict(validate=True)["description"]
 
 
 # figures that can be moved

@@ -6,7 +6,7 @@ import io
 import json
 import math
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from optimiser.analysis.simulation.draws import BLOCK, Block, block_of, ground_o
 from optimiser.analysis.simulation.matching import chance_to_match, chance_to_release, saturated_mean
 from optimiser.analysis.simulation.placing import Policy, live
 from optimiser.analysis.simulation.policy import levels_of, pools_of
-from optimiser.analysis.simulation.results import Outcome
+from optimiser.analysis.simulation.results import Outcome, outcome_of
 from optimiser.analysis.simulation.run import beds_of, lived_by
 from optimiser.analysis.simulation.summary import simulation_document
 from optimiser.assemble import assemble
@@ -620,6 +620,23 @@ def test_every_pound_is_that_of_the_beds_and_children_counted() -> None:
     assert pounds["closures"] == pytest.approx(outcome.closures * 400)
     assert outcome.cost_gbp == pytest.approx(sum(pounds.values()))
     assert outcome.nominal_gbp.sum(axis=2) == pytest.approx(outcome.term_gbp)
+
+
+def test_beds_lived_in_a_second_time_are_charged_for_the_second_time() -> None:
+    """The search for protection levels lives in the same beds again and again."""
+    layers = [{"spot": "market", "beds": 1, "gbp_per_week": 5_000}]
+    instance = tiny(cohorts=[COHORT | {"arrivals_per_month": 2.0}], layers=layers)
+    problem = problem_of(instance)
+    ground = ground_of(instance, problem)
+    block = block_of(ground, unseen(instance, problem, 5), 1)
+    (places, draws) = beds_of(ground, block, {"option": Decisions.none(problem)})["option"]
+    nobody_kept_out = Policy((), np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0), dtype=bool))
+    done = live(block, places, draws, nobody_kept_out)
+    assert (outcome_of(block, places, done).deterrent_gbp > 0).all()
+
+    again = outcome_of(block, places, replace(done, placed=np.zeros_like(done.placed)))
+    assert (again.deterrent_gbp == 0).all()
+    assert again.term_gbp[:, COST_TERMS.index("unregistered")].sum() == 0
 
 
 # beds come and go

@@ -17,6 +17,7 @@ from optimiser.verify import (
     PLACEMENT_RULES,
     TERM,
     Verified,
+    futures,
     idle_while_unregistered,
     tail_mean,
     verify,
@@ -490,6 +491,38 @@ def test_a_broken_plan_is_rejected_by_the_name_of_the_rule(plan: Plan, rule: str
 def test_what_breaks_one_rule_breaks_no_other(plan: Plan, way: Callable[[Plan], Plan]) -> None:
     rule = next(rule for rule, other in BREAKS if other is way)
     assert way(plan).rules() == {rule}
+
+
+@pytest.mark.parametrize(
+    "way", [lambda plan: plan, *(way for _, way in BREAKS)], ids=lambda way: way.__name__.replace("<lambda>", "none")
+)
+def test_futures_recomputed_together_are_recomputed_as_each_by_itself(
+    plan: Plan, way: Callable[[Plan], Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = way(plan)
+    together = broken.verified()
+    monkeypatch.setattr(futures, "TOGETHER", 1)
+    apart = broken.verified()
+
+    assert [str(violation) for violation in together.violations] == [str(violation) for violation in apart.violations]
+    for name in ("scenario_cost", "unregistered_child_weeks", "usable_beds"):
+        assert getattr(together, name) == pytest.approx(getattr(apart, name), rel=1e-12, nan_ok=True), name
+    assert together.ledger.nominal == pytest.approx(apart.ledger.nominal, rel=1e-12, nan_ok=True)
+
+
+def test_what_is_found_of_futures_on_two_branches_is_told_in_the_order_of_the_futures() -> None:
+    two = small_problem(review=True)
+    first, second = two.scenarios
+    half = replace(first, probability=first.probability / 2)
+    problem = replace(two, scenarios=(half, second, replace(half, name="the first again")))
+    assert first.path != second.path
+    empty = [Placements.none(problem, scenario) for scenario in problem.scenarios]
+
+    found = verify(problem, Decisions.none(problem), empty)
+
+    lost = [violation.where for violation in found.violations if violation.rule == "every_child_placed"]
+    futures_in_order = list(dict.fromkeys(where.rpartition(", ")[2] for where in lost))
+    assert futures_in_order == [scenario.name for scenario in problem.scenarios]
 
 
 def test_every_rule_has_a_plan_that_breaks_it() -> None:

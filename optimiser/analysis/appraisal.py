@@ -159,7 +159,9 @@ def _appraise(instance: Instance, engine: Engine, option: Option, settings: Sett
         return Appraised(option.option, option.title, option.paper, None, (reason,))
     verified = verify(problem, found.decisions, found.placements)
     broken = tuple(dict.fromkeys(f"{violation.rule}: {violation.where}" for violation in verified.violations))
-    return Appraised(option.option, option.title, option.paper, Plan(instance, problem, found, verified), broken)
+    return Appraised(
+        option.option, option.title, option.paper, Plan(instance, problem, found, verified, first=engine.first), broken
+    )
 
 
 def best_plan(
@@ -193,7 +195,7 @@ def best_plan(
     if verified.violations:
         first = "; ".join(str(violation) for violation in verified.violations[:3])
         raise SolverError(f"the independent recomputation rejects what the solver returned: {first}")
-    return Plan(instance, engine.problem, found, verified)
+    return Plan(instance, engine.problem, found, verified, first=engine.first)
 
 
 # side by side

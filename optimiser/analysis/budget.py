@@ -39,7 +39,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.problem import COST_TERMS, Problem
+from models.problem import COST_TERMS, Problem, across
 from optimiser.finance import Charges, charges, month_number
 from optimiser.instance.register import evidence_for
 from optimiser.instance.schema import Instance
@@ -291,15 +291,16 @@ def loans(plan: Plan) -> list[Row]:
         year = int(problem.period_year[begin.period])
         months_left = 12 - (month_number(problem.periods[begin.period]) - 3) % 12
         known: dict[tuple[float, int | None], Charges] = {}
-        for share, scenario in zip(plan.probability, problem.scenarios, strict=True):
-            if begin.node not in scenario.path:
-                continue
-            amount = float(problem.planning_capital[begin.home, begin.period])
-            if not settings.financing_in_running_cost:
-                amount = float(scenario.capital_outlay[begin.home, begin.period])
-            amount *= number
-            opened = np.flatnonzero(scenario.home_open[begin.home, begin.period] > 0)
-            in_use = int(problem.period_year[opened[0]]) if len(opened) else None
+        at = begin.home, begin.period
+        opened = across(problem.scenarios, "home_open", at) > 0
+        ever = np.asarray(opened.any(axis=1))
+        first_open = problem.period_year[opened.argmax(axis=1)]
+        outlay = np.full(len(problem.scenarios), problem.planning_capital[at])
+        if not settings.financing_in_running_cost:
+            outlay = across(problem.scenarios, "capital_outlay", at)
+        for future in np.flatnonzero(plan.concerned(begin.node)).tolist():
+            amount = float(outlay[future]) * number
+            in_use = int(first_open[future]) if ever[future] else None
             if (amount, in_use) not in known:
                 known[amount, in_use] = charges(
                     amount,
@@ -315,8 +316,8 @@ def loans(plan: Plan) -> list[Row]:
                 {
                     "home": problem.homes[begin.home],
                     "month": problem.periods[begin.period],
-                    "future": scenario.name,
-                    "weight": float(share),
+                    "future": problem.scenarios[future].name,
+                    "weight": float(plan.probability[future]),
                     "year": year,
                     "amount": amount,
                     "grant": number * min(row.grant_gbp, gross),

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.decisions import with_managers_needed
-from models.problem import COST_TERMS, Problem
+from models.problem import COST_TERMS, Problem, across
 from optimiser.analysis.appraisal import (
     DO_NOTHING,
     OPTIMISED,
@@ -87,11 +88,20 @@ class Ready:
     drawn: tuple[object, ...] = ()
     engine: Engine | None = None
     plan: Plan | None = None  # on these futures, the last that was compared with
+    taken_up: TakenUp | None = None  # how much the plans after the first start from, where it has been counted
 
     def hold(self, instance: Instance, asked: Asked, engine: Engine, plan: Plan | None = None) -> None:
         """Hold the model of an instance as it was asked for, and its plan."""
         self.instance, self.drawn, self.engine = instance, _drawn(asked), engine.onward(engine.problem)
-        self.plan = plan
+        self.plan, self.taken_up = plan, None
+
+    def learned(self, engine: Engine) -> TakenUp:
+        """How many vectors a search of a model held here starts from, at least: those that there were for the first of them.
+
+        Counting asks every cut at every point, which takes longer than some of the searches: it is done once.
+        """
+        self.taken_up = self.taken_up or engine.learned()
+        return self.taken_up
 
     def engine_for(self, instance: Instance, asked: Asked, executor: Executor | None) -> Engine | None:
         """The model within the limits of an instance; None where that differs in more than those."""
@@ -268,8 +278,8 @@ def make_plan(
         at = timed("build", began)
         settings = Settings(gap=asked.gap, time_limit=asked.time_limit, stop=stop)
         taken_up = None
-        if held is not None:
-            taken_up = held.learned()
+        if held is not None and asked.ready is not None:
+            taken_up = asked.ready.learned(held)
         elif asked.start is not None:
             taken_up = engine.take_up(asked.start)
             if asked.ready is not None:
@@ -284,6 +294,8 @@ def make_plan(
         learned = engine.keep() if asked.keep or stresses else None
         if asked.keep:
             plan = replace(plan, kept=learned)
+        if asked.ready is not None and learned is not None and asked.start is None:
+            asked.ready.taken_up = TakenUp(len(learned.scenario), 0, 0)
         at = timed("search", at)
         changed: Row | None = None
         if before is not None and not stop.is_set():
@@ -647,8 +659,14 @@ def rounding(cost: float) -> float:
 
 def versions() -> dict[str, str]:
     """Versions of what computed it."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
     named = {name: version(name) for name in ("highspy", "pyomo", "numpy", "scipy")}
-    return {"optimiser": version("block-capacity-optimiser"), "python": platform.python_version(), **named}
+    own = {"optimiser": version("block-capacity-optimiser"), "python": platform.python_version()}
+    return tuple({**own, **named}.items())
 
 
 def fingerprint(instance: Instance) -> str:
@@ -881,11 +899,11 @@ def _beyond_horizon(plan: Plan) -> list[Row]:
         if not plan.decisions.lot_awarded[place]:
             continue
         lot = plan.instance.lots[award.lot]
-        there = [s for s in problem.scenarios if award.node in s.path]
-        delivered = np.array([s.lot_delivered[award.lot, award.period] for s in there]).reshape(len(there), -1)
-        share = np.array([s.probability for s in there]) / max(sum(s.probability for s in there), 1e-12)
-        still = float(share @ delivered[:, -1]) if there else 0.0
-        served = float(share @ (delivered @ problem.period_months)) if there else 0.0
+        there = plan.concerned(award.node)
+        delivered = across(problem.scenarios, "lot_delivered", (award.lot, award.period))
+        share = np.where(there, plan.probability, 0.0) / max(plan.probability[there].sum(), 1e-12)
+        still = float(share @ delivered[:, -1])
+        served = float(share @ (delivered @ problem.period_months))
         if still > 0:
             rows.append(
                 {

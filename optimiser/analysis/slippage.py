@@ -312,10 +312,10 @@ def plan_held(engine: Engine, plan: Plan, before: Row, known: Plan | None = None
     if known is not None and known.decided == first.named(vector_from(first, problem, decisions)):
         checked = within_other_limits(problem, decisions, known.verified)
         if checked is not None:
-            return Plan(plan.instance, problem, replace(known.solution, decisions=decisions), checked)
+            return Plan(plan.instance, problem, replace(known.solution, decisions=decisions), checked, first=first)
     placed = engine.place(decisions)
     checked = verify(problem, decisions, placed.placements)
-    return Plan(plan.instance, problem, replace(placed, decisions=decisions), checked)
+    return Plan(plan.instance, problem, replace(placed, decisions=decisions), checked, first=first)
 
 
 def difference(

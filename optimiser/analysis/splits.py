@@ -102,13 +102,10 @@ def use_of(plan: Plan) -> Use:
 def _void_pounds(plan: Plan, source: int, filled: Floats) -> Floats:
     """What a source's beds cost that are paid for and empty, nominal £, [scenario, period]."""
     problem = plan.problem
-    found = np.zeros((len(problem.scenarios), len(problem.periods)))
-    kind = problem.source_kind(source)
-    for number in range(len(problem.scenarios)):
-        if kind == "lot":
-            paid, price = plan.guaranteed(number, source - problem.lot_source)
-            found[number] = np.maximum(paid - filled[number, 0], 0.0) * price * problem.weeks
-    return found
+    if problem.source_kind(source) != "lot":
+        return np.zeros((len(problem.scenarios), len(problem.periods)))
+    paid, price = plan.guaranteed(source - problem.lot_source)
+    return np.maximum(paid - filled[:, 0], 0.0) * price * problem.weeks
 
 
 # bills

@@ -12,12 +12,11 @@ from calendar import month_name as month_names
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.problem import Problem, packed
+from models.problem import Problem, SharedRows, packed
 from optimiser.demand.scenarios import ScenarioSet, calendar_of
 from optimiser.errors import Fault, InstanceError
 from optimiser.finance import Calendar, month_number
@@ -322,7 +321,7 @@ def _without_provider(instance: Instance, problem: Problem, row: StressRow) -> P
         for place, extension in enumerate(problem.extensions)
         if extension.supply in supplies or (extension.award is not None and problem.awards[extension.award].lot in lots)
     ]
-    shared: dict[bytes, Any] = {}
+    shared = SharedRows()
     scenarios = (
         replace(
             scenario,

@@ -69,11 +69,11 @@ def titled(
     )
 
 
-def svg_of(chart: altair.Chart) -> str:
-    """The chart as SVG."""
+def svg_of(chart: altair.Chart, *, validate: bool = True) -> str:
+    """The chart as SVG. ``validate``: hold it against the schema of all charts first, which takes as long as drawing some."""
     import vl_convert
 
-    drawn: str = vl_convert.vegalite_to_svg(chart.to_json())
+    drawn: str = vl_convert.vegalite_to_svg(chart.to_json(validate=validate))
     return drawn
 
 

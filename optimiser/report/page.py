@@ -42,11 +42,11 @@ def page(documents: Documents) -> str:
     )
 
 
-def inline(name: str, chart: Any) -> Any:
-    """A chart as SVG that scales with the page; the ids within it are its own."""
+def inline(name: str, chart: Any, *, validate: bool = True) -> Any:
+    """A chart as SVG that scales with the page; the ids within it are its own. ``validate`` as of ``svg_of``."""
     from markupsafe import Markup
 
-    svg = svg_of(chart)
+    svg = svg_of(chart, validate=validate)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r"url\(#", f"url(#{name}-", svg)
     # one picture with one text alternative: what the drawing says of each of its marks is left out

@@ -18,7 +18,7 @@ from models.decisions import Decisions, Placements
 from models.problem import Problem
 from optimiser.analysis.simulation.draws import Block, generator
 from optimiser.analysis.simulation.matching import chance_to_match, chance_to_release
-from optimiser.verify import Future
+from optimiser.verify import Futures, futures_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -70,14 +70,16 @@ class Places:
     holds: Bools  # beds are matched anew, [place]
     release: Floats  # chance a month that a held bed is matched, [scenario, place]
     held_at_first: Floats  # share of new beds that are not matched at once, [place]
-    futures: tuple[Future, ...]
+    problem: Problem
+    decisions: Decisions
+    placements: tuple[Placements, ...]  # of every future, empty until it has been lived through
     layers: tuple[tuple[tuple[int, int, int], ...], ...]  # by lot: (layer of ``Problem`` or -1, award, kind of bed)
     spot_beds: Ints  # whole beds on offer by layer, [scenario, spot, layer, month]
 
     @cached_property
     def spots(self) -> Bools:
         """Places that are spot markets, [place]."""
-        problem = self.futures[0].problem
+        problem = self.problem
         found: Bools = (self.source >= problem.spot_source) & (self.source < problem.unregistered)
         return found
 
@@ -102,15 +104,17 @@ def placements_of(block: Block) -> tuple[Placements, ...]:
 def places_of(block: Block, decisions: Decisions, draws: Draws) -> Places:
     """Beds of a block of futures under decisions by month."""
     problem = block.problem
-    futures = tuple(
-        Future(problem, decisions, scenario, placements)
-        for scenario, placements in zip(problem.scenarios, placements_of(block), strict=True)
-    )
+    placements = placements_of(block)
+    among = {
+        number: (futures, own)
+        for futures in futures_of(problem, decisions, placements)
+        for own, number in enumerate(futures.numbers)
+    }
     months = len(problem.periods)
     units = _units(problem, decisions)
     source = [home for home, _, _ in units] + list(range(problem.lot_source, problem.unregistered + 1))
     first = len(units) - problem.lot_source  # place of a source that is no home, less its position
-    shape = len(futures), len(source), months
+    shape = len(placements), len(source), months
     layers = _lot_layers(problem, decisions)
     deepest = 1 + max(draws.rounding.shape[2], *(len(own) for own in layers), 0)
     beds = np.zeros(shape, dtype=np.int64)
@@ -118,8 +122,8 @@ def places_of(block: Block, decisions: Decisions, draws: Draws) -> Places:
     price = np.zeros((shape[0], shape[1], deepest, months))
     spots = slice(problem.spot_source + first, problem.unregistered + first)
     spot_beds = np.zeros((shape[0], len(problem.spots), draws.rounding.shape[2], months), dtype=np.int64)
-    for number, future in enumerate(futures):
-        scenario, rounding = future.scenario, draws.rounding[number]
+    for number, scenario in enumerate(problem.scenarios):
+        (futures, own), rounding = among[number], draws.rounding[number]
         for place, (home, _, begin) in enumerate(units):
             at = problem.begins[begin]
             if at.node in scenario.path:
@@ -129,17 +133,17 @@ def places_of(block: Block, decisions: Decisions, draws: Draws) -> Places:
             price[number, place] = scenario.variable_price[home]
         for lot in range(len(problem.lots)):
             place = problem.lot_source + lot + first
-            sizes, prices = _lot_prices(future, lot, layers[lot])
+            sizes, prices = _lot_prices(futures, own, lot, layers[lot])
             physical = sizes.sum(axis=0)
             if problem.lot_building[lot] >= 0:
-                physical = np.minimum(physical, _building_beds(future, int(problem.lot_building[lot])))
+                physical = np.minimum(physical, _building_beds(futures, own, int(problem.lot_building[lot])))
             beds[number, place] = _whole(physical, rounding[problem.lot_source + lot, 0])
             top[number, place, : len(sizes)] = np.cumsum(sizes, axis=0)
             price[number, place, : len(sizes)] = prices
             price[number, place, len(sizes) :] = prices[-1]
         for supply in range(len(problem.supplies)):
             place = problem.supply_source + supply + first
-            beds[number, place] = _whole(future.supply_beds[supply], rounding[problem.supply_source + supply, 0])
+            beds[number, place] = _whole(futures.supply_beds[own, supply], rounding[problem.supply_source + supply, 0])
             price[number, place] = scenario.variable_price[problem.supply_source + supply]
         offered = scenario.spot_layer_beds
         whole = _whole(np.where(np.isinf(offered), 0.0, offered), rounding[problem.spot_source : -1, :, None])
@@ -156,13 +160,15 @@ def places_of(block: Block, decisions: Decisions, draws: Draws) -> Places:
         beds=beds,
         top=top,
         price=price,
-        closing=np.array([np.rint(future.path.closed) for future in futures]).astype(np.int64),
+        closing=np.array([np.rint(among[number][0].path.closed) for number in range(len(placements))]).astype(np.int64),
         mixes=matching.mixes,
         joins=matching.joins,
         holds=matching.holds,
         release=matching.release,
         held_at_first=matching.held_at_first,
-        futures=futures,
+        problem=problem,
+        decisions=decisions,
+        placements=placements,
         layers=layers,
         spot_beds=spot_beds,
     )
@@ -186,10 +192,10 @@ def _units(problem: Problem, decisions: Decisions) -> list[tuple[int, int, int]]
     return sorted(found)
 
 
-def _building_beds(future: Future, building: int) -> Floats:
-    """Beds of council buildings of a type that are refurbished and open, matched or not, [month]."""
-    share = float(future.problem.home_occupancy[building])
-    beds: Floats = future.home_beds[building] / share
+def _building_beds(futures: Futures, own: int, building: int) -> Floats:
+    """Beds of council buildings of a type that are refurbished and open in one of the futures, matched or not, [month]."""
+    share = float(futures.problem.home_occupancy[building])
+    beds: Floats = futures.home_beds[own, building] / share
     return beds
 
 
@@ -218,24 +224,26 @@ def _lot_layers(problem: Problem, decisions: Decisions) -> tuple[tuple[tuple[int
     return tuple(found)
 
 
-def _lot_prices(future: Future, lot: int, layers: tuple[tuple[int, int, int], ...]) -> tuple[Floats, Floats]:
-    """Beds and price a week of a lot's layers, cheapest first as far as they are listed, each [layer, month].
+def _lot_prices(
+    futures: Futures, own: int, lot: int, layers: tuple[tuple[int, int, int], ...]
+) -> tuple[Floats, Floats]:
+    """Beds and price a week of a lot's layers in one of the futures, cheapest first as far as listed, each [layer, month].
 
     Matching is not in them: it is drawn bed by bed.
     """
-    problem, scenario = future.problem, future.scenario
+    problem, scenario = futures.problem, futures.scenarios[own]
     months = len(problem.periods)
     if not layers:
         return np.zeros((1, months)), np.zeros((1, months))
     guaranteed = float(problem.guaranteed_share[lot])
     sizes, prices = np.zeros((len(layers), months)), np.zeros((len(layers), months))
     for place, (layer, award, tier) in enumerate(layers):
-        if award not in future.path.awards:
+        if award not in futures.award_beds:
             continue
         kind = "free" if layer < 0 else problem.lot_layers[layer][0]
         at = problem.awards[award].period
         share = {"free": guaranteed, "filled": guaranteed, "above_guarantee": 1 - guaranteed, "call_off": 1.0}[kind]
-        sizes[place] = share * future.award_beds[award, tier]
+        sizes[place] = share * futures.award_beds[award][own, tier]
         if kind == "filled":
             prices[place] = scenario.lot_price[lot, tier, at] * (1 - problem.void_price_share[lot])
         elif kind == "above_guarantee":

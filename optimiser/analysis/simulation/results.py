@@ -1,6 +1,6 @@
 """From lives to figures: every pound of every future by the recomputation's own ledger, and what is told of them.
 
-The simulation charges nothing itself. It hands the recomputation (``optimiser/verify.py``) where children lived and which beds
+The simulation charges nothing itself. It hands the recomputation (``optimiser/verify/``) where children lived and which beds
 were bought, in the same arrays that a solver hands it; so the terms are those of ``models.problem.COST_TERMS`` and a pound
 is the same pound.
 """
@@ -17,7 +17,7 @@ from models.problem import Problem
 from optimiser.analysis.simulation.beds import UNLIMITED, Places
 from optimiser.analysis.simulation.draws import Block
 from optimiser.analysis.simulation.placing import Lived
-from optimiser.verify import deterrent, pounds
+from optimiser.verify import ledger_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -66,21 +66,17 @@ class Outcome:
 def outcome_of(block: Block, places: Places, lived: Lived) -> Outcome:
     """Charge every future and count what happened."""
     problem = block.problem
-    nominal, charged = [], []
     year = problem.period_year[:, None] == np.arange(len(problem.financial_years))
-    present = []
-    for number, future in enumerate(places.futures):
+    for number in range(len(places.placements)):
         _fill(places, lived, number, problem)
-        ledger = pounds(future).sum(axis=1)  # [term, month]
-        present.append(ledger @ problem.present_value)
-        nominal.append(ledger @ year)
-        charged.append(float(deterrent(future) @ problem.present_value))
+    ledger = ledger_of(problem, places.decisions, places.placements)
+    nominal = ledger.nominal.sum(axis=2)  # [scenario, term, month]
     real = (block.children.arrival < len(problem.periods)).sum(axis=1)
     beds = np.where(lived.beds >= UNLIMITED, np.inf, lived.beds)
     return Outcome(
-        term_gbp=np.array(present),
-        nominal_gbp=np.array(nominal),
-        deterrent_gbp=np.array(charged),
+        term_gbp=nominal @ problem.present_value,
+        nominal_gbp=nominal @ year,
+        deterrent_gbp=ledger.deterrent @ problem.present_value,
         children=lived.placed.astype(float),
         beds=beds,
         sold=lived.sold.astype(float),
@@ -96,7 +92,7 @@ def outcome_of(block: Block, places: Places, lived: Lived) -> Outcome:
 
 def _fill(places: Places, lived: Lived, number: int, problem: Problem) -> None:
     """Write one future's lives into its placements: whole children, and the beds bought for them, cheapest first."""
-    placements = places.futures[number].placements
+    placements = places.placements[number]
     placements.placed[:] = lived.placed[number]
     placements.planned_moves[:] = lived.planned_moves[number]
     placements.moves_at_closure[:] = lived.moves_at_closure[number]
