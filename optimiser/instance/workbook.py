@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args, get_origin
 from xml.etree import ElementTree
 
 from optimiser.errors import Fault, InstanceError
+from optimiser.instance.checks import REFERENCES
 from optimiser.instance.draft import suggestion
 from optimiser.instance.finding import SETTINGS_FILE
 from optimiser.instance.reading import SettingsText, Sheet, as_written, make_instance
@@ -35,6 +36,15 @@ LONGEST_NOTE = 255
 def is_workbook(path: Path) -> bool:
     """Whether a path names an Excel workbook, there already or not."""
     return path.suffix.lower() == ENDING
+
+
+def holds_instance(path: Path) -> bool:
+    """Whether a file is a workbook with an instance's settings, and not some other workbook, such as a report's."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return any(sheet.get("name") == SETTINGS for sheet in _root(file, "xl/workbook.xml").iter(f"{MAIN}sheet"))
+    except (OSError, zipfile.BadZipFile, ElementTree.ParseError):
+        return False
 
 
 # reading
@@ -352,11 +362,17 @@ def _write_table(
         sheet.set_column(place, place, 40 if wide else max(len(name) * 0.8 + 4, 12), form)
         if known is not None:
             sheet.write_comment(0, place, column_note(model, name), {"x_scale": 2.5, "y_scale": 1.2})
-            owner = next((other for other, (_, names, _) in TABLES.items() if names == (name,)), None)
-            _limit(sheet, (1, place, ROWS, place), model, name, None if owner == table else owner)
+            _limit(sheet, (1, place, ROWS, place), model, name, _referred(table, name, known))
     for number, (_, record) in enumerate(given.records if given is not None else (), start=1):
         for place, text in enumerate(record):
             _write_cell(sheet, number, place, text, model.model_fields.get(head[place]), forms)
+
+
+def _referred(table: str, column: str, field: Any) -> str | None:
+    """The table whose rows a column names, one a cell; None where there is none, or more than one."""
+    targets, words = next((found[2:] for found in REFERENCES if found[:2] == (table, column)), ((), ()))
+    several = get_origin(field.annotation) is tuple
+    return targets[0] if len(targets) == 1 and not words and not several else None
 
 
 def _write_cell(sheet: Any, row: int, column: int, text: str, known: Any, forms: dict[str, Any]) -> None:
