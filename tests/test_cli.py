@@ -362,6 +362,13 @@ def test_ctrl_c_on_a_running_command_ends_it_without_a_traceback() -> None:
         assert json.loads(out)["status"] in ("stopped", "optimal")
 
 
+def test_a_workbook_named_without_its_ending_is_told(command: Any, tmp_path: Path) -> None:
+    command("new", str(tmp_path / "mine"), "--workbook")
+    told = command("check", str(tmp_path / "mine"))
+    assert told.code == 1
+    assert f"Did you mean {tmp_path / 'mine'}.xlsx?" in " ".join(told.error.split())
+
+
 # what does not go together
 
 
