@@ -198,7 +198,7 @@ def _sheet_of(table: str, rows: list[list[str]]) -> Sheet | None:
 
 def _in_cells(fault: Fault, path: Path, settings: SettingsText, sheets: Mapping[str, Sheet | None]) -> Fault:
     """A fault of a file and row as one of a sheet and cell."""
-    rule, fix = _in_sheets(fault.rule), _in_sheets(fault.fix)
+    rule, fix = in_sheets(fault.rule), in_sheets(fault.fix)
     where = fault.file
     if fault.file == SETTINGS_FILE:
         row = settings.lines.get(fault.field)
@@ -209,7 +209,8 @@ def _in_cells(fault: Fault, path: Path, settings: SettingsText, sheets: Mapping[
     return Fault(where, None, fault.field, fault.value, rule, fix)
 
 
-def _in_sheets(words: str) -> str:
+def in_sheets(words: str) -> str:
+    """Words that name files of a folder, as of sheets."""
     return re.sub(r"\b(\w+)\.csv\b", r"sheet \1", words.replace(SETTINGS_FILE, f"sheet {SETTINGS}"))
 
 
