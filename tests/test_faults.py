@@ -692,7 +692,14 @@ LIMITS = [
 ]
 
 OPTIONS = [
-    wrong("two papers", "options", 3, "paper", "yes", "stands at one-home already"),
+    Case(
+        "two papers",
+        add("options", option="two-homes", title="Two homes", paper="yes"),
+        "options.csv",
+        3,
+        "paper",
+        "stands at one-home already",
+    ),
     wrong(
         "begin in no such month", "decisions", 1, "month", "2026-07", "is not a month in which acquisition may begin"
     ),

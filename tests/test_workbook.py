@@ -104,7 +104,7 @@ def test_the_template_is_a_workbook_that_reads_as_it_stands_with_notes_and_drop_
     write_template_workbook(path)
     assert read_instance(path).settings.name == "my-council"
     book = CalamineWorkbook.from_path(path)
-    assert book.sheet_names == ["settings", *TABLES, "README"]
+    assert book.sheet_names == ["README", "settings", *TABLES]
     listed = [row[0] for row in book.get_sheet_by_name("settings").to_python()[1:]]
     assert listed == list(Settings.model_fields)
     for table, (model, _, _) in TABLES.items():
@@ -126,7 +126,7 @@ def test_drop_downs_offer_the_rows_that_a_cell_refers_to_and_no_others(tmp_path:
     write_template_workbook(path)
     offered = {}
     with zipfile.ZipFile(path) as parts:
-        for number, table in enumerate(["settings", *TABLES], start=1):
+        for number, table in enumerate(["settings", *TABLES], start=2):
             words = parts.read(f"xl/worksheets/sheet{number}.xml").decode()
             for column, target in re.findall(r'sqref="([A-Z]+)2:[^>]*><formula1>(\w+)!\$A', words):
                 place = functools.reduce(lambda ahead, letter: ahead * 26 + ord(letter) - 64, column, 0) - 1

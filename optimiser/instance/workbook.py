@@ -29,6 +29,8 @@ ENDING = ".xlsx"
 ROWS = 500
 #: Columns of the sheet of settings.
 SETTINGS_HEAD = ("setting", "value", "what it is")
+#: Colour of heads that need a value, and of tabs of sheets that hold rows.
+FILLED = "#a6d8f5"
 #: Longest note beside a cell that Excel shows, characters.
 LONGEST_NOTE = 255
 
@@ -310,23 +312,26 @@ def workbook_bytes(cells: Mapping[str, str], tables: Mapping[str, Sheet], readme
     book = xlsxwriter.Workbook(file, {"in_memory": True})
     book.set_properties({"title": cells.get("title", ""), "created": datetime(2000, 1, 1)})
     forms = {
-        "needed": book.add_format(
-            {"bold": True, "bg_color": "#a6d8f5", "border": 1, "text_wrap": True, "valign": "top"}
-        ),
+        "needed": book.add_format({"bold": True, "bg_color": FILLED, "border": 1, "text_wrap": True, "valign": "top"}),
         "further": book.add_format(
             {"italic": True, "bg_color": "#f2f2f2", "border": 1, "text_wrap": True, "valign": "top"}
         ),
         "words": book.add_format({"num_format": "@", "text_wrap": True, "valign": "top"}),
         "figures": book.add_format({"valign": "top"}),
     }
-    _write_settings(book.add_worksheet(SETTINGS), cells, forms)
-    for table, (model, naming, _) in TABLES.items():
-        _write_table(book.add_worksheet(table), table, model, naming, tables.get(table), forms)
-    if readme is not None:
+    if readme is not None:  # first, since it says where to begin
         sheet = book.add_worksheet(README)
         sheet.set_column(0, 0, 140, forms["words"])
         for number, line in enumerate(readme.splitlines()):
             sheet.write_string(number, 0, line, forms["words"])
+    settings = book.add_worksheet(SETTINGS)
+    settings.set_tab_color(FILLED)
+    _write_settings(settings, cells, forms)
+    for table, (model, naming, _) in TABLES.items():
+        sheet = book.add_worksheet(table)
+        if table in tables:
+            sheet.set_tab_color(FILLED)
+        _write_table(sheet, table, model, naming, tables.get(table), forms)
     book.close()
     return file.getvalue()
 
