@@ -11,6 +11,7 @@ import pytest
 from optimiser.errors import Fault, InstanceError
 from optimiser.instance.checks import check_chance
 from optimiser.instance.reading import read_instance
+from optimiser.instance.schema import Existing
 from tests.instance_folders import Folder
 
 
@@ -978,24 +979,34 @@ def test_a_number_that_is_not_read_says_how_it_is_written(folder: Folder, writte
 
 
 @pytest.mark.parametrize(
-    ("written", "month"),
+    ("column", "written", "month"),
     [
-        ("31/10/2027", "2027-10"),
-        ("Oct-27", "2027-10"),
-        ("October 2027", "2027-10"),
-        ("1 Oct 2027", "2027-10"),
-        ("10/2027", "2027-10"),
-        ("01-10-27", "2027-10"),
-        ("2027/10", "2027-10"),
-        ("31/13/2027", ""),
-        ("Foo-27", ""),
-        ("soon", ""),
+        ("start", "31/10/2027", "2027-10"),
+        ("start", "Oct-27", "2027-10"),
+        ("start", "October 2027", "2027-10"),
+        ("start", "1 Oct 2027", "2027-10"),
+        ("start", "10/2027", "2027-10"),
+        ("start", "01-10-27", "2027-10"),
+        ("start", "2027/10", "2027-10"),
+        ("start", "31/13/2027", ""),
+        ("start", "Foo-27", ""),
+        ("start", "soon", ""),
+        # what ends on the last of a month is there for that month still
+        ("until", "31/10/2027", "2027-11"),
+        ("until", "31 December 2027", "2028-01"),
+        ("until", "28/02/2027", "2027-03"),
+        ("until", "28/02/2028", "2028-02"),
+        ("until", "1/11/2027", "2027-11"),
+        ("until", "Oct-27", ""),
     ],
 )
-def test_a_date_that_is_not_read_is_told_as_the_month_that_it_is_in(folder: Folder, written: str, month: str) -> None:
-    cell("existing", 1, "until", written)(folder)
+def test_a_date_that_is_not_read_is_told_as_the_month_that_it_is_in(
+    folder: Folder, column: str, written: str, month: str
+) -> None:
+    cell("existing", 1, column, written)(folder)
     (fault,) = folder.faults()
-    assert fault.fix.partition("expire.")[2].partition(";")[0].strip() == (f"Write {month}" if month else "")
+    hint = f" Write {month}; a spreadsheet makes no date of it in cells formatted as text." if month else ""
+    assert fault.fix == (Existing.model_fields[column].description or "") + hint
 
 
 def test_names_as_people_write_them_are_told_as_names_and_totals_as_what_they_are(folder: Folder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import csv
 import io
 import itertools
@@ -445,7 +446,8 @@ def _problem(model: type[Row], cells: Mapping[str, str], details: ErrorDetails) 
     given = details["input"]
     value = "" if details["type"] == "missing" else given if isinstance(given, str) else cells.get(column, "")
     rule = plain_rule(details)
-    fix = " ".join(part for part in (description(model, column), _hint(details["type"], value, rule)) if part)
+    hint = _month_hint(column, value) if rule == _MONTH_RULE else _hint(details["type"], value, rule)
+    fix = " ".join(part for part in (description(model, column), hint) if part)
     return column, value, rule, fix
 
 
@@ -489,10 +491,7 @@ def _plain(limit: object) -> str:
 
 
 def _hint(kind: str, value: str, rule: str) -> str:
-    """What spreadsheets and habits do to names, numbers and months, and how to undo it."""
-    if rule == _MONTH_RULE:
-        month = _month_meant(value)
-        return f"Write {month}; a spreadsheet makes no date of it in cells formatted as text." if month else ""
+    """What spreadsheets and habits do to names and numbers, and how to undo it."""
     if kind == "string_pattern_mismatch":
         return _name_hint(value) if _NAME_WORDS in rule else ""
     limit = re.fullmatch(r"is not (?:at most|below) ([\d.]+)", rule)
@@ -527,14 +526,28 @@ def _number_hint(value: str) -> str:
     return "" if pounds is None else f"Write {pounds:.15g}."
 
 
-def _month_meant(value: str) -> str:
-    """The month that a date in words or figures is in, the day first as in England; empty where it is no date."""
+def _month_hint(column: str, value: str) -> str:
+    """The month that a date is in; of what ends on a month's last day, the first month without it."""
+    day, month, year = _date_meant(value)
+    if not 1 <= month <= 12:
+        return ""
+    if column == "until":
+        if day is None:  # its last month, or the first without it: only the writer knows
+            return ""
+        if day >= calendar.monthrange(year, month)[1]:
+            year, month = year + month // 12, month % 12 + 1
+    return f"Write {year}-{month:02d}; a spreadsheet makes no date of it in cells formatted as text."
+
+
+def _date_meant(value: str) -> tuple[int | None, int, int]:
+    """Day, month and year of a date in words or figures, the day first as in England; the month 0 where it is no date."""
     words = value.strip().lower()
-    year, month = "", 0
-    if match := re.fullmatch(r"(?:\d\d?[- ])?([a-z]{3})[a-z]*[- ]?(\d{4}|\d\d)", words, flags=re.ASCII):
-        month, year = _MONTHS.index(match[1]) + 1 if match[1] in _MONTHS else 0, match[2]
-    elif match := re.fullmatch(r"(?:\d\d?[/.-])?(\d\d?)[/.-](\d{4}|\d\d)", words, flags=re.ASCII):
-        month, year = int(match[1]), match[2]
-    elif match := re.fullmatch(r"(\d{4})[/.-](\d\d?)(?:[/.-]\d\d?)?", words, flags=re.ASCII):
-        month, year = int(match[2]), match[1]
-    return f"{'20' * (len(year) == 2)}{year}-{month:02d}" if 1 <= month <= 12 else ""
+    day, month, year = "", "0", "0"
+    if match := re.fullmatch(r"(?:(\d\d?)[- ])?([a-z]{3})[a-z]*[- ]?(\d{4}|\d\d)", words, flags=re.ASCII):
+        day, year = match[1] or "", match[3]
+        month = str(_MONTHS.index(match[2]) + 1) if match[2] in _MONTHS else "0"
+    elif match := re.fullmatch(r"(?:(\d\d?)[/.-])?(\d\d?)[/.-](\d{4}|\d\d)", words, flags=re.ASCII):
+        day, month, year = match[1] or "", match[2], match[3]
+    elif match := re.fullmatch(r"(\d{4})[/.-](\d\d?)(?:[/.-](\d\d?))?", words, flags=re.ASCII):
+        year, month, day = match[1], match[2], match[3] or ""
+    return int(day) if day else None, int(month), int(year) + 2000 * (len(year) == 2)

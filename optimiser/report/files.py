@@ -231,9 +231,10 @@ def write_report(documents: dict[str, Row], kinds: Sequence[str], folder: Path) 
     InstanceError
         Where a file would replace a workbook that holds an instance, or cannot be written.
     """
+    if "plan" in documents:  # where there is none the makers say so
+        keep_instances(documents["plan"]["instance"]["name"], kinds, folder)
     made = {REPORTS[kind][0]: REPORTS[kind][1](documents) for kind in kinds}
     name = documents["plan"]["instance"]["name"]
-    keep_instances(name, kinds, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         written = []
