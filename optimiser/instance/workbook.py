@@ -29,6 +29,8 @@ ENDING = ".xlsx"
 ROWS = 500
 #: Columns of the sheet of settings.
 SETTINGS_HEAD = ("setting", "value", "what it is")
+#: Excel's number for the paper size.
+A4 = 9
 #: Colour of heads that need a value, and of tabs of sheets that hold rows.
 FILLED = "#a6d8f5"
 #: Longest note beside a cell that Excel shows, characters.
@@ -332,6 +334,10 @@ def workbook_bytes(cells: Mapping[str, str], tables: Mapping[str, Sheet], readme
         if table in tables:
             sheet.set_tab_color(FILLED)
         _write_table(sheet, table, model, naming, tables.get(table), forms)
+    for sheet in book.worksheets():  # printed, each is as wide as a page
+        sheet.set_paper(A4)
+        sheet.set_landscape()
+        sheet.fit_to_pages(1, 0)
     book.close()
     return file.getvalue()
 
