@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from array import array
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -202,9 +203,9 @@ class Warm:
         solution = highs.getSolution()
         return Point(
             status,
-            np.array(solution.col_value, dtype=float),
-            np.array(solution.row_dual, dtype=float),
-            float(highs.getInfo().objective_function_value),
+            _array(solution.col_value),
+            _array(solution.row_dual),
+            float(highs.getObjectiveValue()),
             Basis(highs.getBasis(), program.matrix.shape),
         )
 
@@ -268,13 +269,18 @@ class Growing:
         if status != "optimal":
             return Point(status, np.empty(0), np.empty(0), float("nan"), None)
         solution = highs.getSolution()
-        objective = float(highs.getInfo().objective_function_value)
-        x, reduced = np.array(solution.col_value, dtype=float), np.array(solution.col_dual, dtype=float)
+        objective = float(highs.getObjectiveValue())
+        x, reduced = _array(solution.col_value), _array(solution.col_dual)
         # a column at its lower end that would lower costs, by rounding errors only, may go as far as its upper
         left = np.where(reduced > 0, x - self._lower, x - self._upper)
         ends = np.isfinite(left)
         least = objective - max(float(reduced[ends] @ left[ends]), 0.0)
-        return Point(status, x, np.array(solution.row_dual, dtype=float), objective, None, least)
+        return Point(status, x, _array(solution.row_dual), objective, None, least)
+
+
+def _array(values: list[float]) -> Floats:
+    """Numbers that HiGHS hands out, in half the time that numpy takes for a list."""
+    return np.frombuffer(array("d", values))
 
 
 def _quiet(gap: float, time_limit: float | None, *, presolve: bool) -> Any:
@@ -342,23 +348,30 @@ def _pass(highs: Any, program: Program) -> None:
 
 def _status(highs: Any) -> str:
     """How the last solve of a linear program ended: optimal, infeasible, unbounded, stopped or unknown."""
+    named = _statuses()
+    status = named.get(highs.getModelStatus(), "unknown")
+    if status == "either":
+        highs.setOptionValue("presolve", "off")
+        highs.run()
+        status = named.get(highs.getModelStatus(), "unknown")
+    return status
+
+
+@cache
+def _statuses() -> dict[Any, str]:
+    """What statuses of HiGHS mean; either is infeasible or unbounded."""
     import highspy
 
     statuses = highspy.HighsModelStatus
-    status = highs.getModelStatus()
-    if status == statuses.kUnboundedOrInfeasible:
-        highs.setOptionValue("presolve", "off")
-        highs.run()
-        status = highs.getModelStatus()
-    named = {
+    return {
         statuses.kOptimal: "optimal",
         statuses.kInfeasible: "infeasible",
         statuses.kUnbounded: "unbounded",
+        statuses.kUnboundedOrInfeasible: "either",
         statuses.kTimeLimit: "stopped",
         statuses.kInterrupt: "stopped",
         statuses.kModelEmpty: "optimal",
     }
-    return named.get(status, "unknown")
 
 
 def _listen(highs: Any, stop: threading.Event) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from optimiser.solve.twostage import Floats, Ints, Scenario, Stage
-
-Held = TypeVar("Held", sparse.csr_matrix, sparse.csc_matrix, Scenario, Stage)
+from optimiser.solve.lone import LoneRows
+from optimiser.solve.twostage import Floats, Ints, Scenario, Stage, alike_but
 
 #: Arrays whose numbers may differ between scenarios, in the order in which they are held.
 ARRAYS = ("cost", "upper", "row_lower", "row_upper", "matrix", "technology")
@@ -42,6 +42,11 @@ class Mould:
         self._rows = like.recourse.matrix, like.technology
         self._across = like.recourse.matrix.T, like.technology.T
 
+    @cached_property
+    def lone(self) -> LoneRows:
+        """Rows of one entry of their recourse problems."""
+        return LoneRows(self._rows[0])
+
     def packed(self, scenario: Scenario) -> Scenario:
         """The same scenario in little memory; itself where it is not of this shape."""
         mine, stage = self._stage, scenario.recourse
@@ -63,10 +68,10 @@ class Mould:
         """The arrays of a scenario, made anew from the numbers that are its own."""
         numbers = self._filled(values)
         cost, upper, row_lower, row_upper, data, share = (numbers[own] for own in self._slices)
-        matrix, technology = _like(self._rows[0], data=data), _like(self._rows[1], data=share)
+        matrix, technology = alike_but(self._rows[0], data=data), alike_but(self._rows[1], data=share)
         sides = {"row_lower": row_lower, "row_upper": row_upper}
-        stage = _like(self._stage, cost=cost, upper=upper, matrix=matrix, **sides)
-        return Opened(stage, technology, _like(self._across[0], data=data), _like(self._across[1], data=share))
+        stage = alike_but(self._stage, cost=cost, upper=upper, matrix=matrix, **sides)
+        return Opened(stage, technology, alike_but(self._across[0], data=data), alike_but(self._across[1], data=share))
 
     def _filled(self, values: Floats) -> Floats:
         numbers = self.base.copy()
@@ -109,10 +114,3 @@ def _numbers(scenario: Scenario) -> list[Floats]:
     """The numbers of ``ARRAYS``."""
     stage = scenario.recourse
     return [stage.cost, stage.upper, stage.row_lower, stage.row_upper, stage.matrix.data, scenario.technology.data]
-
-
-def _like(held: Held, **changes: Any) -> Held:
-    """The same object but for some attributes: what has been checked once is not checked again, which takes most time."""
-    made = object.__new__(type(held))
-    made.__dict__.update(held.__dict__, **changes)
-    return made

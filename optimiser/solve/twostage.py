@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,14 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Places = NDArray[np.unsignedinteger[Any]]
+Held = TypeVar("Held")
+
+
+def alike_but(held: Held, **changes: Any) -> Held:
+    """The same object but for some attributes: what has been checked once is not checked again, which takes most time."""
+    made = object.__new__(type(held))
+    made.__dict__.update(held.__dict__, **changes)
+    return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +90,7 @@ class Scenario:
 
     def changed(self, **fields: Any) -> Scenario:
         """The same but for some fields, the others shared as they are held: packed, where they are."""
-        made = object.__new__(type(self))
-        made.__dict__.update(self.__dict__ | fields)
-        return made
+        return alike_but(self, **fields)
 
     @property
     def shapes(self) -> tuple[tuple[int, int], tuple[int, int]]:
