@@ -362,6 +362,26 @@ def test_ctrl_c_on_a_running_command_ends_it_without_a_traceback() -> None:
         assert json.loads(out)["status"] in ("stopped", "optimal")
 
 
+def test_a_workbook_named_without_its_ending_is_told(command: Any, tmp_path: Path) -> None:
+    command("new", str(tmp_path / "mine"), "--workbook")
+    told = command("check", str(tmp_path / "mine"))
+    assert told.code == 1
+    assert f"Did you mean {tmp_path / 'mine'}.xlsx?" in " ".join(told.error.split())
+
+
+def test_check_and_plan_say_what_deserves_a_second_look(command: Any, small: Folder, tmp_path: Path) -> None:
+    small.remove("layers", 2)
+    book = tmp_path / "book.xlsx"
+    command("convert", str(small.path), str(book))
+    for path, place in ((small.path, "layers.csv"), (book, "sheet layers")):
+        told = command("check", str(path))
+        assert (told.code, told.error) == (0, "")
+        assert f"Note: {place}: spot-market has 6 places" in " ".join(told.out.split())
+    planned = command("plan", str(small.path), "--scenarios", "1", "--time-limit", "0", "--json")
+    assert "Note: layers.csv: spot-market has 6 places" in " ".join(planned.error.split())
+    assert "Note: layers" not in planned.out
+
+
 # what does not go together
 
 

@@ -11,6 +11,7 @@ import pytest
 from optimiser.errors import Fault, InstanceError
 from optimiser.instance.checks import check_chance
 from optimiser.instance.reading import read_instance
+from optimiser.instance.schema import Existing
 from tests.instance_folders import Folder
 
 
@@ -692,7 +693,14 @@ LIMITS = [
 ]
 
 OPTIONS = [
-    wrong("two papers", "options", 3, "paper", "yes", "stands at one-home already"),
+    Case(
+        "two papers",
+        add("options", option="two-homes", title="Two homes", paper="yes"),
+        "options.csv",
+        3,
+        "paper",
+        "stands at one-home already",
+    ),
     wrong(
         "begin in no such month", "decisions", 1, "month", "2026-07", "is not a month in which acquisition may begin"
     ),
@@ -915,7 +923,26 @@ MESSAGES = [
     (
         cell("homes", 1, "capital_gbp", "£900,000"),
         "homes.csv row 37, capital_gbp: £900,000 is not a number. Capital for one home at planning prices, £. "
-        "Write the number without £, commas or spaces.",
+        "Write 900000.",
+    ),
+    (
+        cell("cohorts", 1, "growth_per_year", "7"),
+        "cohorts.csv row 15, growth_per_year: 7 is not at most 1. Growth of arrivals, share a year. Write 0.07 for 7%.",
+    ),
+    (
+        cell("homes", 1, "matching_occupancy", "85"),
+        "homes.csv row 37, matching_occupancy: 85 is not at most 1. Most of its beds that matching lets be filled, "
+        "on average, above 0 and at most 1. Write 0.85 for 85%.",
+    ),
+    (
+        cell("homes", 1, "begin_from", "Jun-26"),
+        "homes.csv row 37, begin_from: Jun-26 is not a month such as 2025-04. First month in which acquisition may begin. "
+        "Write 2026-06; a spreadsheet makes no date of it in cells formatted as text.",
+    ),
+    (
+        lambda folder: folder.write("steps.csv", "origin,destination,share_per_month\n"),
+        "evidence.csv row 16, figures: steps.* covers nothing that is filled in. "
+        "Delete the row: steps.csv has no row either.",
     ),
 ]
 
@@ -924,13 +951,72 @@ MESSAGES = [
 def test_a_message_reads_word_for_word(folder: Folder, edit: Callable[[Folder], object], message: str) -> None:
     edit(folder)
     last = len(folder.text("instance.toml").splitlines())
-    rows = {file: _comments(folder, file) for file in ("cohorts", "homes", "tolerances", "placements")}
+    rows = {file: _comments(folder, file) for file in COMMENTS}
     written = [str(fault) for fault in folder.faults()]
     assert written == [_moved(message, rows).format(last=last)]
 
 
 #: Comment lines of the files when the messages were written: a new column in the schema adds one, and is no fault.
-COMMENTS = {"cohorts": 13, "homes": 35, "tolerances": 5, "placements": 8}
+COMMENTS = {"cohorts": 13, "homes": 35, "tolerances": 5, "placements": 8, "evidence": 8}
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("4,100", "Write 4100."),
+        ("5,600.50", "Write 5600.5."),
+        ("£3m", "Write 3000000."),
+        ("12,5", "Write the number without £, commas or spaces."),
+        ("4 600", "Write the number without £, commas or spaces."),
+        ("7%", "Write 0.07."),
+        ("much", ""),
+    ],
+)
+def test_a_number_that_is_not_read_says_how_it_is_written(folder: Folder, written: str, hint: str) -> None:
+    cell("existing", 1, "committed_gbp_per_week", written)(folder)
+    (fault,) = folder.faults()
+    assert fault.fix == f"Paid for each bed whether used or not, £ a week. {hint}".strip()
+
+
+@pytest.mark.parametrize(
+    ("column", "written", "month"),
+    [
+        ("start", "31/10/2027", "2027-10"),
+        ("start", "Oct-27", "2027-10"),
+        ("start", "October 2027", "2027-10"),
+        ("start", "1 Oct 2027", "2027-10"),
+        ("start", "10/2027", "2027-10"),
+        ("start", "01-10-27", "2027-10"),
+        ("start", "2027/10", "2027-10"),
+        ("start", "31/13/2027", ""),
+        ("start", "Foo-27", ""),
+        ("start", "soon", ""),
+        # what ends on the last of a month is there for that month still
+        ("until", "31/10/2027", "2027-11"),
+        ("until", "31 December 2027", "2028-01"),
+        ("until", "28/02/2027", "2027-03"),
+        ("until", "28/02/2028", "2028-02"),
+        ("until", "1/11/2027", "2027-11"),
+        ("until", "Oct-27", ""),
+    ],
+)
+def test_a_date_that_is_not_read_is_told_as_the_month_that_it_is_in(
+    folder: Folder, column: str, written: str, month: str
+) -> None:
+    cell("existing", 1, column, written)(folder)
+    (fault,) = folder.faults()
+    hint = f" Write {month}; a spreadsheet makes no date of it in cells formatted as text." if month else ""
+    assert fault.fix == (Existing.model_fields[column].description or "") + hint
+
+
+def test_names_as_people_write_them_are_told_as_names_and_totals_as_what_they_are(folder: Folder) -> None:
+    cell("homes", 1, "locality", "Mill Lane (own)")(folder)
+    (fault,) = folder.faults()
+    assert fault.fix.endswith("Write mill-lane-own.")
+    cell("homes", 1, "locality", "")(folder)
+    folder.add("authorities", authority="Total", title="Total")
+    (fault,) = folder.faults()
+    assert fault.fix.endswith("Delete a row of totals: each row is taken for one of the table's own.")
 
 
 def _comments(folder: Folder, table: str) -> int:

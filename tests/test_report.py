@@ -25,6 +25,7 @@ from optimiser.analysis.trail import headlines_of_runs
 from optimiser.cli import app
 from optimiser.errors import InstanceError
 from optimiser.instance.reading import read_instance
+from optimiser.instance.workbook import write_template_workbook
 from optimiser.report import charts
 from optimiser.report.files import read_documents, write_appraisal, write_frontier, write_plan, write_report
 from optimiser.report.layout import Documents, tables_of
@@ -500,6 +501,26 @@ def test_the_same_documents_give_the_same_bytes(documents: Documents) -> None:
 def test_only_what_is_named_is_written(documents: Documents, tmp_path: Path) -> None:
     assert [path.suffix for path in write_report(documents, ["page"], tmp_path / "new")] == [".html"]
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["plan.html"]
+
+
+def test_a_report_does_not_replace_the_workbook_that_the_instance_was_read_from(
+    documents: Documents, tmp_path: Path
+) -> None:
+    mine = tmp_path / "plan.xlsx"
+    write_template_workbook(mine)
+    before = mine.read_bytes()
+    with pytest.raises(InstanceError) as refused:
+        write_report(documents, ["page", "workbook"], tmp_path)
+    assert f"{mine}, --to: holds an instance, and a report would replace it. Name another folder, such as" in str(
+        refused.value
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.xlsx"]
+    assert mine.read_bytes() == before
+    # a report of an earlier run is replaced, and what else is to be written does not stand in its way
+    mine.write_bytes(workbook(documents)[:-1] + b"?")
+    assert write_report(documents, ["page"], tmp_path) == [tmp_path / "plan.html"]
+    assert write_report(documents, ["workbook"], tmp_path) == [mine]
+    assert mine.read_bytes() == workbook(documents)
 
 
 def test_a_folder_without_a_run_and_a_second_plan_are_named_together(runs: list[Path], tmp_path: Path) -> None:

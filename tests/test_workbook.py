@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import re
@@ -103,7 +104,7 @@ def test_the_template_is_a_workbook_that_reads_as_it_stands_with_notes_and_drop_
     write_template_workbook(path)
     assert read_instance(path).settings.name == "my-council"
     book = CalamineWorkbook.from_path(path)
-    assert book.sheet_names == ["settings", *TABLES, "README"]
+    assert book.sheet_names == ["README", "settings", *TABLES]
     listed = [row[0] for row in book.get_sheet_by_name("settings").to_python()[1:]]
     assert listed == list(Settings.model_fields)
     for table, (model, _, _) in TABLES.items():
@@ -118,6 +119,36 @@ def test_the_template_is_a_workbook_that_reads_as_it_stands_with_notes_and_drop_
     for model, _, _ in TABLES.values():
         for field in model.model_fields.values():
             assert (field.description or "").split("'")[0].split("&")[0][:40] in comments
+
+
+def test_drop_downs_offer_the_rows_that_a_cell_refers_to_and_no_others(tmp_path: Path) -> None:
+    path = tmp_path / "my-council.xlsx"
+    write_template_workbook(path)
+    offered = {}
+    with zipfile.ZipFile(path) as parts:
+        for number, table in enumerate(["settings", *TABLES], start=2):
+            words = parts.read(f"xl/worksheets/sheet{number}.xml").decode()
+            for column, target in re.findall(r'sqref="([A-Z]+)2:[^>]*><formula1>(\w+)!\$A', words):
+                place = functools.reduce(lambda ahead, letter: ahead * 26 + ord(letter) - 64, column, 0) - 1
+                head = CalamineWorkbook.from_path(path).get_sheet_by_name(table).to_python()[0]
+                offered[table, head[place]] = target
+    # written out: what a reader may choose from
+    assert offered == {
+        ("cohorts", "authority"): "authorities",
+        ("steps", "origin"): "cohorts",
+        ("steps", "destination"): "cohorts",
+        ("arrivals", "cohort"): "cohorts",
+        ("census", "cohort"): "cohorts",
+        ("leaving", "cohort"): "cohorts",
+        ("homes", "authority"): "authorities",
+        ("lots", "building"): "homes",
+        ("tiers", "lot"): "lots",
+        ("layers", "spot"): "spots",
+        ("placements", "cohort"): "cohorts",
+        ("capital", "authority"): "authorities",
+        ("income", "authority"): "authorities",
+        ("decisions", "option"): "options",
+    }
 
 
 def test_what_a_spreadsheet_makes_of_cells_is_read_as_what_was_meant(folder: Folder, tmp_path: Path) -> None:
@@ -263,6 +294,11 @@ def test_new_and_convert_are_commands(tmp_path: Path, monkeypatch: pytest.Monkey
     ):
         done = CliRunner().invoke(app, words)
         assert done.exit_code == 0, done.output
+    # the report would be called mine.xlsx as well: it is refused before anything is planned
+    before = Path("mine.xlsx").read_bytes()
+    refused = CliRunner().invoke(app, ["report", "mine.xlsx"])
+    assert refused.exit_code == 1
+    assert Path("mine.xlsx").read_bytes() == before
 
 
 @pytest.mark.long

@@ -106,7 +106,7 @@ def sides_of(instance: Instance, engine: Engine) -> list[Side]:
     sides: list[Side] = []
     for number_, tolerance in enumerate(problem.unregistered_limits):
         who = ", ".join(problem.authorities[authority] for authority in tolerance.authorities)
-        name = f"{problem.unregistered_name}, {who}"
+        name = f"{problem.unregistered_name}, {who} (tolerance {tolerance.name})"
         if tolerance.child_weeks is not None:
             words = f"child-weeks expected, {name}, at most"
             sides.append(Side(words, "child-weeks", tolerance.child_weeks, own("registered_in_expectation", number_)))

@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
-from optimiser.cli.shared import folder_of, load
+from optimiser.cli.shared import folder_of, load, say_remarks
 
 
 def check(
     path: Annotated[str, typer.Argument(metavar="PATH", help="A folder, a workbook, or a bundled instance by name.")],
 ) -> None:
-    """Check an instance: every fault at once, with file, row, field and what would mend it."""
+    """Check an instance: every fault at once, with file, row, field and what would mend it; and what deserves a second look."""
     found = load(path)
     figures = len(found.figure_values())
     typer.echo(f"{found.settings.name}: no fault. {figures} figures, each with its evidence.")
+    say_remarks(found, path)
 
 
 def new(

@@ -29,6 +29,7 @@ from optimiser.cli.shared import (
     kept_in,
     load,
     no_plan_if_stopped,
+    say_remarks,
     say_written,
     show,
     slippage_of,
@@ -66,6 +67,7 @@ def plan(
             from optimiser.report.files import refuse_unless_writable
 
             refuse_unless_writable(out, "plan")
+        say_remarks(found, instance, err=True)
         if start is not None:
             asked = replace(asked, start=kept_in(start), before=document_of(start))
         slipped = slippage_of(registration_delay, capital_year, carry_forward, grant_refused)

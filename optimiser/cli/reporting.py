@@ -21,6 +21,7 @@ from optimiser.cli.shared import (
 )
 
 if TYPE_CHECKING:
+    from optimiser.instance.schema import Instance
     from optimiser.report.layout import Documents
 
 Runs = Annotated[
@@ -47,10 +48,14 @@ def report(
 ) -> None:
     """Write finished runs as a page, a workbook and a committee paper; all three if none is named."""
     with no_plan_if_stopped():
-        from optimiser.report.files import commands_in, read_documents, write_report
+        from optimiser.report.files import commands_in, keep_instances, read_documents, write_report
 
+        wanted = {"page": page, "workbook": workbook, "paper": paper}
+        kinds = [kind for kind, named in wanted.items() if named] or list(wanted)
         if len(runs) == 1 and not commands_in(Path(runs[0])):
-            documents = _planned(runs[0], scenarios, seed, gap, capital)
+            found = load(runs[0])
+            keep_instances(found.settings.name, kinds, to)  # before the search, and not after it
+            documents = _planned(found, scenarios, seed, gap, capital)
         else:
             from optimiser.analysis.trail import headlines_of_runs
 
@@ -58,22 +63,19 @@ def report(
             refuse_beside_run(context, folders[0], "scenarios", "seed", "gap", "capital")
             documents = read_documents(folders)
             documents |= headlines_of_runs(folders)
-        wanted = {"page": page, "workbook": workbook, "paper": paper}
-        kinds = [kind for kind, named in wanted.items() if named] or list(wanted)
         written = write_report(documents, kinds, to)
     for path in written:
         typer.echo(f"Written to {path}.")
 
 
 def _planned(
-    instance: str, scenarios: int | None, seed: int | None, gap: float, capital: list[str] | None
+    found: Instance, scenarios: int | None, seed: int | None, gap: float, capital: list[str] | None
 ) -> Documents:
     """An instance planned, and appraised from what that search has learned."""
     from optimiser.analysis.planning import make_appraisal, make_plan
     from optimiser.analysis.trail import headlines_of
 
     asked = asked_of(scenarios, seed, gap, None, capital, None, "auto")
-    found = load(instance)
     with telling() as told:
         made, planned = make_plan(found, replace(asked, keep=True), told)
         _, appraised = make_appraisal(found, replace(asked, start=made.kept), told)

@@ -213,6 +213,16 @@ def load(name_or_path: str) -> Instance:
     return optimiser.load(name_or_path)
 
 
+def say_remarks(instance: Instance, name_or_path: str, err: bool = False) -> None:
+    """Say what deserves a second look in an instance of one's own, by the file or the sheet that it stands in."""
+    from optimiser.instance.remarks import remarks
+    from optimiser.instance.workbook import in_sheets, is_workbook
+
+    path = Path(name_or_path)
+    for words in remarks(instance) if path.exists() else ():
+        typer.echo(f"Note: {in_sheets(words) if is_workbook(path) else words}", err=err)
+
+
 def folder_of(name_or_path: str) -> Path:
     """Folder of an instance."""
     from optimiser.instance.finding import find_instance

@@ -42,6 +42,7 @@ def find_instance(name_or_path: str) -> Path:
     for folder in known:
         if folder.name == name_or_path:
             return folder
-    fix = suggestion(path.name, [folder.name for folder in known])
-    rule = "is neither a folder nor an instance that comes with the optimiser"
+    book = path.with_name(f"{path.name}.xlsx") if path.name else path
+    fix = f"Did you mean {book}?" if book.is_file() else suggestion(path.name, [folder.name for folder in known])
+    rule = "is neither a folder, nor a workbook, nor an instance that comes with the optimiser"
     raise InstanceError([Fault(name_or_path, None, "", "", rule, fix)], path.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import csv
 import io
 import itertools
@@ -27,8 +28,11 @@ from optimiser.instance.schema import TABLES, Instance, Row, Settings
 #: Larger numbers are slips of the finger, and would overflow further on.
 LARGEST = 1e12
 
+_NAME_WORDS = "small letters, digits and hyphens, such as two-bed-home"
+_MONTH_RULE = "is not a month such as 2025-04"
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _PATTERNS = {
-    r"^[a-z0-9][a-z0-9-]*$": "small letters, digits and hyphens, such as two-bed-home",
+    r"^[a-z0-9][a-z0-9-]*$": _NAME_WORDS,
     r"^\d+x\d+( \d+x\d+)*$": "24x1 12x3",
     r"^(total|\d{4}/\d{2})$": "2025/26, or total",
     r"^\d{4}/\d{2}$": "2025/26",
@@ -441,8 +445,10 @@ def _problem(model: type[Row], cells: Mapping[str, str], details: ErrorDetails) 
     column = str(details["loc"][0]) if details["loc"] else ""
     given = details["input"]
     value = "" if details["type"] == "missing" else given if isinstance(given, str) else cells.get(column, "")
-    fix = " ".join(part for part in (description(model, column), _hint(details["type"], value)) if part)
-    return column, value, plain_rule(details), fix
+    rule = plain_rule(details)
+    hint = _month_hint(column, value) if rule == _MONTH_RULE else _hint(details["type"], value, rule)
+    fix = " ".join(part for part in (description(model, column), hint) if part)
+    return column, value, rule, fix
 
 
 def plain_rule(details: ErrorDetails) -> str:
@@ -484,15 +490,64 @@ def _plain(limit: object) -> str:
     return f"{limit:,g}" if isinstance(limit, (int, float)) and abs(limit) < 1e6 else str(limit)
 
 
-def _hint(kind: str, value: str) -> str:
-    """What spreadsheets and habits do to numbers and months, and how to undo it."""
-    if "parsing" in kind or kind == "value_error":
-        if re.fullmatch(r"[A-Za-z]{3}-\d\d|\d\d?/\d\d?/\d{2,4}", value):
-            return "A spreadsheet has turned it into a date of its own: format the column as text, and write 2025-04."
-        if re.fullmatch(r"[-+]?[\d.]+\s*%", value):
-            return f"Write {float(value.rstrip('% ')) / 100:g}." if value.count(".") <= 1 else ""
-        if re.fullmatch(r"(?=.*[£, ])[-+]?\s*£?\s*[\d,. ]+", value):
-            return "Write the number without £, commas or spaces."
-        if (pounds := amount_of(value)) is not None:
-            return f"Write {pounds:.15g}."
-    return ""
+def _hint(kind: str, value: str, rule: str) -> str:
+    """What spreadsheets and habits do to names and numbers, and how to undo it."""
+    if kind == "string_pattern_mismatch":
+        return _name_hint(value) if _NAME_WORDS in rule else ""
+    limit = re.fullmatch(r"is not (?:at most|below) ([\d.]+)", rule)
+    if limit is not None:
+        return _percentage_hint(value, float(limit[1]))
+    return _number_hint(value) if "parsing" in kind or kind == "value_error" else ""
+
+
+def _name_hint(value: str) -> str:
+    if value.lower().rstrip("s:") in ("total", "sum"):
+        return "Delete a row of totals: each row is taken for one of the table's own."
+    name = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:40].strip("-")
+    return f"Write {name}." if name else ""
+
+
+def _percentage_hint(value: str, limit: float) -> str:
+    """7 where at most 1 may stand is 7%."""
+    try:
+        number = float(value)
+    except ValueError:
+        return ""
+    return f"Write {number / 100:g} for {number:g}%." if limit <= 1 and 1 < number <= 100 * limit else ""
+
+
+def _number_hint(value: str) -> str:
+    if re.fullmatch(r"[-+]?[\d.]+\s*%", value):
+        return f"Write {float(value.rstrip('% ')) / 100:g}." if value.count(".") <= 1 else ""
+    grouped = re.fullmatch(r"(?:£\s*)?\d{1,3}(?:,\d{3})*(?:\.\d+)?", value)
+    if grouped is None and re.fullmatch(r"(?=.*[£, ])[-+]?\s*£?\s*[\d,. ]+", value):
+        return "Write the number without £, commas or spaces."
+    pounds = amount_of(value.replace("£ ", "£"))
+    return "" if pounds is None else f"Write {pounds:.15g}."
+
+
+def _month_hint(column: str, value: str) -> str:
+    """The month that a date is in; of what ends on a month's last day, the first month without it."""
+    day, month, year = _date_meant(value)
+    if not 1 <= month <= 12:
+        return ""
+    if column == "until":
+        if day is None:  # its last month, or the first without it: only the writer knows
+            return ""
+        if day >= calendar.monthrange(year, month)[1]:
+            year, month = year + month // 12, month % 12 + 1
+    return f"Write {year}-{month:02d}; a spreadsheet makes no date of it in cells formatted as text."
+
+
+def _date_meant(value: str) -> tuple[int | None, int, int]:
+    """Day, month and year of a date in words or figures, the day first as in England; the month 0 where it is no date."""
+    words = value.strip().lower()
+    day, month, year = "", "0", "0"
+    if match := re.fullmatch(r"(?:(\d\d?)[- ])?([a-z]{3})[a-z]*[- ]?(\d{4}|\d\d)", words, flags=re.ASCII):
+        day, year = match[1] or "", match[3]
+        month = str(_MONTHS.index(match[2]) + 1) if match[2] in _MONTHS else "0"
+    elif match := re.fullmatch(r"(?:(\d\d?)[/.-])?(\d\d?)[/.-](\d{4}|\d\d)", words, flags=re.ASCII):
+        day, month, year = match[1] or "", match[2], match[3]
+    elif match := re.fullmatch(r"(\d{4})[/.-](\d\d?)(?:[/.-](\d\d?))?", words, flags=re.ASCII):
+        year, month, day = match[1], match[2], match[3] or ""
+    return int(day) if day else None, int(month), int(year) + 2000 * (len(year) == 2)

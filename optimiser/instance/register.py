@@ -152,7 +152,10 @@ def check_register(draft: Draft) -> Iterator[Fault]:
     for row, evidence in draft.rows("evidence"):
         about = evidence.figures
         if not covered[about] and draft.settled(about) and not any(matches(about, key) for key in places):
-            fix = suggested_key(about, figures)
+            head = about.split(".")[0]
+            emptied = head in draft.tables and not draft.written(head)
+            emptied_fix = f"Delete the row: {head}.csv has no row either."
+            fix = emptied_fix if emptied else f"{suggested_key(about, figures)} Mend the row, or delete it."
             yield draft.fault("evidence", row, "figures", about, "covers nothing that is filled in", fix)
         if evidence.evidence == "assumption" or evidence.low or evidence.high:
             own = {key: value for key in covered[about] if (value := figures[key]) is not None}

@@ -187,7 +187,9 @@ class Cohort(Row):
         description="Mean time until leaving care, stepping across apart, months; at least as long as any period.",
     )
     arrivals_per_month: UncertainNumber | None = Field(
-        default=None, description="Mean children arriving a month; blank where arrivals.csv or census.csv gives them."
+        default=None,
+        description="Mean children arriving a month: about the children in care divided by mean_stay_months; "
+        "blank where arrivals.csv or census.csv gives them.",
     )
     arrivals_dispersion: Annotated[float, Field(gt=0), Figure()] | None = Field(
         default=None, description="Size of a negative binomial, above 0; blank for Poisson arrivals."
@@ -323,11 +325,14 @@ class Home(Row):
 
 
 class Existing(Row):
-    supply: Name = Field(description="Name of the home or contract already in place.")
+    supply: Name = Field(description="Name of a home that the council runs already, or of a contract in place.")
     title: str = Field(min_length=1, description="What it is, in words.")
     beds: Number = Field(description="Usable beds, at least 0.")
     members: Names = Field(default=(), description="Authorities that may use it, separated by spaces; blank for all.")
-    until: Month | None = Field(default=None, description="First month without it; blank where it does not expire.")
+    until: Month | None = Field(
+        default=None,
+        description="First month without it, 2027-11 where it ends on 31 October 2027; blank where it does not expire.",
+    )
     start: Month | None = Field(default=None, description="First month with it; blank where it is there already.")
     committed_gbp_per_week: Pounds = Field(default=0.0, description="Paid for each bed whether used or not, £ a week.")
     child_gbp_per_week: Pounds = Field(default=0.0, description="Paid for each child, £ a week.")
@@ -482,7 +487,10 @@ class Tolerance(Row):
 
 class Capital(Row):
     envelope: Name = Field(description="Name of the envelope.")
-    year: str = Field(pattern=r"^(total|\d{4}/\d{2})$", description="A financial year such as 2025/26, or total.")
+    year: str = Field(
+        pattern=r"^(total|\d{4}/\d{2})$",
+        description="A financial year such as 2025/26, or total; beside years, one without a row releases nothing.",
+    )
     limit_gbp: Pounds = Field(description="Capital that may be begun, £.")
     authority: Name | None = Field(default=None, description="Council whose homes it pays for; blank for all.")
     carry_forward: YesOrNo = Field(default=True, description="yes where what a year leaves may be used in later years.")

@@ -110,7 +110,6 @@ homes-programme,2027/28,1000000
 option,title,paper,homes,lots
 do-nothing,"Do nothing: no home, no award, no extension",,,
 one-home,"One home, and the contract extended",yes,,
-best-plan,The best plan that can be found,,all,all
 """,
     "decisions": """
 option,action,item,month,number
@@ -147,10 +146,31 @@ capital.*,assumption,,,-25%,+25%,,Replace this by the capital programme.
 
 _README = """# {title}
 
-A small instance to start from. Every figure in it is made up: replace them, and say in `evidence.csv` where yours come
-from. Comments above the header of each file say what its columns mean; a blank cell takes the default.
+A small instance to start from. Every figure in it is made up: replace them, and say in evidence where yours come from.
+No personal data: numbers of children, never records.
 
-Check it at any time: whatever does not agree is reported at once, with file, row and what to do.
+In a folder each table is a file (homes.csv), with comments above its header that say what each column means; the
+settings are instance.toml. In a workbook each is a sheet, with a note at the head of each column: a blue head needs a
+value in every row, a grey one may be left blank, and sheets whose tab has no colour may stay empty.
+
+Begin with these, in this order:
+
+1. settings: title, as_at, first_month, and periods, how far to look: 36x1 is three years, 24x1 12x3 is five. A home
+   that opens in two years pays back little in three.
+2. authorities: your council's name. A name that is changed is changed wherever it is used; what was forgotten is told.
+3. cohorts: one row a group of children. Arrivals a month are about the children in care divided by their mean stay.
+4. existing: one row for each home that you run already and each contract in place, with its price a bed and its end.
+5. layers: what a place bought singly costs. A last row with blank beds says that more can be had at that price.
+6. placements: one row for each group and each place where it may live, and how many live there today. A home, lot or
+   contract that no row names is never used.
+7. homes, lots and tiers: what could be begun or awarded, from when until when.
+8. capital: how much may be begun in total, and by year. Where years are given, one without a row releases nothing.
+9. tolerances: how many child-weeks without a registered place are tolerated; delete the row for no limit.
+10. options and decisions: what the draft paper names, to be set beside the best plan.
+
+Shares are written 0.07, months 2026-04, pounds 3000000, names in small letters with hyphens.
+
+Check it at any time: whatever does not agree is reported at once, with its place and what would mend it.
 """
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args, get_origin
 from xml.etree import ElementTree
 
 from optimiser.errors import Fault, InstanceError
+from optimiser.instance.checks import REFERENCES
 from optimiser.instance.draft import suggestion
 from optimiser.instance.finding import SETTINGS_FILE
 from optimiser.instance.reading import SettingsText, Sheet, as_written, make_instance
@@ -28,6 +29,10 @@ ENDING = ".xlsx"
 ROWS = 500
 #: Columns of the sheet of settings.
 SETTINGS_HEAD = ("setting", "value", "what it is")
+#: Excel's number for the paper size.
+A4 = 9
+#: Colour of heads that need a value, and of tabs of sheets that hold rows.
+FILLED = "#a6d8f5"
 #: Longest note beside a cell that Excel shows, characters.
 LONGEST_NOTE = 255
 
@@ -35,6 +40,15 @@ LONGEST_NOTE = 255
 def is_workbook(path: Path) -> bool:
     """Whether a path names an Excel workbook, there already or not."""
     return path.suffix.lower() == ENDING
+
+
+def holds_instance(path: Path) -> bool:
+    """Whether a file is a workbook with an instance's settings, and not some other workbook, such as a report's."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return any(sheet.get("name") == SETTINGS for sheet in _root(file, "xl/workbook.xml").iter(f"{MAIN}sheet"))
+    except (OSError, zipfile.BadZipFile, ElementTree.ParseError):
+        return False
 
 
 # reading
@@ -188,7 +202,7 @@ def _sheet_of(table: str, rows: list[list[str]]) -> Sheet | None:
 
 def _in_cells(fault: Fault, path: Path, settings: SettingsText, sheets: Mapping[str, Sheet | None]) -> Fault:
     """A fault of a file and row as one of a sheet and cell."""
-    rule, fix = _in_sheets(fault.rule), _in_sheets(fault.fix)
+    rule, fix = in_sheets(fault.rule), in_sheets(fault.fix)
     where = fault.file
     if fault.file == SETTINGS_FILE:
         row = settings.lines.get(fault.field)
@@ -199,7 +213,8 @@ def _in_cells(fault: Fault, path: Path, settings: SettingsText, sheets: Mapping[
     return Fault(where, None, fault.field, fault.value, rule, fix)
 
 
-def _in_sheets(words: str) -> str:
+def in_sheets(words: str) -> str:
+    """Words that name files of a folder, as of sheets."""
     return re.sub(r"\b(\w+)\.csv\b", r"sheet \1", words.replace(SETTINGS_FILE, f"sheet {SETTINGS}"))
 
 
@@ -299,23 +314,30 @@ def workbook_bytes(cells: Mapping[str, str], tables: Mapping[str, Sheet], readme
     book = xlsxwriter.Workbook(file, {"in_memory": True})
     book.set_properties({"title": cells.get("title", ""), "created": datetime(2000, 1, 1)})
     forms = {
-        "needed": book.add_format(
-            {"bold": True, "bg_color": "#a6d8f5", "border": 1, "text_wrap": True, "valign": "top"}
-        ),
+        "needed": book.add_format({"bold": True, "bg_color": FILLED, "border": 1, "text_wrap": True, "valign": "top"}),
         "further": book.add_format(
             {"italic": True, "bg_color": "#f2f2f2", "border": 1, "text_wrap": True, "valign": "top"}
         ),
         "words": book.add_format({"num_format": "@", "text_wrap": True, "valign": "top"}),
         "figures": book.add_format({"valign": "top"}),
     }
-    _write_settings(book.add_worksheet(SETTINGS), cells, forms)
-    for table, (model, naming, _) in TABLES.items():
-        _write_table(book.add_worksheet(table), table, model, naming, tables.get(table), forms)
-    if readme is not None:
+    if readme is not None:  # first, since it says where to begin
         sheet = book.add_worksheet(README)
         sheet.set_column(0, 0, 140, forms["words"])
         for number, line in enumerate(readme.splitlines()):
             sheet.write_string(number, 0, line, forms["words"])
+    settings = book.add_worksheet(SETTINGS)
+    settings.set_tab_color(FILLED)
+    _write_settings(settings, cells, forms)
+    for table, (model, naming, _) in TABLES.items():
+        sheet = book.add_worksheet(table)
+        if table in tables:
+            sheet.set_tab_color(FILLED)
+        _write_table(sheet, table, model, naming, tables.get(table), forms)
+    for sheet in book.worksheets():  # printed, each is as wide as a page
+        sheet.set_paper(A4)
+        sheet.set_landscape()
+        sheet.fit_to_pages(1, 0)
     book.close()
     return file.getvalue()
 
@@ -352,11 +374,17 @@ def _write_table(
         sheet.set_column(place, place, 40 if wide else max(len(name) * 0.8 + 4, 12), form)
         if known is not None:
             sheet.write_comment(0, place, column_note(model, name), {"x_scale": 2.5, "y_scale": 1.2})
-            owner = next((other for other, (_, names, _) in TABLES.items() if names == (name,)), None)
-            _limit(sheet, (1, place, ROWS, place), model, name, None if owner == table else owner)
+            _limit(sheet, (1, place, ROWS, place), model, name, _referred(table, name, known))
     for number, (_, record) in enumerate(given.records if given is not None else (), start=1):
         for place, text in enumerate(record):
             _write_cell(sheet, number, place, text, model.model_fields.get(head[place]), forms)
+
+
+def _referred(table: str, column: str, field: Any) -> str | None:
+    """The table whose rows a column names, one a cell; None where there is none, or more than one."""
+    targets, words = next((found[2:] for found in REFERENCES if found[:2] == (table, column)), ((), ()))
+    several = get_origin(field.annotation) is tuple
+    return targets[0] if len(targets) == 1 and not words and not several else None
 
 
 def _write_cell(sheet: Any, row: int, column: int, text: str, known: Any, forms: dict[str, Any]) -> None:

@@ -99,7 +99,7 @@ def write_chart(chart: altair.Chart, folder: Path, name: str) -> list[Path]:
 SOURCES = {
     "in_house": "Own homes",
     "block": "Block contracts",
-    "existing": "Contracts in place",
+    "existing": "In place already",
     "spot": "Spot purchase",
     "unregistered": "No registered place",
 }
@@ -110,7 +110,7 @@ COSTS = {
     "in_house_gbp": ("in_house", "Own homes"),
     "capital_less_residual_gbp": ("other", "Capital less residual"),
     "block_gbp": ("block", "Block contracts"),
-    "existing_gbp": ("existing", "Contracts in place"),
+    "existing_gbp": ("existing", "In place already"),
     "spot_gbp": ("spot", "Spot purchase"),
     "unregistered_gbp": ("unregistered", "No registered place"),
     "moves_and_closures_gbp": ("range", "Moves and closures"),
@@ -366,7 +366,7 @@ STAGES = {
     "Own home open": PALETTE["in_house"],
     "Building for a provider": PALETTE["spot"],
     "Block beds": PALETTE["block"],
-    "Contract in place": PALETTE["existing"],
+    "In place already": PALETTE["existing"],
 }
 
 
@@ -589,7 +589,7 @@ def _spans(row: Row, start: str, end: str) -> list[Row]:
     elif row["kind"] == "block":
         stages = [("Award to first bed", _month(row["month"]), opened), ("Block beds", opened, closed)]
     else:
-        stages = [("Contract in place", start if first is None else opened, closed)]
+        stages = [("In place already", start if first is None else opened, closed)]
     cut = [(stage, max(since, start), min(until, end)) for stage, since, until in stages]
     return [{"stage": stage, "from": since, "to": until} for stage, since, until in cut if since < until]
 

@@ -225,7 +225,14 @@ def write_report(documents: dict[str, Row], kinds: Sequence[str], folder: Path) 
     Returns
     -------
     Paths of the files, each named after the instance. A file of that name is replaced.
+
+    Raises
+    ------
+    InstanceError
+        Where a file would replace a workbook that holds an instance, or cannot be written.
     """
+    if "plan" in documents:  # where there is none the makers say so
+        keep_instances(documents["plan"]["instance"]["name"], kinds, folder)
     made = {REPORTS[kind][0]: REPORTS[kind][1](documents) for kind in kinds}
     name = documents["plan"]["instance"]["name"]
     try:
@@ -242,6 +249,23 @@ def write_report(documents: dict[str, Row], kinds: Sequence[str], folder: Path) 
         fault = Fault(str(folder), None, "--to", "", f"cannot be written: {error.strerror}", fix)
         raise InstanceError([fault], "the command") from error
     return written
+
+
+def keep_instances(name: str, kinds: Sequence[str], folder: Path) -> None:
+    """Refuse to write reports where one would replace a workbook that holds an instance: both are called after the instance.
+
+    Raises
+    ------
+    InstanceError
+        Where there is such a workbook.
+    """
+    from optimiser.instance.workbook import ENDING, holds_instance
+
+    path = folder / f"{name}{ENDING}"
+    if any(REPORTS[kind][0] == ENDING for kind in kinds) and holds_instance(path):
+        fix = f"Name another folder, such as --to {name}-report."
+        fault = Fault(str(path), None, "--to", "", "holds an instance, and a report would replace it", fix)
+        raise InstanceError([fault], "the command")
 
 
 def read_run(folder: Path) -> tuple[Instance, Row]:
