@@ -134,21 +134,30 @@ class Basis:
     """Where a simplex solve ended, for the next to start from; may be handed to another process."""
 
     def __init__(self, held: Any, shape: tuple[int, ...]) -> None:
-        self.held, self.shape = held, shape
+        self._held, self._state, self.shape = held, (b"", b""), shape
+
+    @property
+    def held(self) -> Any:
+        """As HiGHS has it: made when it is wanted, for it takes as long as a third of a solve."""
+        if self._held is None:
+            import highspy
+
+            held, known = highspy.HighsBasis(), _basis_statuses()
+            held.col_status, held.row_status = (
+                known[np.frombuffer(status, dtype=np.uint8)].tolist() for status in self._state
+            )
+            # HiGHS checks a basis that it does not know by factorising it once more
+            held.valid, held.alien = True, False
+            self._held = held
+        return self._held
 
     def __getstate__(self) -> tuple[bytes, bytes]:
+        if any(self._state):
+            return self._state
         return bytes(int(s) for s in self.held.col_status), bytes(int(s) for s in self.held.row_status)
 
     def __setstate__(self, state: tuple[bytes, bytes]) -> None:
-        import highspy
-
-        known = np.array([highspy.HighsBasisStatus(number) for number in range(5)], dtype=object)
-        self.held = highspy.HighsBasis()
-        self.held.col_status = known[np.frombuffer(state[0], dtype=np.uint8)].tolist()
-        self.held.row_status = known[np.frombuffer(state[1], dtype=np.uint8)].tolist()
-        # HiGHS checks a basis that it does not know by factorising it once more
-        self.held.valid, self.held.alien = True, False
-        self.shape = len(state[1]), len(state[0])
+        self._held, self._state, self.shape = None, state, (len(state[1]), len(state[0]))
 
     @classmethod
     def of(cls, columns: bytes, rows: bytes) -> Basis:
@@ -156,6 +165,14 @@ class Basis:
         basis = cls.__new__(cls)
         basis.__setstate__((columns, rows))
         return basis
+
+
+@cache
+def _basis_statuses() -> NDArray[np.object_]:
+    """What HiGHS calls the status of a column or row, by its number."""
+    import highspy
+
+    return np.array([highspy.HighsBasisStatus(number) for number in range(5)], dtype=object)
 
 
 @dataclass(frozen=True, eq=False)

@@ -370,7 +370,7 @@ def _layout(template: Template) -> str:
 def _fingerprint(stage: Stage) -> str:
     found = hashlib.blake2b(digest_size=8)
     for array in (stage.cost, stage.matrix.data, stage.matrix.indices, stage.lower, stage.upper):
-        found.update(np.ascontiguousarray(array).tobytes())
+        found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
 
 

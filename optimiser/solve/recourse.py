@@ -165,18 +165,17 @@ class Recourse:
 
     def asked(self, x: Floats) -> int:
         """Fingerprint of the recourse problem at x: where it is the same, so is the best recourse."""
-        program, found = self.program(x), hashlib.blake2b(digest_size=8)
-        matrix = program.matrix
+        stage, taken, found = self.stage, self.technology @ x, hashlib.blake2b(digest_size=8)
         for array in (
-            program.cost,
-            program.lower,
-            program.upper,
-            program.row_lower,
-            program.row_upper,
-            matrix.data,
-            matrix.indices,
+            stage.cost,
+            stage.lower,
+            stage.upper,
+            stage.row_lower - taken,
+            stage.row_upper - taken,
+            self.matrix.data,
+            self.matrix.indices,
         ):
-            found.update(np.ascontiguousarray(array).tobytes())
+            found.update(np.ascontiguousarray(array).data)
         return int.from_bytes(found.digest(), "little")
 
     def elastic(self, x: Floats, *, priced: bool = False) -> Program:
