@@ -38,6 +38,7 @@ from optimiser.serve.desk import MOST_WAITING, Desk
 from optimiser.serve.pages import make_app, nudge, text_of
 from optimiser.serve.server import bound
 from optimiser.serve.shelf import Run, Shelf
+from optimiser.serve.shown import words_of
 
 HOST = "127.0.0.1:8765"
 ASKED = Asked(scenarios=6, gap=0.01)
@@ -252,6 +253,9 @@ def test_a_plan_with_an_envelope_moved_is_that_of_a_cold_solve_within_the_gap(br
     for part in ("What changed against the base", "The figures", "What it decides", "In pictures", "How good it is"):
         assert part in browser.words
     assert "bound £" in browser.words and "gap" not in browser.fields
+    # nothing was moved, nothing is said of it
+    unmoved = warm | {"changed": warm["changed"] | {"words": []}}
+    assert words_of(warm)["changed"] and not words_of(unmoved)["changed"]
     assert browser.fields[ENVELOPE] == "£1m", "the form stands as it was sent"
 
 

@@ -132,13 +132,14 @@ def _difference(amount: float, unit: str, step: float) -> str:
 
 def words_of(plan: Row) -> Row:
     """Sentences that say what a plan decides, what it costs, and how good it is."""
+    changed = plan.get("changed")
     return {
         "decisions": decision_lines(plan),
         "children": unregistered_words(plan["unregistered"]),
         "spot": spot_words(plan["quarters"]),
         "cost": cost_words(plan),
         "capital": capital_words(plan, plan["rounding_gbp"]).splitlines(),
-        "changed": [_plainly(line) for line in changed_lines(plan["changed"], plan)] if plan.get("changed") else [],
+        "changed": [_plainly(line) for line in changed_lines(changed, plan)] if changed and changed["words"] else [],
         "gap": f"Objective {exact(plan['objective_gbp'])} (with a deterrent of {exact(plan['deterrent_gbp'])} on having no "
         f"registered place, a value judgement), bound {exact(plan['bound_gbp'])}: {gap_words(plan)}. {plan['futures']} "
         f"futures, seed {plan['seed']}. Accepted by an independent recomputation.",
