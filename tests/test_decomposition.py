@@ -19,10 +19,8 @@ from optimiser.demand.scenarios import make_scenarios
 from optimiser.solve import lshaped
 from optimiser.solve.engine import Engine, Found
 from optimiser.solve.extensive import solve_extensive
-from optimiser.solve.highs import Warm
 from optimiser.solve.lshaped import Standing, solve_lshaped
-from optimiser.solve.recourse import Recourse
-from optimiser.solve.twostage import Floats, Round, Scenario, Settings, Stage, TwoStageProblem, TwoStageSolution
+from optimiser.solve.twostage import Floats, Round, Settings, TwoStageProblem, TwoStageSolution
 from optimiser.verify import verify
 from tests.random_problems import Draft, random_problem
 from tests.two_stage_problems import (
@@ -189,44 +187,6 @@ def test_rows_of_the_first_stage_in_pence_or_in_millions_give_the_same_bound(kin
             scaled = replace(first, matrix=sparse.csr_matrix(first.matrix * factor), **rows)
             found = solve_lshaped(replace(case.problem, first=scaled), Settings(gap=1e-6))
             assert_encloses(found, optimum, f"{kind}, seed {seed}, rows times {factor:g}")
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_rows_of_one_entry_are_bounds_and_their_prices_make_the_same_cut(seed: int) -> None:
-    """Several to a column, factors of both signs, ends that meet or are open: cost is the whole program's, cuts its floor."""
-    rng = np.random.default_rng(seed)
-    columns, dense, lone, decisions = 6, 3, 12, 2
-    one = np.zeros((lone, columns))
-    one[np.arange(lone), rng.integers(columns, size=lone)] = rng.choice([-3.0, -0.5, 0.25, 1.0, 20.0], size=lone)
-    matrix = np.concatenate([rng.normal(size=(dense, columns)), one])[rng.permutation(dense + lone)]
-    technology, point, within = (
-        rng.normal(size=(dense + lone, decisions)),
-        rng.normal(size=decisions),
-        rng.random(columns),
-    )
-    middle = matrix @ within + technology @ point
-    below, above = rng.choice([0.0, 0.3, 1.0, np.inf], size=(2, dense + lone))
-    recourse = Stage(
-        cost=rng.normal(size=columns),
-        lower=np.zeros(columns),
-        upper=rng.choice([1.0, 2.0], size=columns),
-        matrix=sparse.csr_matrix(matrix),
-        row_lower=middle - below,
-        row_upper=middle + above,
-        integer=np.zeros(columns, dtype=bool),
-    )
-    own = Recourse(Scenario(1.0, sparse.csr_matrix(technology), recourse))
-    assert own.shape == (dense, columns), "rows of one entry are not among those that are solved"
-    found, whole = own.best(Warm(), point, None), Warm().solve(own.program(point))
-    assert found.objective == pytest.approx(whole.objective, abs=1e-6)
-    cut = own.cut_of(found)
-    assert cut is not None
-    constant, slope = cut
-    assert constant - slope @ point == pytest.approx(whole.objective, abs=1e-6)
-    for other in point + rng.normal(scale=0.1, size=(20, decisions)):
-        there = Warm().solve(own.program(other))
-        if there.status == "optimal":
-            assert constant - slope @ other <= there.objective + 1e-6
 
 
 def assert_placed(problem: TwoStageProblem, found: TwoStageSolution, label: str) -> None:

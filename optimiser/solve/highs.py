@@ -371,7 +371,7 @@ def _status(highs: Any) -> str:
         highs.setOptionValue("presolve", "off")
         highs.run()
         status = named.get(highs.getModelStatus(), "unknown")
-    return status
+    return "unknown" if status == "either" else status
 
 
 @cache

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from optimiser.solve.lone import LoneRows
 from optimiser.solve.twostage import Floats, Ints, Scenario, Stage, alike_but
 
 #: Arrays whose numbers may differ between scenarios, in the order in which they are held.
@@ -41,11 +39,6 @@ class Mould:
         self._stage = like.recourse
         self._rows = like.recourse.matrix, like.technology
         self._across = like.recourse.matrix.T, like.technology.T
-
-    @cached_property
-    def lone(self) -> LoneRows:
-        """Rows of one entry of their recourse problems."""
-        return LoneRows(self._rows[0])
 
     def packed(self, scenario: Scenario) -> Scenario:
         """The same scenario in little memory; itself where it is not of this shape."""

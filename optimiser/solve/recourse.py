@@ -20,7 +20,6 @@ from scipy import sparse
 
 from optimiser.errors import SolverError
 from optimiser.solve.highs import Basis, Point, Program, Warm
-from optimiser.solve.lone import LoneRows
 from optimiser.solve.packed import PackedScenario
 from optimiser.solve.twostage import Bools, Floats, Scenario, Stage, Thin, thin
 
@@ -110,22 +109,6 @@ class Recourse:
         """The same matrix seen by columns."""
         return self.matrix.T
 
-    @cached_property
-    def lone(self) -> LoneRows:
-        """Its rows of one entry."""
-        return LoneRows(self.matrix)
-
-    @cached_property
-    def left(self) -> sparse.csr_matrix | None:
-        """Its matrix without rows that can be bounds; None where there is none."""
-        return self.lone.left(self.matrix)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of what HiGHS solves."""
-        rows, columns = (self.matrix if self.left is None else self.left).shape
-        return rows, columns
-
     def opened(self) -> Recourse:
         """The same with arrays at hand: where its scenario is packed, made once for as long as it is worked on."""
         scenario = self.scenario
@@ -133,7 +116,6 @@ class Recourse:
             return self
         made = Recourse(scenario)
         made.stage, made.technology, made.across, made.technology_across = scenario.mould.opened(scenario.values)
-        made.lone = scenario.mould.lone
         return made
 
     def __reduce__(self) -> tuple[type[Recourse], tuple[Scenario]]:
@@ -153,15 +135,6 @@ class Recourse:
             upper=stage.upper,
             integer=self.stage.integer,
         )
-
-    def best(self, warm: Warm, x: Floats, basis: Basis | None, relaxed: float = 0.0) -> Point:
-        """Best recourse at x and prices of all rows, from a basis of an earlier one."""
-        program, left = self.program(x, relaxed), self.left
-        if left is None:
-            return warm.solve(program, basis)
-        bounded = self.lone.bounded(program, left)
-        found = warm.solve(bounded.program, basis)
-        return replace(found, dual=bounded.prices(found.dual, self.across)) if found.status == "optimal" else found
 
     def asked(self, x: Floats) -> int:
         """Fingerprint of the recourse problem at x: where it is the same, so is the best recourse."""
@@ -239,7 +212,7 @@ class Recourse:
 
     def answer(self, warm: Warm, x: Floats, basis: Basis | None, elastic_basis: Basis | None) -> Answer:
         """Solve at x, from stored bases where there are any."""
-        found = self.best(warm, x, basis)
+        found = warm.solve(self.program(x), basis)
         if found.status == "unbounded":
             return Answer(-np.inf, NOTHING, -np.inf, -np.inf, np.zeros(len(x)), NOTHING, None, None, elastic_basis)
         cut = self.cut_of(found)
@@ -261,7 +234,7 @@ class Recourse:
             ray = *proof, missed.dual
             return Answer(np.inf, NOTHING, priced.objective, *cut, thin(priced.dual), ray, basis, missed.basis)
         for relaxed in (2.0, 20.0, 200.0):
-            found = self.best(warm, x, None, relaxed * tolerance)
+            found = warm.solve(self.program(x, relaxed * tolerance), None)
             cut = self.cut_of(found)
             if cut is not None:
                 value = found.objective
@@ -296,7 +269,7 @@ def answers_of(
         _own.warm = Warm()
     answers: list[Answer] = []
     for recourse, basis, elastic_basis in zip((each.opened() for each in chunk), bases, elastic_bases, strict=True):
-        if answers and (basis is None or basis.shape != recourse.shape):
+        if answers and (basis is None or basis.shape != recourse.matrix.shape):
             basis = answers[-1].basis
         answer = recourse.answer(_own.warm, x, basis, elastic_basis)
         answers.append(answer if placing else replace(answer, y=NOTHING))
@@ -338,6 +311,6 @@ def _points(chunk: Sequence[Scenario], x: Floats, bases: Sequence[Basis | None])
     points = []
     for number, scenario in enumerate(chunk):
         basis = bases[number] if bases else None
-        points.append(Recourse(scenario).best(warm, x, last if basis is None else basis))
+        points.append(warm.solve(Recourse(scenario).program(x), last if basis is None else basis))
         last = points[-1].basis
     return points
