@@ -342,7 +342,7 @@ class Search:
         points = [each.x for each in found if each.x is not None]
         if points:
             # a mean obeys every row of the first stage that each of them obeys
-            return np.mean(points, axis=0)
+            return np.asarray(np.mean(points, axis=0))
         nothing = Program(
             np.zeros(self.columns),
             0.0,
