@@ -273,6 +273,44 @@ def test_a_future_of_another_shape_is_kept_as_it_is() -> None:
     assert is_packed(mould.packed(plain))
 
 
+@pytest.mark.parametrize("seed", (4, 5))
+def test_fingerprints_of_futures_tell_every_number_and_nothing_else(seed: int) -> None:
+    problem = random_problem(seed)
+    template = compile_problem(problem).template
+    futures = [template.write(problem, number) for number in range(len(problem.scenarios))]
+    one, other = (Mould(futures[like], template.places) for like in (0, len(futures) - 1))
+    for plain in futures:
+        own = plain.fingerprints(), one.packed(plain).fingerprints()
+        # whichever future stands for all of them
+        assert other.packed(plain).fingerprints() == own[1]
+        assert one.packed(plain).changed(probability=0.5, offset=1.0).fingerprints() == own[1]
+        for name, places in template.places.items():
+            if not places.size:
+                continue
+            moved = with_another_number(plain, name, int(places[-1]))
+            vectors = name in ("cost", "upper", "matrix")
+            for found, before in ((moved.fingerprints(), own[0]), (one.packed(moved).fingerprints(), own[1])):
+                assert (found[0] != before[0]) == vectors, name
+                assert (found[1] != before[1]) == (not vectors), name
+
+
+def with_another_number(scenario: twostage.Scenario, name: str, place: int) -> twostage.Scenario:
+    stage = scenario.recourse
+
+    def moved(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+        data = matrix.data.copy()
+        data[place] += 1.0
+        return twostage.alike_but(matrix, data=data)
+
+    if name == "technology":
+        return scenario.changed(technology=moved(scenario.technology))
+    if name == "matrix":
+        return scenario.changed(recourse=replace(stage, matrix=moved(stage.matrix)))
+    numbers = getattr(stage, name).copy()
+    numbers[place] = numbers[place] + 1.0 if np.isfinite(numbers[place]) else 7.0
+    return scenario.changed(recourse=replace(stage, **{name: numbers}))
+
+
 def is_packed(scenario: twostage.Scenario) -> TypeGuard[PackedScenario]:
     return isinstance(scenario, PackedScenario) and scenario.is_packed
 

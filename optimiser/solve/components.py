@@ -48,8 +48,7 @@ class Component:
 
 def components_of(problem: TwoStageProblem) -> tuple[Component, ...]:
     """The parts of a problem that share neither row nor column; the problem itself where it is of one piece."""
-    rows = np.arange(problem.scenarios[0].recourse.matrix.shape[0])
-    own_columns = np.arange(problem.scenarios[0].recourse.matrix.shape[1])
+    rows, own_columns = (np.arange(size) for size in problem.scenarios[0].shapes[0])
     whole = (Component(np.arange(len(problem.first.cost)), problem, rows, (own_columns,) * len(problem.scenarios)),)
     if problem.tail_counts:
         return whole
@@ -80,7 +79,7 @@ def _groups(problem: TwoStageProblem) -> tuple[Ints, list[Ints]]:
     placed: dict[tuple[int, int, int, int], tuple[tuple[int, int], int]] = {}
     columns, labels, futures, known = [first.indices], [_rows(first)], [], first.shape[0]
     for scenario in problem.scenarios:
-        recourse, technology = scenario.recourse.matrix, scenario.technology
+        recourse, technology = scenario.layout
         own = id(recourse.indptr), id(recourse.indices)
         both = *own, id(technology.indptr), id(technology.indices)
         futures.append(both)

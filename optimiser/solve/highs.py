@@ -239,11 +239,16 @@ class Growing:
         _pass(self._highs, program)
         self._lower, self._upper = program.lower.copy(), program.upper.copy()
 
-    def add_rows(self, matrix: sparse.csr_matrix, lower: Floats, upper: Floats) -> None:
+    def add_rows(self, matrix: Floats | sparse.csr_matrix, lower: Floats, upper: Floats) -> None:
         """Add rows lower <= matrix @ x <= upper."""
-        starts = np.asarray(matrix.indptr[:-1], dtype=np.int32)
-        indices = np.asarray(matrix.indices, dtype=np.int32)
-        self._highs.addRows(matrix.shape[0], lower, upper, len(indices), starts, indices, matrix.data)
+        if isinstance(matrix, np.ndarray):
+            # a sparse matrix takes longer to make than to hand over
+            row, column = matrix.nonzero()
+            starts, indices, data = np.searchsorted(row, np.arange(len(matrix))), column, matrix[row, column]
+        else:
+            starts, indices, data = matrix.indptr[:-1], matrix.indices, matrix.data
+        whole = (np.asarray(each, dtype=np.int32) for each in (starts, indices))
+        self._highs.addRows(matrix.shape[0], lower, upper, len(indices), *whole, data)
 
     @property
     def rows(self) -> int:

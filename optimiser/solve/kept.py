@@ -22,7 +22,7 @@ from optimiser.errors import SolverError
 from optimiser.solve.compile import FirstStage, Template
 from optimiser.solve.components import Component
 from optimiser.solve.highs import Basis
-from optimiser.solve.twostage import Cuts, Duals, Known, Scenario, Stage
+from optimiser.solve.twostage import Cuts, Duals, Known, Scenario, Stage, fingerprints_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -32,7 +32,7 @@ Bools = NDArray[np.bool_]
 NOISE = 1e-7
 #: Goes up when files are laid out otherwise, or rows and columns of a placement problem come to mean something else: what
 #: an earlier version kept is then refused, lest its duals be counted as dropped for prices or stays that never changed.
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Kept:
     Parameters
     ----------
     rows : name of every row of a placement problem
-    futures : fingerprint of what the vectors of each future depend on: recourse costs, matrix and bounds of columns
+    futures : [future, 2], fingerprints as ``Scenario`` has them: of what its vectors depend on, and of what else is asked
     scenario, ray : [vector], as in ``Cuts``
     dual : [vector, row]
     start : values of first-stage columns by name, zeros left out
@@ -58,7 +58,7 @@ class Kept:
     """
 
     rows: tuple[str, ...]
-    futures: tuple[str, ...]
+    futures: NDArray[np.uint64]
     scenario: Ints
     ray: Bools
     dual: sparse.csr_matrix
@@ -79,7 +79,6 @@ class Kept:
         head = {
             "format": FORMAT,
             "rows": self.rows,
-            "futures": self.futures,
             "start": self.start,
             "columns": self.columns,
             "layout": self.layout,
@@ -88,6 +87,7 @@ class Kept:
         np.savez_compressed(
             file,
             head=np.frombuffer(json.dumps(head).encode(), dtype=np.uint8),
+            futures=self.futures,
             scenario=self.scenario.astype(np.int32),
             ray=self.ray,
             data=self.dual.data,
@@ -124,7 +124,7 @@ class Kept:
                 dual = sparse.csr_matrix((file["data"], file["indices"], file["indptr"]), shape=shape)
                 return cls(
                     tuple(head["rows"]),
-                    tuple(head["futures"]),
+                    file["futures"],
                     file["scenario"].astype(np.int64),
                     file["ray"].astype(bool),
                     dual,
@@ -186,11 +186,10 @@ def keep(
         shape=(count, len(names)),
     )
     start = first.named(x)
-    futures = tuple(_fingerprint(each.recourse) for each in scenarios)
     basis, basis_rows, basis_columns = _statuses(cuts, len(scenarios))
     return Kept(
         names,
-        futures,
+        fingerprints_of(scenarios),
         _joined(scenario).astype(np.int64),
         _joined(ray).astype(bool),
         sparse.csr_matrix(dual),
@@ -229,15 +228,13 @@ def _by_rows(
     return sparse.csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, int(sizes.max(initial=0))))
 
 
-def _known(kept: Kept, x: Floats, part: int) -> Known | None:
+def _known(kept: Kept, x: Floats, part: int, of: NDArray[np.uint64] | None) -> Known | None:
     """What is known of a part at its first-stage point x, [column of the part]."""
     if len(kept.asked) <= part:
         return None
     futures = kept.asked.shape[1]
-    own = range(part * futures, (part + 1) * futures)
-    table = kept.recourse
-    vectors = (table[row].toarray()[0, : kept.recourse_columns[row]] for row in own)
-    return Known(x, Duals(vectors), kept.asked[part])
+    own = slice(part * futures, (part + 1) * futures)
+    return Known(x, Duals.rows_of(kept.recourse[own], kept.recourse_columns[own]), kept.asked[part], of)
 
 
 def _statuses(cuts: Sequence[Cuts | None], futures: int) -> tuple[NDArray[np.uint8], Ints, Ints]:
@@ -285,39 +282,43 @@ def take_up(
     same = [(before[name], now) for name, now in first.names.items() if name in before]
     points = np.zeros((len(kept.point), len(first.stage.cost)))
     points[:, [now for _, now in same]] = kept.point[:, [then for then, _ in same]]
-    now = [_fingerprint(each.recourse) for each in scenarios]
+    both = min(len(kept.futures), len(scenarios))
+    same_numbers = kept.futures[:both] == fingerprints_of(scenarios)[:both]
     same_layout = kept.layout == _layout(template)
-    stands = [same_layout and one == other for one, other in zip(kept.futures, now, strict=False)]
+    stands = np.zeros(int(kept.scenario.max(initial=both)) + 1, dtype=bool)
+    stands[:both] = same_layout & same_numbers[:, 0]
+    # of a part that is not the whole nothing is known but what it was asked
+    of = kept.futures if same_layout and len(parts) == 1 and both == len(scenarios) else None
     for place_of_part, part in enumerate(parts):
         own = dual if len(parts) == 1 and len(part.rows) == len(names) else sparse.csr_matrix(dual[:, part.rows])
-        inside = np.flatnonzero((np.diff(own.indptr) > 0) & (kept.scenario < len(scenarios)))
-        standing = Duals.rows_of(own)
-        chosen: list[int] = []
-        vectors: list[tuple[Duals, int]] = []
-        for number in np.unique(kept.scenario[inside]):
-            mine = inside[kept.scenario[inside] == number]
-            if number < len(stands) and stands[number]:
-                chosen += mine.tolist()
-                vectors += [(standing, place) for place in mine.tolist()]
+        inside = (np.diff(own.indptr) > 0) & (kept.scenario < len(scenarios))
+        unchanged = inside & stands[kept.scenario]
+        chosen = [np.flatnonzero(unchanged)]
+        vectors = [Duals.rows_of(own if unchanged.all() else own[chosen[0]])]
+        doubtful = np.flatnonzero(inside & ~unchanged)
+        doubtful = doubtful[np.argsort(kept.scenario[doubtful], kind="stable")]
+        for mine in np.split(doubtful, np.flatnonzero(np.diff(kept.scenario[doubtful])) + 1):
+            if not mine.size:
                 continue
-            recourse = part.problem.scenarios[int(number)].recourse
+            recourse = part.problem.scenarios[int(kept.scenario[mine[0]])].recourse
             table, good = _holding(recourse, own[mine].toarray(), kept.ray[mine])
-            mended = Duals(table[good])
-            chosen += mine[good].tolist()
-            vectors += [(mended, place) for place in range(len(mended))]
-        held[chosen] = True
+            chosen.append(mine[good])
+            vectors.append(Duals(table[good]))
+        taken = np.concatenate(chosen)
+        held[taken] = True
         mine = np.flatnonzero(kept.point_part == place_of_part)
+        here = same_layout and len(kept.asked) == len(parts)
         by_part.append(
             Cuts(
-                kept.scenario[chosen],
-                kept.ray[chosen],
-                Duals.picked(vectors),
+                kept.scenario[taken],
+                kept.ray[taken],
+                Duals.joined(vectors),
                 _bases(kept, template, parts, place_of_part),
                 tuple(points[mine][:, part.columns]),
-                _known(kept, x[part.columns], place_of_part) if same_layout and len(kept.asked) == len(parts) else None,
+                _known(kept, x[part.columns], place_of_part, of) if here else None,
             )
         )
-    changed = sum(one != other for one, other in zip(kept.futures, now, strict=False))
+    changed = int((~same_numbers[:, 0]).sum())
     return tuple(by_part), x, TakenUp(int(held.sum()), int((~held).sum()), changed)
 
 
@@ -364,13 +365,6 @@ def _layout(template: Template) -> str:
     found = hashlib.blake2b(repr(template.rows).encode(), digest_size=8)
     for name, (index, own) in sorted(template.columns.items()):
         found.update(name.encode() + np.ascontiguousarray(index).tobytes() + np.ascontiguousarray(own).tobytes())
-    return found.hexdigest()
-
-
-def _fingerprint(stage: Stage) -> str:
-    found = hashlib.blake2b(digest_size=8)
-    for array in (stage.cost, stage.matrix.data, stage.matrix.indices, stage.lower, stage.upper):
-        found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
 
 

@@ -31,9 +31,11 @@ from optimiser.solve.twostage import (
     Round,
     Settings,
     Stage,
+    Strung,
     Thin,
     TwoStageProblem,
     TwoStageSolution,
+    fingerprints_of,
     legible_factor,
     legible_rows,
     tail_mean,
@@ -64,8 +66,8 @@ SAMPLE_GAP = 4.0
 CLUSTERS, FEW_CLUSTERS = 25, 2
 #: Waves in which scenarios are solved where a point may turn out too dear before all are.
 WAVES = 4
-#: The same where it is known which scenarios tell most.
-FINE_WAVES = 12
+#: The same where it is known which scenarios tell most, and the chunks of the smallest: one for each of two cores.
+FINE_WAVES, LEAST_WAVE = 14, 2
 #: Linear programs of the tree; what is left after them HiGHS proves.
 NODES = 3000
 #: Points of a search kept for another.
@@ -191,7 +193,7 @@ class Search:
         known = self.pool.at(x)[0] if self.pool.complete and (self.remembered or np.isfinite(reject)) else None
         modelled = known if np.isfinite(reject) else None
         waves = FINE_WAVES if self.remembered else WAVES
-        size = max(-(-len(self.chunks) // waves), 1) if modelled is not None else len(self.chunks)
+        size = max(-(-len(self.chunks) // waves), LEAST_WAVE) if modelled is not None else len(self.chunks)
         partial = np.inf
         if self.known is not None and np.array_equal(x, self.known.x):
             for number, y in self.answered.items():
@@ -437,7 +439,7 @@ class Search:
         return Cuts(
             np.array([s for _, s in order] + [s for s, _ in pool.ray_dual], dtype=np.int64),
             np.array([False] * len(order) + [True] * len(pool.ray_dual), dtype=bool),
-            Duals.picked([*pool.duals(*np.array(order).reshape(-1, 2).T), *((rays, n) for n in range(len(rays)))]),
+            Strung([*pool.duals(*np.array(order).reshape(-1, 2).T), rays]),
             tuple(self.settled or self.bases),
             tuple(points[-REMEMBERED:]),
             self._known(),
@@ -449,50 +451,53 @@ class Search:
             return None
         before = self.known
         same = before is not None and np.array_equal(self.x, before.x)
-        asked = before.asked if before is not None and same else self._asked(self.x)
-        return Known(self.x, Duals.of(self.placed), asked)
+        asked = before.asked if before is not None and same else self._asked(self.x, np.arange(self.count))
+        return Known(self.x, Duals.of(self.placed), asked, fingerprints_of(self.problem.scenarios))
 
-    def _asked(self, x: Floats) -> NDArray[np.uint64]:
-        """Fingerprint of the recourse problem of every scenario at a first-stage point, [scenario]."""
-        return np.array([recourse.opened().asked(x) for recourse in self.recourse], dtype=np.uint64)
+    def _asked(self, x: Floats, scenarios: Ints) -> NDArray[np.uint64]:
+        """Fingerprint of the recourse problem of some scenarios at a first-stage point."""
+        return np.array([self.recourse[number].opened().asked(x) for number in scenarios.tolist()], dtype=np.uint64)
 
     def reuse(self, cuts: Cuts) -> None:
         """Cuts from dual vectors kept from another solve; those that do not fit are left out."""
         self.remembered = [point for point in cuts.points if len(point) == self.columns]
         known = cuts.known
         if known is not None and len(known.x) == self.columns and len(known.asked) == self.count:
-            asked = self._asked(known.x)
-            self.known = replace(known, asked=asked)
+            asked = known.asked.copy()
+            of = fingerprints_of(self.problem.scenarios)
+            moved = np.ones(self.count, dtype=bool) if known.of is None else (of != known.of).any(axis=1)
+            asked[moved] = self._asked(known.x, np.flatnonzero(moved))
+            self.known = replace(known, asked=asked, of=of)
             for number in np.flatnonzero(asked == known.asked).tolist():
                 self.answered[number] = known.recourse[number]
         for number, basis in enumerate(cuts.bases[: self.count]):
             self.bases[number] = basis
-        layers: list[list[tuple[int, float, Floats, int]]] = []
         duals = Duals.of(cuts.dual)
         order = np.argsort(cuts.scenario, kind="stable")
         ends = np.searchsorted(cuts.scenario[order], np.arange(self.count + 1))
+        found: list[tuple[Ints, Ints, Floats, Floats]] = []
         for number in range(self.count):
             recourse = self.recourse[number].opened()
-            mine = order[ends[number] : ends[number + 1]].tolist()
-            vectors = [duals[place] for place in mine]
-            fitting = [place for place, dual in enumerate(vectors) if len(dual) == recourse.matrix.shape[0]]
-            if not fitting:
+            mine = order[ends[number] : ends[number + 1]]
+            rows = recourse.matrix.shape[0]
+            mine = mine[duals.sizes[mine] == rows]
+            if not mine.size:
                 continue
-            rays = cuts.ray[[mine[place] for place in fitting]]
-            constants, slopes, good = recourse.floors(np.array([vectors[place] for place in fitting]), rays)
-            depth = 0
-            for place in np.flatnonzero(good).tolist():
-                if rays[place]:
-                    self.pool.add_ray(float(constants[place]), -slopes[place], number, vectors[fitting[place]])
-                    continue
-                if depth == len(layers):
-                    layers.append([])
-                constant, slope = constants[place] + self.offset[number], self.first_cost[number] - slopes[place]
-                layers[depth].append((number, float(constant), slope, mine[fitting[place]]))
-                depth += 1
-        for layer in layers:
-            numbers, constants, slopes = (np.array([cut[part] for cut in layer]) for part in range(3))
-            self.pool.add(numbers, constants, slopes, Duals.picked((duals, cut[3]) for cut in layer))
+            table = duals.table(mine.tolist(), rows)
+            rays = cuts.ray[mine]
+            constants, slopes, good = recourse.floors(table, rays)
+            for place in np.flatnonzero(good & rays).tolist():
+                self.pool.add_ray(float(constants[place]), -slopes[place], number, table[place])
+            good &= ~rays
+            constants, slopes = constants[good] + self.offset[number], self.first_cost[number] - slopes[good]
+            found.append((np.full(len(constants), number), mine[good], constants, slopes))
+        if not found:
+            return
+        numbers, places, constant, slope = (np.concatenate([part[entry] for part in found]) for entry in range(4))
+        # the first cut of every scenario makes the first layer, and so on
+        depth = np.arange(len(numbers)) - np.searchsorted(numbers, numbers)
+        for own in (np.flatnonzero(depth == layer) for layer in range(int(depth.max(initial=-1)) + 1)):
+            self.pool.add(numbers[own], constant[own], slope[own], duals.some(places[own]))
 
     def raise_bound(self, bound: float) -> None:
         """Take a bound; never above the incumbent, beyond which there is nothing to say."""

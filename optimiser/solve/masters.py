@@ -101,7 +101,7 @@ class Clustered:
         self.integer[: search.columns] = first.integer
         empty = sparse.csr_matrix((first.matrix.shape[0], self.size - search.columns))
         matrix, row_lower, row_upper = legible_rows(first)
-        self.rows = [sparse.hstack([matrix, empty], format="csr")]
+        self.rows: list[Floats | sparse.csr_matrix] = [sparse.hstack([matrix, empty], format="csr")]
         self.row_lower, self.row_upper = [row_lower], [row_upper]
         self.rays = 0
         self.growing: Growing | None = None
@@ -116,12 +116,11 @@ class Clustered:
 
     def add(self, rows: Floats | sparse.csr_matrix, lower: Floats, upper: Floats) -> None:
         """Add rows."""
-        matrix = sparse.csr_matrix(rows)
-        self.rows.append(matrix)
+        self.rows.append(rows)
         self.row_lower.append(lower)
         self.row_upper.append(upper)
         if self.growing is not None:
-            self.growing.add_rows(matrix, lower, upper)
+            self.growing.add_rows(rows, lower, upper)
 
     def cut_at(self, x: Floats, solution: Floats | None = None) -> bool:
         """Add, for every group, the sum of the cuts that bind at x; with a solution only where that violates them."""
@@ -135,8 +134,7 @@ class Clustered:
         costs, layer = pool.at(x)
         if not np.isfinite(costs).all():
             return added
-        constant, slope = pool.cuts_of(layer)
-        constant, slope, costs = constant / unit, slope / unit, costs / unit
+        costs = costs / unit
         rows, lower = [], []
 
         def bind(share: Floats, place: int, at_risk: Floats, value: Floats) -> None:
@@ -145,13 +143,14 @@ class Clustered:
             if solution is not None:
                 below = solution[place : place + groups] < value - 1e-6 * (1.0 + np.abs(value))
                 wanted = wanted[below[wanted]]
+            constant, slope = pool.sums_of(layer, share[wanted])
             row = np.zeros((len(wanted), self.size))
-            row[:, :columns] = -(share[wanted] @ slope)
+            row[:, :columns] = -slope / unit
             row[np.arange(len(wanted)), place + wanted] = 1.0
             if self.tail:
                 row[:, columns + groups] += at_risk[wanted]
             rows.append(row)
-            lower.append(share[wanted] @ constant)
+            lower.append(constant / unit)
 
         bind(self.share, columns, np.zeros(groups), self.share @ costs)
         if self.tail:
@@ -169,7 +168,7 @@ class Clustered:
         return Program(
             cost=self.cost,
             offset=0.0,
-            matrix=sparse.vstack(self.rows, format="csr"),
+            matrix=sparse.vstack([sparse.csr_matrix(rows) for rows in self.rows], format="csr"),
             row_lower=np.concatenate(self.row_lower),
             row_upper=np.concatenate(self.row_upper),
             lower=self.lower,

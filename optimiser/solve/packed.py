@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from optimiser.solve.twostage import Floats, Ints, Scenario, Stage, alike_but
+from optimiser.solve.twostage import Floats, Ints, Scenario, Stage, alike_but, fingerprint
 
 #: Arrays whose numbers may differ between scenarios, in the order in which they are held.
 ARRAYS = ("cost", "upper", "row_lower", "row_upper", "matrix", "technology")
@@ -35,6 +36,7 @@ class Mould:
         self.base.flags.writeable = False
         self.places = np.concatenate([start + places[name] for start, name in zip(starts, ARRAYS, strict=True)])
         self._slices = [slice(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        self._ends = np.cumsum([len(places[name]) for name in ARRAYS]).tolist()
         self.shapes, self.has_integers = like.shapes, like.has_integers
         self._stage = like.recourse
         self._rows = like.recourse.matrix, like.technology
@@ -65,6 +67,34 @@ class Mould:
         sides = {"row_lower": row_lower, "row_upper": row_upper}
         stage = alike_but(self._stage, cost=cost, upper=upper, matrix=matrix, **sides)
         return Opened(stage, technology, alike_but(self._across[0], data=data), alike_but(self._across[1], data=share))
+
+    @property
+    def layout(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+        """Matrices of a scenario, as ``Scenario.layout`` has them."""
+        return self._rows
+
+    def fingerprints(self, values: Floats) -> tuple[int, int]:
+        """As ``Scenario.fingerprints`` has them, of the numbers that are a scenario's own and what all have in common."""
+        _, upper, _, row_upper, matrix, _ = self._ends
+        vectors, rest = self._common
+        return (
+            fingerprint(vectors, values[:upper], values[row_upper:matrix]),
+            fingerprint(rest, values[upper:row_upper], values[matrix:]),
+        )
+
+    @cached_property
+    def _common(self) -> tuple[bytes, bytes]:
+        """What all have in common, and where their own numbers stand: for each of the two fingerprints."""
+        base = self.base.copy()
+        base[self.places] = np.nan
+        cost, upper, row_lower, row_upper, data, share = (base[own] for own in self._slices)
+        stage, (matrix, technology) = self._stage, self._rows
+        found = (
+            fingerprint(cost, upper, stage.lower, data, matrix.indices, matrix.indptr),
+            fingerprint(row_lower, row_upper, share, technology.indices, technology.indptr),
+        )
+        first, second = (each.to_bytes(8, "little") for each in found)
+        return first, second
 
     def _filled(self, values: Floats) -> Floats:
         numbers = self.base.copy()
@@ -101,6 +131,20 @@ class PackedScenario(Scenario):
     def has_integers(self) -> bool:
         """Whether some column of the recourse problem must be whole; it need not be made for that."""
         return self.mould.has_integers if self.is_packed else super().has_integers
+
+    @property
+    def layout(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+        """Matrices with entries where its own have them; its own need not be made for that."""
+        return self.mould.layout if self.is_packed else super().layout
+
+    def fingerprints(self) -> tuple[int, int]:
+        """Of what its dual vectors depend on, and of what else is asked; others than those of the same scenario unpacked."""
+        if not self.is_packed:
+            return super().fingerprints()
+        known: tuple[int, int] | None = self.__dict__.get("prints")
+        if known is None:
+            known = self.__dict__["prints"] = self.mould.fingerprints(self.values)
+        return known
 
 
 def _numbers(scenario: Scenario) -> list[Floats]:

@@ -53,13 +53,13 @@ class Pool:
                 if room < 0:
                     self.layers[number] = replace(self.layers[number], dual=None)
 
-    def duals(self, layers: Ints, scenarios: Ints) -> list[tuple[Duals, int]]:
-        """Dual vectors of cuts that still have one, and which of theirs each is."""
+    def duals(self, layers: Ints, scenarios: Ints) -> list[Duals]:
+        """Dual vectors of cuts that still have one, layers in order, by layer."""
         found = []
         for number in np.unique(layers):
             kept = self.layers[number]
             assert kept.dual is not None
-            found += [(kept.dual, place) for place in kept.of(scenarios[layers == number]).tolist()]
+            found.append(kept.dual.some(kept.of(scenarios[layers == number])))
         return found
 
     def add_ray(self, constant: float, slope: Floats, scenario: int, dual: Floats) -> None:
@@ -122,4 +122,16 @@ class Pool:
             layer = self.layers[number]
             place = layer.of(scenarios[own])
             constant[own], slope[own] = layer.constant[place], layer.slope[place]
+        return constant, slope
+
+    def sums_of(self, best: Ints, share: Floats) -> tuple[Floats, Floats]:
+        """Sums of the same over scenarios, a scenario counting by its ``share`` [sum, scenario]: constants and slopes, [sum]."""
+        constant, slope = np.zeros(len(share)), np.zeros((len(share), self.ray_slope.shape[1]))
+        counted = share.any(axis=0)
+        for number in np.unique(best[counted]).tolist():
+            own = np.flatnonzero((best == number) & counted)
+            layer = self.layers[number]
+            place, part = layer.of(own), share[:, own]
+            constant += part @ layer.constant[place]
+            slope += part @ layer.slope[place]
         return constant, slope

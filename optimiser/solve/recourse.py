@@ -6,7 +6,6 @@ deep.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from scipy import sparse
 from optimiser.errors import SolverError
 from optimiser.solve.highs import Basis, Point, Program, Warm
 from optimiser.solve.packed import PackedScenario
-from optimiser.solve.twostage import Bools, Floats, Scenario, Stage, Thin, thin
+from optimiser.solve.twostage import Bools, Floats, Scenario, Stage, Thin, fingerprint, thin
 
 #: The same where nothing but the best recourse is asked for, without bases to start from.
 CHAIN = 25
@@ -138,18 +137,10 @@ class Recourse:
 
     def asked(self, x: Floats) -> int:
         """Fingerprint of the recourse problem at x: where it is the same, so is the best recourse."""
-        stage, taken, found = self.stage, self.technology @ x, hashlib.blake2b(digest_size=8)
-        for array in (
-            stage.cost,
-            stage.lower,
-            stage.upper,
-            stage.row_lower - taken,
-            stage.row_upper - taken,
-            self.matrix.data,
-            self.matrix.indices,
-        ):
-            found.update(np.ascontiguousarray(array).data)
-        return int.from_bytes(found.digest(), "little")
+        stage, taken = self.stage, self.technology @ x
+        return fingerprint(
+            self.scenario.fingerprints()[0].to_bytes(8, "little"), stage.row_lower - taken, stage.row_upper - taken
+        )
 
     def elastic(self, x: Floats, *, priced: bool = False) -> Program:
         """Least sum of what rows miss at x; or least cost with that sum at a price beyond every other."""
@@ -190,24 +181,23 @@ class Recourse:
         Reduced costs of the wrong sign, by rounding errors only, are charged at ten times the largest value ``size``.
         """
         stage = self.stage
-        rows = np.where(dual > 0, stage.row_lower, stage.row_upper)
-        open_rows = np.isinf(rows)
-        if open_rows.any():
-            dual, rows = np.where(open_rows, 0.0, dual), np.where(open_rows, 0.0, rows)
-        cost = np.where(ray[:, None], 0.0, stage.cost)
-        reduced = cost - (self.across @ dual.T).T
-        columns = np.where(reduced >= 0, stage.lower, stage.upper)
-        open_columns = np.isinf(columns)
-        charge = np.zeros(len(dual))
+        sides = np.where(dual > 0, stage.row_lower, stage.row_upper)
+        there = np.isfinite(sides)
+        dual = dual * there
+        constant = np.einsum("ij,ij->i", dual, np.where(there, sides, 0.0))
+        cost = np.where(ray[:, None], 0.0, stage.cost) if ray.any() else stage.cost[None]
+        reduced = cost - np.ascontiguousarray((self.across @ dual.T).T)
+        ends = np.where(reduced >= 0, stage.lower, stage.upper)
+        there = np.isfinite(ends)
+        constant += np.einsum("ij,ij->i", reduced, np.where(there, ends, 0.0))
         good = np.ones(len(dual), dtype=bool)
-        vector, column = np.nonzero(open_columns)
+        vector, column = (~there & (reduced != 0)).nonzero()
         if len(vector):
             wrong = np.abs(reduced[vector, column])
-            allowance = 1.0 + np.abs(cost[vector, column]) + np.abs(dual).max(axis=1, initial=0.0)[vector]
+            own_cost = np.broadcast_to(cost, reduced.shape)[vector, column]
+            allowance = 1.0 + np.abs(own_cost) + np.abs(dual).max(axis=1, initial=0.0)[vector]
             good[vector[wrong > NOISE * allowance]] = False
-            charge = np.asarray(10.0 * (1.0 + size) * np.bincount(vector, wrong, minlength=len(dual)))
-            columns[vector, column] = 0.0
-        constant = (dual * rows).sum(axis=1) + (reduced * columns).sum(axis=1) - charge
+            constant -= 10.0 * (1.0 + size) * np.bincount(vector, wrong, minlength=len(dual))
         return constant, (self.technology_across @ dual.T).T, good
 
     def answer(self, warm: Warm, x: Floats, basis: Basis | None, elastic_basis: Basis | None) -> Answer:

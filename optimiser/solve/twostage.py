@@ -7,6 +7,7 @@ min cost·x + sum probability_s · Q_s(x), or with weight on the tail mean (CVaR
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,14 @@ def alike_but(held: Held, **changes: Any) -> Held:
     made = object.__new__(type(held))
     made.__dict__.update(held.__dict__, **changes)
     return made
+
+
+def fingerprint(*arrays: NDArray[Any] | bytes) -> int:
+    """Eight bytes that tell arrays from others, in the same order on any machine."""
+    found = hashlib.blake2b(digest_size=8)
+    for array in arrays:
+        found.update(array if isinstance(array, bytes) else np.ascontiguousarray(array).data)
+    return int.from_bytes(found.digest(), "little")
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +110,25 @@ class Scenario:
     def has_integers(self) -> bool:
         """Whether some column of the recourse problem must be whole."""
         return bool(self.recourse.integer.any())
+
+    @property
+    def layout(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+        """Matrices that have entries where those of the recourse problem and of the technology have them, whatever they hold."""
+        return self.recourse.matrix, self.technology
+
+    def fingerprints(self) -> tuple[int, int]:
+        """Of what its dual vectors depend on, costs, matrix and bounds of columns; and of what else is asked: sides, technology."""
+        stage, technology = self.recourse, self.technology
+        matrix = stage.matrix
+        return (
+            fingerprint(stage.cost, matrix.data, matrix.indices, matrix.indptr, stage.lower, stage.upper),
+            fingerprint(stage.row_lower, stage.row_upper, technology.data, technology.indices, technology.indptr),
+        )
+
+
+def fingerprints_of(scenarios: Sequence[Scenario]) -> NDArray[np.uint64]:
+    """Both fingerprints of every scenario, [scenario, 2]."""
+    return np.array([each.fingerprints() for each in scenarios], dtype=np.uint64).reshape(-1, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,41 +228,60 @@ class Duals(Sequence[Floats]):
     @classmethod
     def of(cls, vectors: Sequence[Floats]) -> Duals:
         """The vectors themselves where they are kept so already."""
+        if isinstance(vectors, Strung):
+            return cls.joined(vectors.parts)
         return vectors if isinstance(vectors, Duals) else cls(vectors)
 
     @classmethod
-    def rows_of(cls, matrix: sparse.csr_matrix) -> Duals:
-        """The rows of a matrix."""
-        found = cls.__new__(cls)
-        sizes = np.full(matrix.shape[0], matrix.shape[1])
-        found._hold(sizes, np.diff(matrix.indptr), matrix.indices.astype(np.int32), matrix.data)
-        return found
+    def rows_of(cls, matrix: sparse.csr_matrix, sizes: Ints | None = None) -> Duals:
+        """The rows of a matrix; the first ``sizes`` columns of each, where others hold nothing."""
+        sizes = np.full(matrix.shape[0], matrix.shape[1]) if sizes is None else sizes
+        return cls._held(sizes, matrix.indptr[:-1], matrix.indptr[1:], matrix.indices, matrix.data)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Duals]) -> Duals:
+        """The vectors of some, one after the other."""
+        return (
+            parts[0] if len(parts) == 1 else cls.picked((part, place) for part in parts for place in range(len(part)))
+        )
 
     @classmethod
     def picked(cls, vectors: Iterable[tuple[Duals, int]]) -> Duals:
         """Some vectors of others."""
         found, sizes, places, values = cls.__new__(cls), [], [], []
         for duals, number in vectors:
-            own = slice(duals._end[number], duals._end[number + 1])
+            own = slice(duals._start[number], duals._stop[number])
             sizes.append(duals._size[number])
             places.append(duals._place[own])
             values.append(duals._value[own])
         found._join(sizes, places, values)
         return found
 
-    def _join(self, sizes: Sequence[int], places: list[Places], values: list[Floats]) -> None:
-        counts = np.array([len(place) for place in places], dtype=np.int64)
-        place, value = [np.empty(0, dtype=np.uint16), *places], [np.empty(0), *values]
-        self._hold(np.array(sizes, dtype=np.int64), counts, np.concatenate(place), np.concatenate(value))
+    def some(self, numbers: Ints) -> Duals:
+        """Some of these vectors, which take no memory of their own."""
+        return self._held(self._size[numbers], self._start[numbers], self._stop[numbers], self._place, self._value)
 
-    def _hold(self, size: Ints, counts: Ints, place: Places, value: Floats) -> None:
-        self._size, self._end = size, np.concatenate([[0], np.cumsum(counts)])
-        self._place, self._value = place, value
+    @classmethod
+    def _held(cls, size: Ints, start: Ints, stop: Ints, place: Places, value: Floats) -> Duals:
+        found = cls.__new__(cls)
+        found._size, found._start, found._stop, found._place, found._value = size, start, stop, place, value
+        return found
+
+    def _join(self, sizes: Sequence[int], places: list[Places], values: list[Floats]) -> None:
+        ends = np.cumsum([0, *(len(place) for place in places)])
+        self._size, self._start, self._stop = np.array(sizes, dtype=np.int64), ends[:-1], ends[1:]
+        self._place = np.concatenate([np.empty(0, dtype=np.uint16), *places])
+        self._value = np.concatenate([np.empty(0), *values])
 
     @property
     def entries(self) -> int:
         """Numbers kept."""
-        return len(self._value)
+        return int((self._stop - self._start).sum())
+
+    @property
+    def sizes(self) -> Ints:
+        """Entries of each vector, zeros and all, [vector]."""
+        return self._size
 
     def __len__(self) -> int:
         return len(self._size)
@@ -247,12 +294,42 @@ class Duals(Sequence[Floats]):
 
     def __getitem__(self, number: int | slice) -> Floats | Duals:
         if isinstance(number, slice):
-            return Duals.picked((self, position) for position in range(*number.indices(len(self))))
+            return self.some(np.arange(len(self))[number])
         number = range(len(self))[number]
-        own = slice(self._end[number], self._end[number + 1])
-        vector = np.zeros(self._size[number])
-        vector[self._place[own]] = self._value[own]
+        vector: Floats = self.table([number], int(self._size[number]))[0]
         return vector
+
+    def table(self, numbers: Sequence[int], size: int) -> Floats:
+        """Some vectors of that size, [vector, entry]."""
+        found = np.zeros((len(numbers), size))
+        for row, number in zip(found, numbers, strict=True):
+            own = slice(self._start[number], self._stop[number])
+            row[self._place[own]] = self._value[own]
+        return found
+
+
+class Strung(Sequence[Floats]):
+    """The vectors of several, one after the other, copied only where they are read."""
+
+    def __init__(self, parts: Sequence[Duals]) -> None:
+        self.parts = tuple(parts)
+        self._ends = np.cumsum([len(part) for part in parts])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if self.parts else 0
+
+    @overload
+    def __getitem__(self, number: int) -> Floats: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Floats]: ...
+
+    def __getitem__(self, number: int | slice) -> Floats | Sequence[Floats]:
+        if isinstance(number, slice):
+            return [self[place] for place in range(*number.indices(len(self)))]
+        number = range(len(self))[number]
+        part = int(np.searchsorted(self._ends, number, side="right"))
+        return self.parts[part][number - int(self._ends[part])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,11 +341,13 @@ class Known:
     x : [first-stage column]
     recourse : [scenario]
     asked : [scenario], fingerprint of the recourse problem at x, its right-hand sides and all
+    of : [scenario, 2], fingerprints of each: where they stand the same is asked at any point; None where they are not known
     """
 
     x: Floats
     recourse: Duals
     asked: NDArray[np.uint64]
+    of: NDArray[np.uint64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
