@@ -91,7 +91,7 @@ class Kept:
             scenario=self.scenario.astype(np.int32),
             ray=self.ray,
             data=self.dual.data,
-            indices=self.dual.indices.astype(np.int32),
+            indices=_short(self.dual.indices, len(self.rows)),
             indptr=self.dual.indptr.astype(np.int64),
             point_part=self.point_part.astype(np.int32),
             point=self.point,
@@ -99,7 +99,7 @@ class Kept:
             basis_rows=self.basis_rows.astype(np.int32),
             basis_columns=self.basis_columns.astype(np.int32),
             recourse_data=self.recourse.data,
-            recourse_indices=self.recourse.indices.astype(np.int32),
+            recourse_indices=_short(self.recourse.indices, self.recourse.shape[1]),
             recourse_indptr=self.recourse.indptr.astype(np.int64),
             recourse_columns=self.recourse_columns.astype(np.int32),
             asked=self.asked,
@@ -366,6 +366,11 @@ def _layout(template: Template) -> str:
     for name, (index, own) in sorted(template.columns.items()):
         found.update(name.encode() + np.ascontiguousarray(index).tobytes() + np.ascontiguousarray(own).tobytes())
     return found.hexdigest()
+
+
+def _short(places: NDArray[np.integer[Any]], size: int) -> NDArray[np.unsignedinteger[Any]]:
+    """Places below a size, in two bytes where they fit."""
+    return places.astype(np.uint16 if size < 2**16 else np.uint32)
 
 
 def _joined(arrays: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:

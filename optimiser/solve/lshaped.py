@@ -615,6 +615,18 @@ class Search:
         if not self.pool.complete or not (np.isfinite(first.lower).all() and np.isfinite(first.upper).all()):
             return None
         self.rescaled(self.modelled(first.lower))
+        known = [point for point in self.remembered if self.allowed(point)]
+        best = min(known, key=self.modelled, default=None)
+        before = self.known
+        if known and before is not None and 2 * len(self.answered) > self.count and self.allowed(before.x):
+            # what most scenarios answer there is known
+            self.evaluate(before.x, self.ceiling)
+        elif best is not None and (self.x is None or self.modelled(best) < self.cutoff(0.999)):
+            self.evaluate(best, self.ceiling)
+        if self.remembered:
+            # where they were cut the tree begins: to find the point of the relaxation takes as long as a third of the tree
+            x = self.remembered[-1] if best is None else best
+            return Relaxed(x, self.remembered[-1], np.inf, -np.inf)
         found = Lazy(self, quick=True).solve()
         if found.status == "stopped":
             raise Stopped
@@ -624,14 +636,6 @@ class Search:
             return None
         x, bound = found.x[: self.columns], found.bound * self.unit
         self.raise_bound(bound)
-        known = [] if self.beyond else [point for point in self.remembered if self.allowed(point)]
-        best = min(known, key=self.modelled, default=None)
-        before = self.known
-        if known and before is not None and 2 * len(self.answered) > self.count and self.allowed(before.x):
-            # what most scenarios answer there is known
-            self.evaluate(before.x, self.ceiling)
-        elif best is not None and (self.x is None or self.modelled(best) < self.cutoff(0.999)):
-            self.evaluate(best, self.ceiling)
         return Relaxed(x, x, np.inf, bound)
 
     def rescaled(self, cost: float) -> bool:
