@@ -28,7 +28,7 @@ from optimiser.errors import NoPlanError
 from optimiser.report.valued import complete_words, show_alternatives
 from optimiser.solve.compile import vector_from
 from optimiser.solve.engine import Engine
-from optimiser.solve.lshaped import Search
+from optimiser.solve.search import Search
 from optimiser.solve.twostage import Cuts, Settings
 from optimiser.verify import verify
 from tests import oracle

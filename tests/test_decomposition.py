@@ -16,7 +16,7 @@ import optimiser
 from models.problem import Problem, UnregisteredLimit
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
-from optimiser.solve import lshaped
+from optimiser.solve import search
 from optimiser.solve.engine import Engine, Found
 from optimiser.solve.extensive import solve_extensive
 from optimiser.solve.lshaped import Standing, solve_lshaped
@@ -158,11 +158,11 @@ def test_nothing_beyond_a_ceiling_is_looked_for_and_the_best_below_it_is_found(
         )
 
 
-@pytest.mark.parametrize("held", [lshaped.HELD, 2], ids=["all", "little"])
+@pytest.mark.parametrize("held", [search.HELD, 2], ids=["all", "little"])
 def test_a_standing_problem_is_solved_within_other_limits_as_if_it_were_new(
     held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lshaped, "HELD", held)
+    monkeypatch.setattr(search, "HELD", held)
     kinds = (
         "general whole first stage",
         "mixed first stage",

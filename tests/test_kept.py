@@ -322,8 +322,8 @@ def test_a_plan_within_other_limits_is_verified_as_it_would_be_anew(instance: In
 def test_what_is_asked_again_at_the_best_point_is_not_solved_again(
     instance: Instance, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from optimiser.solve.lshaped import Search
     from optimiser.solve.recourse import Recourse
+    from optimiser.solve.search import Search
 
     solved: list[int] = []
     answer = Recourse.answer

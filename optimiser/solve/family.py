@@ -16,9 +16,9 @@ import numpy as np
 
 from optimiser.errors import SolverError
 from optimiser.solve.highs import Basis, check_version
-from optimiser.solve.lshaped import CLUSTERS, Infeasible, Relaxed, Search, Stopped
 from optimiser.solve.masters import Clustered
 from optimiser.solve.pool import Layer, Pool
+from optimiser.solve.search import CLUSTERS, Infeasible, Relaxed, Search, Stopped
 from optimiser.solve.twostage import (
     Bools,
     Duals,
@@ -152,10 +152,10 @@ class Family:
         room = max(ROOM // max(int(np.prod(self.slope.shape[1:])), 1), 1)
         self.constant = np.concatenate([self.constant, found.constant])[-room:]
         self.slope = np.concatenate([self.slope, found.slope])[-room:]
-        told = [
-            Layer(np.flatnonzero(np.isfinite(own)), own, cut, None)
-            for own, cut in zip(found.constant, found.slope, strict=True)
-        ]
+        told = []
+        for own, cut in zip(found.constant, found.slope, strict=True):
+            places = np.flatnonzero(np.isfinite(own))
+            told.append(Layer(places, own[places], cut[places], None))
         self.layers = [*self.layers, *told][-room:]
         self.ray_constant = np.concatenate([self.ray_constant, found.ray_constant])
         self.ray_slope = np.concatenate([self.ray_slope, found.ray_slope])
@@ -172,6 +172,7 @@ class Family:
 class _Member(Search):
     """A search that also ends where plan and bound are so many pounds apart, or nothing is left that matters."""
 
+    ONE_TREE = False
     absolute, enough, part = 0.0, np.inf, np.inf
     least = 0.0  # cost that the unit of money is chosen for at least
 
@@ -296,6 +297,11 @@ class _Shared(Pool):
             place = layer.of(scenarios[own])
             constant[own], slope[own] = layer.constant[place], layer.slope[place]
         return constant, slope
+
+    def sums_of(self, best: Ints, share: Floats) -> tuple[Floats, Floats]:
+        """Sums of the same over scenarios, as ``Pool`` has them."""
+        constant, slope = self.cuts_of(best)
+        return share @ constant, share @ slope
 
     def learned(self, price: Floats, offset: float, search: Search) -> Learned:
         """What the member adds to the family, without its prices."""

@@ -14,7 +14,7 @@ from optimiser.solve.highs import Growing, Point, Program
 from optimiser.solve.twostage import Floats, Ints, legible_rows, tail_mean
 
 if TYPE_CHECKING:
-    from optimiser.solve.lshaped import Search
+    from optimiser.solve.search import Search
 
 #: What a point of the master may fall short of a cut, relative to the cost of the scenario, before it is taken up.
 VIOLATED = 1e-7
