@@ -46,7 +46,7 @@ def main(name: str = "kent-in-house-2025", futures: str = "200", check: str = ""
 
 
 def changes(instance: Instance) -> list[tuple[str, str, float]]:
-    """In words, the figure, and its new value: the first envelope moved, and the first home's delay longer and shorter."""
+    """In words, the figure, and its new value: the first envelope moved, and each home's delay longer and shorter."""
     figures = instance.figure_values()
     envelope = next((each for each in levers_of(instance) if each.unit == "£" and each.value), None)
     found = []
@@ -54,11 +54,12 @@ def changes(instance: Instance) -> list[tuple[str, str, float]]:
         found += [
             (f"envelope £{(envelope.value + more) / 1e6:.1f}m", envelope.key, envelope.value + more) for more in POUNDS
         ]
-    key = next((key for key in figures if key.startswith("homes.") and key.endswith("registration_delay_months")), None)
-    if key is not None:
-        delay = figures[key]
+    for key, delay in figures.items():
+        if not (key.startswith("homes.") and key.endswith("registration_delay_months")):
+            continue
         mean = delay.mean if isinstance(delay, Distribution) else float(delay)
-        found += [(f"{key.split('.')[1]}: delay {mean * times:.1f} months", key, mean * times) for times in TIMES]
+        home = key.split(".")[1]
+        found += [(f"{home}: delay {mean * times:.1f} months", key, mean * times) for times in TIMES]
     return found
 
 
