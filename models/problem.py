@@ -204,27 +204,38 @@ class Scenario:
     deterrent: Floats  # £ a child-week charged on top in the objective, [period]
 
 
+#: How much longer a table becomes that is full.
+GROWTH = 1.25
+
+
 class _Table:
     """Rows of one length, each kept once; the first is of zeros."""
 
     def __init__(self, length: int) -> None:
-        self.rows = [np.zeros(length)]
-        self._matrix: Floats | None = None
+        self._held, self._count = np.zeros((64, length)), 1
+
+    def add(self, row: Floats) -> int:
+        """A further row; gives its place."""
+        if self._count == len(self._held):
+            longer = np.zeros((int(GROWTH * self._count), self._held.shape[1]))
+            longer[: self._count] = self._held
+            self._held = longer
+        self._held[self._count] = row
+        self._count += 1
+        return self._count - 1
 
     @property
     def matrix(self) -> Floats:
         """The rows so far, [row, ...]."""
-        if self._matrix is None or len(self._matrix) < len(self.rows):
-            self._matrix = np.array(self.rows)
-            self.rows = list(self._matrix)  # views: nothing is held twice
-        return self._matrix
+        return self._held[: self._count]
 
 
 class SharedRows:
     """What puts equal rows of the futures that are packed together in one place."""
 
     def __init__(self) -> None:
-        self._tables: dict[int, tuple[_Table, dict[bytes, int]]] = {}
+        # rows are found by a hash of their bytes: to keep the bytes would take as much memory as the rows
+        self._tables: dict[int, tuple[_Table, dict[int, int]]] = {}
 
     def of(self, array: Floats) -> _Rows:
         """An array as its rows along the last axis."""
@@ -235,10 +246,12 @@ class SharedRows:
         flat = array.reshape(-1, length)
         places = np.zeros(len(flat), dtype=np.int32)
         for row in np.flatnonzero(flat.any(axis=1)).tolist():
-            key = flat[row].tobytes()
+            content = flat[row].tobytes()
+            key = hash(content)
+            while key in known and table.matrix[known[key]].tobytes() != content:
+                key += 1
             if key not in known:
-                known[key] = len(table.rows)
-                table.rows.append(flat[row].copy())
+                known[key] = table.add(flat[row])
             places[row] = known[key]
         return _Rows(table, places.reshape(array.shape[:-1]))
 
@@ -253,7 +266,7 @@ class _Rows:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the array."""
-        return (*self.places.shape, len(self.table.rows[0]))
+        return (*self.places.shape, self.table.matrix.shape[1])
 
     def whole(self) -> Floats:
         """The array, made anew."""

@@ -116,3 +116,18 @@ def test_futures_are_looked_at_once_and_again_where_they_or_what_they_go_with_ch
         replace(problem, extensions=(*problem.extensions, Extension(0, None, 1, 0, 0, None)))
     with pytest.raises(ValueError, match=r"add up to 0\.6"):
         replace(problem, scenarios=tuple(problem.scenarios[:1]))
+
+
+@pytest.mark.parametrize("colliding", [False, True], ids=["as they are", "all hashes alike"])
+def test_rows_that_futures_share_come_back_as_they_were(colliding: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if colliding:
+        monkeypatch.setattr(module, "hash", lambda content: 7, raising=False)
+    draw = np.random.default_rng(5)
+    arrays = [draw.integers(0, 3, size=(4, 5, length)).astype(float) for length in (2, 3, 2, 6) * 5]
+    shared = SharedRows()
+    kept = [shared.of(array) for array in arrays]
+    for array, rows in zip(arrays, kept, strict=True):
+        assert rows.shape == array.shape
+        assert np.array_equal(rows.whole(), array)
+    # of numbers from three values there are nine rows of two, the one of zeros among them
+    assert len(kept[0].table.matrix) == 9
