@@ -115,6 +115,13 @@ def test_separable_costs_and_remaining_benefits_are_those_of_the_hand_calculatio
     assert scrb(game) == pytest.approx([4 + 9 * 6 / 21, 5 + 9 * 7 / 21, 12 + 9 * 8 / 21])
 
 
+def test_who_adds_more_than_alone_has_no_part_in_the_remainder() -> None:
+    # separable 11, 6 and 12, so that a gains nothing; with its weight of -1 a remainder of -0.6 would be shared by a sum of 0.1
+    cost = {1: 10.0, 2: 6.9, 4: 12.2, 3: 16.4, 5: 22.4, 6: 17.4, 7: 28.4}
+    game = CostGame(("a", "b", "c"), np.array([0.0, *(cost[c] for c in range(1, 8))]))
+    assert scrb(game) == pytest.approx([11, 6 - 0.6 * 0.9 / 1.1, 12 - 0.6 * 0.2 / 1.1])
+
+
 # other libraries, and the criterion
 
 

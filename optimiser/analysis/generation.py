@@ -30,7 +30,7 @@ from optimiser.analysis.groups import (
 )
 from optimiser.analysis.nucleolus import Generated, generated
 from optimiser.analysis.planning import Asked, Told
-from optimiser.analysis.rules import coalitions_of, sampled_orders, shapley_sampled
+from optimiser.analysis.rules import coalitions_of, sampled_orders, shapley_sampled, with_remainder
 from optimiser.analysis.splits import FIXED_PARTS, PAYS_FOR_USE, bill_row, common_rows, shared_limits, use_of
 from optimiser.analysis.verdicts import AT_INCUMBENTS, FOR_ALL_VALUES, NO
 from optimiser.errors import NoPlanError, SolverError
@@ -372,7 +372,7 @@ def _shares(game: Many, alone: Floats, total: float, demand: Floats) -> dict[str
         "equal": np.full(partners, total / partners),
         "by_demand": in_proportion(total, demand),
         "proportional": in_proportion(total, alone),
-        "scrb": separable + in_proportion(total - float(separable.sum()), alone - separable),
+        "scrb": with_remainder(total, alone, separable),
     }
 
 

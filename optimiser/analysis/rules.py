@@ -47,10 +47,19 @@ def scrb(game: CostGame) -> Floats:
     """Separable costs and remaining benefits: what each adds to the rest, and the remainder by what each still gains.
 
     Separable cost is c(N) - c(N without p); the weight of the remainder is c(p) less the separable cost (Young, Okada and
-    Hashimoto, 1982, *Cost allocation in water resources development*). The remainder is shared equally where nobody gains.
+    Hashimoto, 1982, *Cost allocation in water resources development*).
     """
     separable = game.total - game.cost[game.everyone - (1 << np.arange(len(game.partners)))]
-    found: Floats = separable + in_proportion(game.total - float(separable.sum()), game.alone - separable)
+    return with_remainder(game.total, game.alone, separable)
+
+
+def with_remainder(total: float, alone: Floats, separable: Floats) -> Floats:
+    """Separable costs [partner] and the remainder of the total by what each gains; equal shares of it where nobody does.
+
+    Who adds more than it would pay alone gains nothing and has no part in the remainder: weights of either sign may sum to next
+    to nothing, and a small remainder would come out as millions for one and against another.
+    """
+    found: Floats = separable + in_proportion(total - float(separable.sum()), np.maximum(alone - separable, 0.0))
     return found
 
 
