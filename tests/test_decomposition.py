@@ -114,6 +114,18 @@ def test_decomposition_and_extensive_form_agree_on_a_larger_sweep(kind: str) -> 
         compare(kind, seed)
 
 
+def test_a_point_whole_but_for_rounding_errors_is_looked_at_as_the_whole_one() -> None:
+    # what is placed with a millionth of a home more has no place once it is rounded off
+    problem = drawn("general whole first stage", 0).problem
+    best = solve_lshaped(problem, Settings(gap=1e-6)).x
+    with ThreadPoolExecutor(1) as pool:
+        looked = search.Search(problem, Settings(), pool, None, 0.0)
+        looked.evaluate(best + 5e-7)
+    assert looked.x is not None
+    whole = problem.first.integer
+    assert whole.any() and np.array_equal(looked.x[whole], np.round(best[whole]))
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "infeasible" not in kind and "unbounded" not in kind])
 def test_results_do_not_depend_on_the_number_of_workers_or_the_run(kind: str) -> None:
     problem = drawn(kind, 0).problem

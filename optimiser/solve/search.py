@@ -224,6 +224,9 @@ class Search:
         A point that is whole where it must be, and obeys the first stage, may become the incumbent.
         """
         self.rounds += 1
+        if self.integral(x):
+            # whole but for rounding errors: a millionth of a home more would hold a child who has no place when it is rounded off
+            x = self.whole(x)
         value, penalised = np.full(self.count, np.nan), np.full(self.count, np.nan)
         constant, slope = np.full(self.count, -np.inf), np.zeros((self.count, self.columns))
         dual: dict[int, Thin] = {}
