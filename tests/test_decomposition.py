@@ -16,11 +16,11 @@ import optimiser
 from models.problem import Problem, UnregisteredLimit
 from optimiser.assemble import assemble
 from optimiser.demand.scenarios import make_scenarios
-from optimiser.solve import search
+from optimiser.solve import pool, search
 from optimiser.solve.engine import Engine, Found
 from optimiser.solve.extensive import solve_extensive
 from optimiser.solve.lshaped import Standing, solve_lshaped
-from optimiser.solve.twostage import Floats, Round, Settings, TwoStageProblem, TwoStageSolution
+from optimiser.solve.twostage import Duals, Floats, Round, Settings, TwoStageProblem, TwoStageSolution
 from optimiser.verify import verify
 from tests.random_problems import Draft, random_problem
 from tests.two_stage_problems import (
@@ -118,12 +118,48 @@ def test_a_point_whole_but_for_rounding_errors_is_looked_at_as_the_whole_one() -
     # what is placed with a millionth of a home more has no place once it is rounded off
     problem = drawn("general whole first stage", 0).problem
     best = solve_lshaped(problem, Settings(gap=1e-6)).x
-    with ThreadPoolExecutor(1) as pool:
-        looked = search.Search(problem, Settings(), pool, None, 0.0)
+    with ThreadPoolExecutor(1) as threads:
+        looked = search.Search(problem, Settings(), threads, None, 0.0)
         looked.evaluate(best + 5e-7)
     assert looked.x is not None
     whole = problem.first.integer
     assert whole.any() and np.array_equal(looked.x[whole], np.round(best[whole]))
+
+
+def test_what_is_known_of_a_point_whose_cuts_are_lost_is_cut_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # room for the vectors of one layer only
+    monkeypatch.setattr(pool, "ROOM", 60)
+    problem, settings = drawn("general whole first stage", 3006).problem, Settings(gap=1e-6, time_limit=10.0)
+    once = solve_lshaped(problem, settings)
+    again = solve_lshaped(problem, settings, cuts=once.cuts)
+    assert once.status == again.status == "optimal"
+    assert again.objective == pytest.approx(once.objective, rel=1e-6)
+
+
+def test_a_solve_that_goes_round_in_circles_begins_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = drawn("mixed first stage", 3).problem
+    as_ever = solve_lshaped(problem, Settings(gap=1e-6))
+    monkeypatch.setattr("optimiser.solve.highs.CIRCLING", 0.0)
+    given_up = solve_lshaped(problem, Settings(gap=1e-6))
+    assert given_up.status == "optimal"
+    assert given_up.objective == pytest.approx(as_ever.objective, rel=1e-6)
+
+
+def test_no_scenario_loses_its_last_cut_and_no_point_is_asked_twice() -> None:
+    cuts = pool.Pool(3, 1)
+
+    def add(*scenarios: int) -> None:
+        own = np.array(scenarios, dtype=np.int64)
+        cuts.add(own, own + 1.0, np.zeros((len(own), 1)), Duals([np.ones(2)] * len(own)))
+
+    for scenarios in ((0, 1), (2,), (), (1,), (1,), (1, 2)):
+        add(*scenarios)
+    for point in (1.0, 2.0, 1.0):
+        cuts.ask(np.array([point]))
+    assert len(cuts.layers) == 5 and [float(point[0]) for point in cuts.asked] == [2.0, 1.0]
+    cuts.forget(2)
+    assert [layer.scenario.tolist() for layer in cuts.layers] == [[0, 1], [1], [1, 2]]
+    assert cuts.complete and cuts.at(np.zeros(1))[0].tolist() == [1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "infeasible" not in kind and "unbounded" not in kind])

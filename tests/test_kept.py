@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import optimiser
 from models.decisions import Decisions
-from models.problem import Managers, Problem
+from models.problem import Begin, Managers, Problem
 from optimiser.analysis.planning import Asked, Ready
 from optimiser.analysis.sensitivity import with_figure
 from optimiser.assemble import assemble
@@ -28,6 +28,7 @@ from optimiser.solve.kept import FORMAT, Kept, TakenUp
 from optimiser.solve.twostage import Settings, TwoStageProblem, total_cost
 from optimiser.verify import verify, within_other_limits
 from tests.random_problems import random_problem
+from tests.two_stage_problems import council
 
 FUTURES = 8
 CLOSE = Settings(gap=1e-4)
@@ -347,3 +348,31 @@ def test_what_is_asked_again_at_the_best_point_is_not_solved_again(
             assert len(solved) == wanted
             assert warm.costs == pytest.approx(cold.costs, rel=1e-9)
             assert len(warm.placed) == FUTURES
+
+
+@pytest.mark.parametrize(("before", "after"), [((0, 1), (0, 3)), ((1,), (3,)), ((0, 1, 3), (0, 2, 3))])
+def test_homes_begun_at_other_times_are_other_decisions_though_they_open_as_those_before(
+    before: tuple[int, ...], after: tuple[int, ...]
+) -> None:
+    def begun_in(periods: tuple[int, ...]) -> Problem:
+        draft = council(7, homes=1, lots=0, demand=2.0, futures=6)
+        for future in draft.futures:
+            # an intake date: open from the sixth period, whenever begun before
+            future.home_open[0] = 0.0
+            future.home_open[0, :, 5:] = 1.0
+            future.home_running[0] = 0.0
+            future.spot_layer_price[:] = 3 * future.spot_layer_price
+        draft.begins = [Begin(0, 0, period) for period in periods]
+        return draft.build()
+
+    engine = Engine(begun_in(before))
+    assert isinstance(engine.search(CLOSE, method="lshaped"), Found)
+    learned = engine.keep()
+    assert learned is not None
+    problem = begun_in(after)
+    replanned(Kept.from_bytes(learned.to_bytes()), problem)
+    again = Engine(problem)
+    again.take_up(learned)
+    found = again.search(CLOSE, method="lshaped")
+    assert isinstance(found, Found)
+    assert verify(problem, found.decisions, found.placements).violations == ()

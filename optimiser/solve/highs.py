@@ -25,6 +25,8 @@ EXCLUDED_VERSIONS = {"1.14.0": "it returns wrong optima on some models"}
 
 #: A point counts as feasible and whole to this much.
 FEASIBILITY = 1e-7
+#: Seconds after which a solve from a basis, which takes thousandths of one, goes round in circles: HiGHS may, and for ever.
+CIRCLING = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,12 +209,14 @@ class Warm:
         _pass(highs, program)
         if basis is not None and basis.shape == program.matrix.shape:
             highs.setBasis(basis.held)
+        _limit(highs, CIRCLING)
         highs.run()
         status = _status(highs)
         if status not in ("optimal", "infeasible", "unbounded"):
-            # numerical trouble from this basis: once more, cold, and with every device HiGHS has
+            # going round in circles, or numerical trouble from this basis: once more, cold, and with every device HiGHS has
             highs.clearSolver()
             _devices(highs, True)
+            _limit(highs, np.inf)
             highs.run()
             status = _status(highs)
             _devices(highs, False)
@@ -280,12 +284,14 @@ class Growing:
     def solve(self, *, time_limit: float | None = None) -> Point:
         """Solve what there is now. The status may also be ``stopped``."""
         highs = self._highs
-        highs.setOptionValue("time_limit", highs.getRunTime() + time_limit if time_limit is not None else float("inf"))
+        seconds = np.inf if time_limit is None else time_limit
+        _limit(highs, min(seconds, CIRCLING))
         highs.run()
         status = _status(highs)
-        if status == "unknown":
+        if status == "unknown" or (status == "stopped" and seconds > CIRCLING):
             highs.clearSolver()
             highs.setOptionValue("presolve", "choose")
+            _limit(highs, seconds)
             highs.run()
             status = _status(highs)
             highs.setOptionValue("presolve", "off")
@@ -299,6 +305,11 @@ class Growing:
         ends = np.isfinite(left)
         least = objective - max(float(reduced[ends] @ left[ends]), 0.0)
         return Point(status, x, _array(solution.row_dual), objective, None, least)
+
+
+def _limit(highs: Any, seconds: float) -> None:
+    """Seconds that the next solve may take."""
+    highs.setOptionValue("time_limit", highs.getRunTime() + seconds)
 
 
 def _array(values: list[float]) -> Floats:

@@ -47,6 +47,7 @@ class Kept:
     dual : [vector, row]
     start : values of first-stage columns by name, zeros left out
     columns : name of every first-stage column
+    decisions : fingerprint of these names and of the places of the columns
     point_part : [point], the part of the problem that a point of the search belongs to
     point : [point, first-stage column]
     layout : fingerprint of the names of rows and columns of a placement problem, within which bases mean the same
@@ -64,6 +65,7 @@ class Kept:
     dual: sparse.csr_matrix
     start: dict[str, float]
     columns: tuple[str, ...]
+    decisions: str
     point_part: Ints
     point: Floats
     layout: str
@@ -81,6 +83,7 @@ class Kept:
             "rows": self.rows,
             "start": self.start,
             "columns": self.columns,
+            "decisions": self.decisions,
             "layout": self.layout,
         }
         file = io.BytesIO()
@@ -130,6 +133,7 @@ class Kept:
                     dual,
                     head["start"],
                     tuple(head["columns"]),
+                    head["decisions"],
                     file["point_part"].astype(np.int64),
                     file["point"],
                     head["layout"],
@@ -195,6 +199,7 @@ def keep(
         sparse.csr_matrix(dual),
         start,
         tuple(first.names),
+        _decisions(first),
         np.array(point_part, dtype=np.int64),
         np.array(points).reshape(len(points), len(x))[:, list(first.names.values())],
         _layout(template),
@@ -287,8 +292,9 @@ def take_up(
     same_layout = kept.layout == _layout(template)
     stands = np.zeros(int(kept.scenario.max(initial=both)) + 1, dtype=bool)
     stands[:both] = same_layout & same_numbers[:, 0]
-    # of a part that is not the whole nothing is known but what it was asked
-    of = kept.futures if same_layout and len(parts) == 1 and both == len(scenarios) else None
+    # of a part that is not the whole, or of other decisions, nothing is known but what was asked
+    whole = same_layout and kept.decisions == _decisions(first) and len(parts) == 1 and both == len(scenarios)
+    of = kept.futures if whole else None
     for place_of_part, part in enumerate(parts):
         own = dual if len(parts) == 1 and len(part.rows) == len(names) else sparse.csr_matrix(dual[:, part.rows])
         inside = (np.diff(own.indptr) > 0) & (kept.scenario < len(scenarios))
@@ -359,6 +365,10 @@ def _holding(stage: Stage, dual: Floats, ray: Bools) -> tuple[Floats, Bools]:
 
 def _names(template: Template) -> tuple[str, ...]:
     return tuple(f"{name}{index}" for name, index in template.rows)
+
+
+def _decisions(first: FirstStage) -> str:
+    return hashlib.blake2b(repr(list(first.names.items())).encode(), digest_size=8).hexdigest()
 
 
 def _layout(template: Template) -> str:

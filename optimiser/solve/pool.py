@@ -42,6 +42,8 @@ class Pool:
 
     def add(self, scenario: Ints, constant: Floats, slope: Floats, dual: Duals) -> None:
         """Add a layer: scenarios in order [cut], constants [cut], slopes [cut, column] and dual vectors [cut]."""
+        if not len(scenario):
+            return
         self.layers.append(Layer(scenario, constant, slope, dual))
         self.has_cut[scenario] = True
         # the oldest cuts stand, but were made far from where the search is now: their duals go first
@@ -68,14 +70,20 @@ class Pool:
         self.ray_constant = np.append(self.ray_constant, constant)
         self.ray_slope = np.concatenate([self.ray_slope, slope[None]])
 
+    def ask(self, x: Floats) -> None:
+        """Remember a point as the last asked."""
+        self.asked = [point for point in self.asked if not np.array_equal(point, x)] + [x]
+
     def forget(self, most: int) -> None:
-        """Let go of all but so many layers and points, the oldest first: what is left still holds."""
+        """Let go of all but so many layers and points, the oldest first, and of no scenario's last cut."""
         if len(self.layers) <= most:
             return
-        self.layers, self.asked = self.layers[-most:], self.asked[-most:]
-        self.has_cut[:] = False
-        for layer in self.layers:
-            self.has_cut[layer.scenario] = True
+        held, later = np.zeros_like(self.has_cut), []
+        for place, layer in enumerate(reversed(self.layers)):
+            if place < most or not held[layer.scenario].all():
+                later.append(layer)
+                held[layer.scenario] = True
+        self.layers, self.asked = later[::-1], self.asked[-most:]
 
     def tilt(self, dearer: Floats) -> None:
         """First-stage columns cost so much more, [column], and so does every point."""

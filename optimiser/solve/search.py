@@ -50,6 +50,8 @@ OUTWARD = 0.3
 TOLD = 0.3
 #: Differences in cost that are rounding errors, relative to the costs of scenarios.
 ROUNDING = 1e-8
+#: How much less, relative to it, a cut may say than a scenario is known to cost at a point, and still be its cut there.
+UNTOLD = 1e-7
 #: A whole-number column within this of a whole number is one.
 WHOLE = 1e-6
 #: Scenarios whose extensive forms give the first centre, so many programs apart: half the scenarios take a third of the time.
@@ -234,16 +236,20 @@ class Search:
         allowed = self.allowed(x)
         # within other limits it may be the best point
         placing = allowed or (self.standing and self.integral(x))
-        self.pool.asked.append(x)
+        self.pool.ask(x)
         known = self.pool.at(x)[0] if self.pool.complete and (self.remembered or np.isfinite(reject)) else None
         modelled = known if np.isfinite(reject) else None
         waves = FINE_WAVES if self.remembered else WAVES
         size = max(-(-len(self.chunks) // waves), LEAST_WAVE) if modelled is not None else len(self.chunks)
         partial = np.inf
         if self.known is not None and np.array_equal(x, self.known.x):
+            told, before = self.pool.at(x)[0], self.first_cost @ x + self.offset
             for number, y in self.answered.items():
-                value[number] = penalised[number] = float(self.problem.scenarios[number].recourse.cost @ y)
-                placed[number] = thin(y)
+                cost = float(self.problem.scenarios[number].recourse.cost @ y)
+                # where no cut says as much any more, one is made
+                if told[number] >= before[number] + cost - UNTOLD * max(1.0, abs(before[number] + cost)):
+                    value[number] = penalised[number] = cost
+                    placed[number] = thin(y)
         chunks = [chunk[np.isnan(value[chunk])] for chunk in self.chunks]
         for wave in (chunks[i : i + size] for i in range(0, len(chunks), size)):
             for number, answer in self.answers(x, wave, placing):
@@ -269,7 +275,9 @@ class Search:
         objective, costs = np.inf, before + value
         if self.remembered and known is not None:
             # what kept cuts say least of here they will say least of elsewhere: the next point may be found too dear soon
-            self.order(np.argsort(self.probability * (known - costs), kind="stable"))
+            short = np.zeros(self.count)
+            np.multiply(self.probability, known - costs, out=short, where=self.probability > 0)
+            self.order(np.argsort(short, kind="stable"))
         self.merit = self.with_penalties(before + penalised)
         if np.isfinite(value).all() and self.tail_within_limit(costs):
             objective = total_cost(self.problem, costs)
@@ -281,6 +289,11 @@ class Search:
             self.priced.append(Priced(x.copy(), costs, objective, recourse))
         self.tell()
         return objective
+
+    @property
+    def bounded(self) -> bool:
+        """Whether every column of the first stage has both bounds."""
+        return bool(np.isfinite(self.first.lower).all() and np.isfinite(self.first.upper).all())
 
     def integral(self, x: Floats) -> bool:
         """Whether a point is whole where it must be, up to rounding errors."""
@@ -381,8 +394,10 @@ class Search:
                 return known.x[: self.columns]
         step = max(self.count // FIRST_SAMPLE, 1)
         chosen = range(step // 2, self.count, step)
-        groups = [group for group in (chosen[start::APART] for start in range(APART)) if group]
-        with ThreadPoolExecutor(min(self.settings.workers, APART)) as threads:
+        # where a column may go very far the mean of two points can lie far from both
+        apart = APART if self.bounded else 1
+        groups = [group for group in (chosen[start::apart] for start in range(apart)) if group]
+        with ThreadPoolExecutor(min(self.settings.workers, apart)) as threads:
             found = list(threads.map(self.together, groups))
         if any(each.status == "infeasible" for each in found):
             raise Infeasible
@@ -654,12 +669,11 @@ class Search:
         The best point of the earlier solve is evaluated, or that of the points remembered which is best by the cuts: nothing
         that costs more is looked for.
         """
-        first = self.first
         if start is not None:
             self.remembered.append(start)
-        if not self.pool.complete or not (np.isfinite(first.lower).all() and np.isfinite(first.upper).all()):
+        if not self.pool.complete or not self.bounded:
             return None
-        self.rescaled(self.modelled(first.lower))
+        self.rescaled(self.modelled(self.first.lower))
         from_points = self.ONE_TREE and bool(self.remembered)
         relaxed = None if from_points else self.relaxed_by_cuts()
         if relaxed is None and not from_points:
@@ -742,8 +756,7 @@ class Search:
     def improve(self, relaxed: Relaxed) -> None:
         """Find whole-number points and prove the best of them: in one tree, and by HiGHS where that does not end."""
         self.relaxed = relaxed
-        bounded = bool(np.isfinite(self.first.lower).all() and np.isfinite(self.first.upper).all())
-        if bounded and self.pool.complete:
+        if self.bounded and self.pool.complete:
             self.branch(self.clustered(FEW_CLUSTERS, relaxed), relaxed.centre)
         if not self.done:
             self.prove(self.clustered(CLUSTERS, relaxed), relaxed.centre)
