@@ -22,7 +22,7 @@ from optimiser.errors import SolverError
 from optimiser.solve.compile import FirstStage, Template
 from optimiser.solve.components import Component
 from optimiser.solve.highs import Basis
-from optimiser.solve.twostage import Cuts, Duals, Known, Scenario, Stage, fingerprints_of
+from optimiser.solve.twostage import Cuts, Duals, Known, Scenario, Stage, fingerprint, fingerprints_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -65,7 +65,7 @@ class Kept:
     dual: sparse.csr_matrix
     start: dict[str, float]
     columns: tuple[str, ...]
-    decisions: str
+    decisions: int
     point_part: Ints
     point: Floats
     layout: str
@@ -367,8 +367,8 @@ def _names(template: Template) -> tuple[str, ...]:
     return tuple(f"{name}{index}" for name, index in template.rows)
 
 
-def _decisions(first: FirstStage) -> str:
-    return hashlib.blake2b(repr(list(first.names.items())).encode(), digest_size=8).hexdigest()
+def _decisions(first: FirstStage) -> int:
+    return fingerprint(repr(list(first.names.items())).encode())
 
 
 def _layout(template: Template) -> str:

@@ -22,7 +22,7 @@ from optimiser.solve.highs import Basis, Point, Program, Warm
 from optimiser.solve.packed import PackedScenario
 from optimiser.solve.twostage import Bools, Floats, Scenario, Stage, Thin, fingerprint, thin
 
-#: The same where nothing but the best recourse is asked for, without bases to start from.
+#: Scenarios solved one after the other in one thread where nothing but the best recourse is asked for.
 CHAIN = 25
 #: Wrong signs of reduced costs up to this much, relative to costs, are rounding errors and paid for in the cut.
 NOISE = 1e-6

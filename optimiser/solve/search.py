@@ -242,8 +242,9 @@ class Search:
         waves = FINE_WAVES if self.remembered else WAVES
         size = max(-(-len(self.chunks) // waves), LEAST_WAVE) if modelled is not None else len(self.chunks)
         partial = np.inf
+        before = self.first_cost @ x + self.offset
         if self.known is not None and np.array_equal(x, self.known.x):
-            told, before = self.pool.at(x)[0], self.first_cost @ x + self.offset
+            told = self.pool.at(x)[0] if known is None else known
             for number, y in self.answered.items():
                 cost = float(self.problem.scenarios[number].recourse.cost @ y)
                 # where no cut says as much any more, one is made
@@ -271,7 +272,6 @@ class Search:
         if np.isnan(value).any():
             self.tell()
             return np.inf if np.isinf(value).any() else partial
-        before = self.first_cost @ x + self.offset
         objective, costs = np.inf, before + value
         if self.remembered and known is not None:
             # what kept cuts say least of here they will say least of elsewhere: the next point may be found too dear soon
